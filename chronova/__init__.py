@@ -1,0 +1,1 @@
+"""The shell around it all: CLI, settings, start-up. Wires the rooms, is imported by none."""

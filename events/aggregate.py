@@ -1,0 +1,54 @@
+"""Aggregates: things with a history, each the fold of its own events.
+
+``evolve(state, event) -> state`` never fails and never refuses: an event is a fact. The
+decider, the projections, time travel and the simulation all use this one fold.
+
+A domain package registers its aggregates when imported. Which aggregates an event changes
+is said by the event's class (``Event.folds``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from events.message import Command, Event
+
+Evolve = Callable[[Any, Any], Any]
+
+
+class Aggregate(msgspec.Struct, frozen=True):
+    """One kind of aggregate.
+
+    ``gone(state)``: nothing will happen to it any more; a decider forgets it.
+    ``deadline(state)``: the moment (microseconds) at which the command ``overdue(state)`` is to
+    be decided, None when nothing is awaited.
+    """
+
+    name: str
+    domain: str
+    state: type
+    evolve: Evolve
+    gone: Callable[[Any], bool] = lambda state: False
+    deadline: Callable[[Any], int | None] | None = None
+    overdue: Callable[[Any], Command] | None = None
+
+
+AGGREGATES: dict[str, Aggregate] = {}
+"""Every aggregate by name."""
+
+
+def register(aggregate: Aggregate) -> Aggregate:
+    """Make an aggregate known. Its name is unique over all domains."""
+    known = AGGREGATES.setdefault(aggregate.name, aggregate)
+    if known.domain != aggregate.domain:
+        raise TypeError(f"the aggregate {aggregate.name} belongs to {known.domain} already")
+    return aggregate
+
+
+def folds_of(event: Event) -> Iterator[tuple[Aggregate, str]]:
+    """The aggregates that ``event`` changes, each with its id; the subject first."""
+    for name, field in event.folds:
+        yield AGGREGATES[name], getattr(event, field)

@@ -1,0 +1,208 @@
+"""The log contract: what Chronova needs of a log, and all that it may use of one.
+
+A log holds topics; a topic has a fixed number of partitions; a partition is an
+append-only sequence of records whose offsets rise but need not be dense (Kafka's
+transaction markers take offsets). Records of one key are in one partition, so in one order.
+
+Three implementations keep this contract and pass one suite (``tests/events/log``):
+``kafka`` and ``postgres`` are real, ``memory`` exists for the simulation.
+
+The guarantee everything above relies on: ``Worker.transact`` writes records to any topics and
+moves the worker's input offsets in one atomic step, and only while the worker still owns the
+partitions it moves. A crash before it leaves nothing visible, after it nothing is repeated.
+Kafka has no conditional append: one writer per partition plus this fence is the whole of
+the concurrency control.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+TopicPartition = tuple[str, int]
+
+EARLIEST = 0
+"""Offset that means "from the first record there is"."""
+
+LATEST = -1
+"""Offset that means "only records appended after the reader was made"."""
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """The partition of ``key`` in a topic of ``partitions`` partitions.
+
+    CRC-32 modulo the count: what librdkafka calls the ``consistent`` partitioner, so
+    other producers can follow it.
+    """
+    return zlib.crc32(key.encode()) % partitions
+
+
+class Topic(msgspec.Struct, frozen=True):
+    """A topic as it must be. ``retention_ms`` None keeps records for ever."""
+
+    name: str
+    partitions: int
+    retention_ms: int | None = None
+
+
+class Outgoing(msgspec.Struct, frozen=True):
+    """A record to be written. ``partition`` None: by ``partition_of(key)``."""
+
+    topic: str
+    key: str
+    value: bytes
+    headers: Mapping[str, str] = {}
+    partition: int | None = None
+
+
+class Record(msgspec.Struct, frozen=True):
+    """A record as read. ``timestamp`` is the log's append time in microseconds since 1970."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: str
+    value: bytes
+    headers: Mapping[str, str]
+
+    @property
+    def source(self) -> TopicPartition:
+        """Topic and partition."""
+        return (self.topic, self.partition)
+
+
+class LogError(Exception):
+    """Any failure of the log. Its text is one sentence for an operator."""
+
+
+class LogUnavailable(LogError):
+    """The log could not be reached, or did not answer in time.
+
+    Raised by ``transact`` and ``append`` it means *unknown*: the records may or may not be
+    there. The caller refolds what it wrote from committed records and tries again.
+    """
+
+
+class Fenced(LogError):
+    """The worker no longer owns a partition it wanted to move: nothing was written."""
+
+
+class RecordTooLarge(LogError):
+    """A record exceeds the log's limit (``Log.record_bytes_max``): nothing was written."""
+
+
+class TopicMismatch(LogError):
+    """A topic exists with another number of partitions, or does not exist."""
+
+
+class Polled(msgspec.Struct, frozen=True):
+    """What one ``poll`` of a worker gave.
+
+    ``revoked`` has been lost: drop its state before handling ``records``. ``assigned`` is new:
+    the log holds back its records until ``Worker.ready`` says that its state is folded.
+    """
+
+    records: Sequence[Record] = ()
+    assigned: Sequence[TopicPartition] = ()
+    revoked: Sequence[TopicPartition] = ()
+
+
+class Reader(Protocol):
+    """Reads chosen partitions, committed records only, each partition in order. One thread's."""
+
+    def poll(self, timeout_s: float, records_max: int = 1000) -> Sequence[Record]:
+        """Records there are, or come within ``timeout_s``; empty after it or a ``wake``."""
+
+    def seek(self, source: TopicPartition, offset: int) -> None:
+        """Go on at ``offset`` (EARLIEST, LATEST or one seen)."""
+
+    def ends(self) -> Mapping[TopicPartition, int]:
+        """For each partition the offset after its last committed record: ``position >= end``
+        means that all there was when asked has been returned by ``poll``."""
+
+    def positions(self) -> Mapping[TopicPartition, int]:
+        """For each partition the offset that ``poll`` returns next at the earliest."""
+
+    def wake(self) -> None:
+        """From any thread: make a waiting ``poll`` return now."""
+
+    def close(self) -> None:
+        """Release everything. May be called twice."""
+
+
+class Worker(Protocol):
+    """Consumes partitions it owns and writes what follows, exactly once. One thread's.
+
+    A *member* shares its topics with the other members of its group; a *fixed* worker has
+    its partitions named and fences an earlier worker of the same name.
+    """
+
+    def poll(self, timeout_s: float, records_max: int = 500) -> Polled:
+        """New records of ready partitions and changes of ownership; keeps the membership
+        alive. Returns early when there is something, empty after ``timeout_s``."""
+
+    def ready(self, source: TopicPartition) -> None:
+        """The state for this assigned partition is folded: begin to deliver its records."""
+
+    def transact(self, records: Sequence[Outgoing], offsets: Mapping[TopicPartition, int]) -> None:
+        """Write all ``records`` and set the next input offset of each source, or neither.
+
+        Raises ``Fenced`` (drop the state, poll again), ``RecordTooLarge`` (nothing written, go
+        on with something smaller) or ``LogUnavailable`` (outcome unknown: ``rewind``).
+        """
+
+    def rewind(self) -> None:
+        """After ``LogUnavailable``: forget the open transaction (it ends up wholly committed
+        or wholly aborted before this returns) and continue from the committed offsets. All
+        owned partitions are reported as revoked and assigned anew by the next ``poll``."""
+
+    def wake(self) -> None:
+        """From any thread: make a waiting ``poll`` return now."""
+
+    def close(self) -> None:
+        """Leave at once, so that another member takes over without waiting. Twice is fine."""
+
+
+class Log(Protocol):
+    """A log, as each process holds one. Thread-safe, except for what it makes."""
+
+    record_bytes_max: int
+
+    def identity(self) -> str:
+        """The cluster's id: a projection of one log refuses to follow another."""
+
+    def create_topics(self, topics: Sequence[Topic]) -> Sequence[str]:
+        """Make those that are missing; their names. Raises ``TopicMismatch``."""
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions a topic has (cached). Raises ``TopicMismatch`` for none."""
+
+    def append(self, records: Sequence[Outgoing], timeout_s: float = 10.0) -> Sequence[int]:
+        """Write records durably, without a transaction; their offsets. A retry inside never
+        writes one twice. Raises ``LogUnavailable`` or ``RecordTooLarge``. Thread-safe."""
+
+    def reader(self, start: Mapping[TopicPartition, int]) -> Reader:
+        """A reader of these partitions, each from its offset."""
+
+    def member(self, group: str, topics: Sequence[str]) -> Worker:
+        """A member of ``group``, which shares all partitions of ``topics``."""
+
+    def fixed(self, name: str, sources: Sequence[TopicPartition]) -> Worker:
+        """The worker ``name`` of exactly these partitions; an earlier one is fenced."""
+
+    def settled_end(self, source: TopicPartition, timeout_s: float = 15.0) -> int:
+        """The offset after the last record, once no transaction on this partition is open any
+        more: what a new owner must have folded before it decides."""
+
+    def offset_at(self, source: TopicPartition, timestamp: int) -> int | None:
+        """The first offset whose append time is >= ``timestamp`` (microseconds), if any."""
+
+    def ping(self, timeout_s: float = 2.0) -> None:
+        """Raises ``LogUnavailable`` unless the log answers."""
+
+    def close(self) -> None:
+        """Release everything. May be called twice."""

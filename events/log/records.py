@@ -1,0 +1,166 @@
+"""Records: messages and their envelopes as they lie in the log.
+
+Value: the Confluent wire format (byte 0, four bytes of schema id, Avro body). Metadata: Kafka
+headers by the CloudEvents Kafka binding in binary mode. Both directions are here and only here.
+
+Each event also holds the hash of the record before it in its partition, so that a changed,
+dropped, swapped or inserted record shows (``chain_hash``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import fastavro
+import msgspec
+
+from events.log.contract import Record
+from events.message import Context, Message, message_class
+from schemas.catalog import Catalog, catalog
+
+_PREFIX = struct.Struct(">bI")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = 1_000_000
+
+GENESIS = "0" * 64
+"""The hash before a partition's first event."""
+
+
+class BadRecord(Exception):
+    """A record that is not in the form this module writes; the text says which and why."""
+
+
+class Codec:
+    """Encodes and decodes messages with the schemas of a catalogue. Thread-safe."""
+
+    def __init__(self, schemas: Catalog | None = None) -> None:
+        self._schemas = schemas or catalog()
+
+    def encode(self, message: Message) -> bytes:
+        """The wire form. Raises ``schemas.catalog.SchemaNotCommitted``."""
+        id, schema = self._schemas.writer(type(message), message.name)
+        out = io.BytesIO()
+        out.write(_PREFIX.pack(0, id))
+        fastavro.schemaless_writer(out, schema, _plain(message))
+        return out.getvalue()
+
+    def decode(self, value: bytes) -> Message:
+        """The message. Raises ``BadRecord`` or ``events.message.UnknownMessage``."""
+        if len(value) < 5 or value[0] != 0:
+            raise BadRecord("the value does not begin with a schema id")
+        known = self._schemas.reader(_PREFIX.unpack_from(value)[1])
+        body = io.BytesIO(value)
+        body.seek(5)
+        try:
+            fields = fastavro.schemaless_reader(body, known.writer, known.reader)
+            cls = message_class(known.message)
+            return msgspec.convert(known.upcast(fields), cls)
+        except (EOFError, IndexError, ValueError, struct.error, msgspec.ValidationError) as error:
+            raise BadRecord(f"the body does not fit schema {known.subject}: {error}") from error
+
+
+def _plain(message: Message) -> Any:
+    return msgspec.to_builtins(message, builtin_types=(bytes,))
+
+
+def rfc3339(instant: int) -> str:
+    """Microseconds since 1970 as ``2026-01-01T00:00:00.000000Z``."""
+    seconds, micros = divmod(instant, _SECOND)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{micros:06d}Z"
+
+
+def instant(text: str) -> int:
+    """Microseconds since 1970 of an RFC 3339 text. Raises ``ValueError``."""
+    delta = datetime.fromisoformat(text) - _EPOCH
+    return (delta.days * 86400 + delta.seconds) * _SECOND + delta.microseconds
+
+
+def headers(context: Context, type: str, source: str, subject: str = "") -> dict[str, str]:
+    """The CloudEvents headers of a record that is not an event of the truth."""
+    made = {
+        "ce_specversion": "1.0",
+        "ce_id": context.id,
+        "ce_type": f"chronova.{type}",
+        "ce_source": source,
+        "ce_time": rfc3339(context.time),
+        "content-type": "application/avro",
+    }
+    if subject:
+        made["ce_subject"] = subject
+    for name, value in (
+        ("ce_requestid", context.request_id),
+        ("ce_correlationid", context.correlation_id),
+        ("ce_causationid", context.causation_id),
+        ("ce_actoruser", context.user_id),
+        ("ce_actorproject", context.project_id),
+        ("ce_traceparent", context.traceparent),
+        ("ce_replyto", context.reply_to),
+    ):
+        if value:
+            made[name] = value
+    return made
+
+
+def context_of(record: Record) -> Context:
+    """The envelope in a record's headers. Raises ``BadRecord``."""
+    h = record.headers
+    try:
+        return Context(
+            id=h["ce_id"],
+            time=instant(h["ce_time"]),
+            request_id=h.get("ce_requestid", ""),
+            correlation_id=h.get("ce_correlationid", ""),
+            causation_id=h.get("ce_causationid", ""),
+            user_id=h.get("ce_actoruser", ""),
+            project_id=h.get("ce_actorproject", ""),
+            traceparent=h.get("ce_traceparent", ""),
+            reply_to=h.get("ce_replyto", ""),
+        )
+    except (KeyError, ValueError) as error:
+        raise BadRecord(f"{record.topic}/{record.partition}@{record.offset}: {error}") from error
+
+
+class EventStamp(msgspec.Struct, frozen=True):
+    """Where an event stands: in its partition, in its subject's history, in the hash chain."""
+
+    position: int
+    """Its number in the partition, from 1, gapless (offsets are not)."""
+    sequence: int
+    """Its number in its subject's history, from 1, gapless."""
+    previous_hash: str
+
+
+def stamp_headers(made: dict[str, str], stamp: EventStamp) -> dict[str, str]:
+    """Add an event's place to its headers (in place) and return them."""
+    made["ce_position"] = str(stamp.position)
+    made["ce_sequence"] = str(stamp.sequence)
+    made["ce_previoushash"] = stamp.previous_hash
+    return made
+
+
+def stamp_of(record: Record) -> EventStamp:
+    """The place of an event. Raises ``BadRecord``."""
+    h = record.headers
+    try:
+        return EventStamp(int(h["ce_position"]), int(h["ce_sequence"]), h["ce_previoushash"])
+    except (KeyError, ValueError) as error:
+        raise BadRecord(f"{record.topic}/{record.partition}@{record.offset}: {error}") from error
+
+
+def chain_hash(key: str, value: bytes, made: Mapping[str, str]) -> str:
+    """SHA-256 (hex) of an event: its key, value and all headers, the previous hash among them.
+
+    Each part is preceded by its length, headers in order of their names, so no two
+    different records have the same bytes to hash.
+    """
+    digest = hashlib.sha256()
+    parts = [key.encode(), value]
+    for name in sorted(made):
+        parts += [name.encode(), made[name].encode()]
+    digest.update(b"".join(len(part).to_bytes(4, "big") + part for part in parts))
+    return digest.hexdigest()

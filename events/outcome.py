@@ -1,0 +1,51 @@
+"""How commands ended, where no aggregate's own event says it, and the answers to senders.
+
+A refusal is recorded as well: an audit wants to see it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from events.message import Event, Message
+
+CommandId = Annotated[str, "Id of the command's record."]
+CommandName = Annotated[str, "Message name of the command, e.g. compute.StopServer."]
+Status = Annotated[int, "HTTP status of the refusal."]
+Code = Annotated[str, "The field's error code, e.g. conflictingRequest."]
+Detail = Annotated[str, "One sentence for the caller."]
+
+
+class CommandRefused(Event, frozen=True, kw_only=True):
+    """A command was refused; nothing changed."""
+
+    folds = (("command", "command_id"),)
+    command_id: CommandId
+    command: CommandName
+    status: Status
+    code: Code
+    detail: Detail
+
+
+class CommandFailed(Event, frozen=True, kw_only=True):
+    """Deciding a command raised an error: a defect in Chronova; nothing changed."""
+
+    folds = (("command", "command_id"),)
+    command_id: CommandId
+    command: CommandName
+    reason: Annotated[str, "Class and text of the error."]
+    traceback_sha256: Annotated[str, "Hash of the traceback, to find it in the decider's log."]
+
+
+class Reply(Message, frozen=True, kw_only=True):
+    """The answer to a command, for its sender only."""
+
+    command_id: CommandId
+    status: Annotated[int, "0 when accepted, else the HTTP status of the refusal."] = 0
+    code: Code = ""
+    detail: Detail = ""
+    topic: Annotated[str, "Topic of the events that the decision wrote."] = ""
+    partition: Annotated[int, "Partition of that topic."] = 0
+    position: Annotated[
+        int, "Position (ce_position) a projection must have reached to show the decision."
+    ] = 0

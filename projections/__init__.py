@@ -1,0 +1,1 @@
+"""Read models: Postgres tables folded from the log, disposable, rebuilt at any time."""

@@ -1,0 +1,1 @@
+"""The Avro contract: committed schemas, their fixed ids, upcasters."""
