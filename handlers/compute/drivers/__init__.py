@@ -1,0 +1,1 @@
+"""The host's hands: one contract (`contract.py`), a libvirt driver and a simulated one."""

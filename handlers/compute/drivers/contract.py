@@ -1,0 +1,244 @@
+"""What a compute host's hypervisor can be asked to do, whichever hypervisor it is.
+
+Every step is an *ensure*: it looks at reality first, does only what is missing, and is a no-op when
+nothing is. So an agent killed anywhere repeats the step it was in and converges. Steps for one
+server are called one at a time; steps for several servers run at once on several threads.
+A driver keeps no memory that matters: a new object on the same host finds all guests again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum, StrEnum
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import msgspec
+
+
+class PowerState(IntEnum):
+    """Nova's power states (nova/compute/power_state.py). NOSTATE: there is no such guest."""
+
+    NOSTATE = 0
+    RUNNING = 1
+    PAUSED = 3
+    SHUTDOWN = 4
+    CRASHED = 6
+    SUSPENDED = 7
+
+
+class LifecycleEvent(StrEnum):
+    """What happened to a guest, whoever caused it: the driver, an operator, the guest itself."""
+
+    STARTED = "started"
+    STOPPED = "stopped"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    SUSPENDED = "suspended"
+
+
+class PublicKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key pair's public half, as the guest's metadata carries it. `type`: ssh or x509."""
+
+    name: str
+    type: str
+    public_key: str
+
+
+class GuestSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a host needs to make one server: a dispatch carries it, no database is asked.
+
+    `generation` fences placement attempts. `image_checksum` is the sha512 (hex) of the image's
+    data as fetched; `user_data` is base64 as in the API; `sealed_admin_password` can be opened
+    only with the key that this host holds; `created_at` is in microseconds since the epoch.
+    """
+
+    server_id: str
+    name: str
+    hostname: str
+    project_id: str
+    user_id: str
+    generation: int
+    vcpus: int
+    ram_mib: int
+    root_gib: int
+    ephemeral_gib: int = 0
+    swap_mib: int = 0
+    flavor_name: str
+    flavor_extra_specs: dict[str, str] = {}
+    image_id: str
+    image_checksum: str
+    image_size_bytes: int
+    image_disk_format: str
+    image_properties: dict[str, str] = {}
+    metadata: dict[str, str] = {}
+    config_drive: bool = False
+    user_data: str | None = None
+    public_keys: list[PublicKey] = []
+    sealed_admin_password: str | None = None
+    availability_zone: str = "nova"
+    created_at: int
+
+
+class HostResources(msgspec.Struct, frozen=True, kw_only=True):
+    """What the host has, as `os-hypervisors` and the scheduler's inventories want it.
+
+    `cpu_info` has arch, model, vendor, features (names) and topology (sockets, cores, threads);
+    `hypervisor_version` is libvirt's integer (major * 1,000,000 + minor * 1,000 + release);
+    `supported_instances` are (arch, hypervisor type, vm mode), e.g. (x86_64, qemu, hvm).
+    """
+
+    vcpus: int
+    ram_mib: int
+    disk_gib: int
+    hypervisor_type: str
+    hypervisor_version: int
+    hypervisor_hostname: str
+    cpu_info: dict[str, Any]
+    host_ip: str
+    supported_instances: list[tuple[str, str, str]]
+    uptime: str
+    running_vms: int
+
+
+class DriverError(Exception):
+    """A step could not be done. The text is one sentence, fit for the server's fault.
+
+    `transient`: the same call may succeed later with nothing changed by anyone.
+    """
+
+    transient: ClassVar[bool] = False
+
+
+class ImageCorrupt(DriverError):
+    """The image's data is not what its checksum, or its format, promised."""
+
+
+class ImageUnavailable(DriverError):
+    """The image's data could not be fetched (raised by the `ImageFetch`, or by the cache)."""
+
+    transient = True
+
+
+class DiskFull(DriverError):
+    """The host has no room left for the guest's files."""
+
+
+class FlavorDiskTooSmall(DriverError):
+    """The image's virtual size is larger than the flavor's root disk."""
+
+
+class HypervisorUnavailable(DriverError):
+    """The hypervisor does not answer; the driver reconnects by itself at the next call."""
+
+    transient = True
+
+
+class GuestNotFound(DriverError):
+    """The step needs a defined guest, and there is none with that id."""
+
+
+ImageFetch = Callable[[str, Path], None]
+"""`fetch(image_id, path)` streams the image's data into the new file `path`.
+
+Raises ImageUnavailable when it cannot; OSErrors of writing may pass through.
+"""
+
+Unseal = Callable[[str], str]
+"""Opens a sealed admin password with the host's key."""
+
+LifecycleCallback = Callable[[str, LifecycleEvent], None]
+"""`callback(server_id, event)`: called on the driver's thread; must return at once."""
+
+
+class Driver(Protocol):
+    """One host's hypervisor. All methods may raise HypervisorUnavailable beside what they name."""
+
+    @property
+    def host(self) -> str:
+        """The host's name in Chronova."""
+        ...
+
+    def ensure_image(self, spec: GuestSpec, fetch: ImageFetch) -> None:
+        """Have the image in the host's cache, verified. Concurrent calls fetch it once.
+
+        Raises ImageCorrupt, ImageUnavailable or DiskFull; a failed fetch leaves nothing behind.
+        """
+        ...
+
+    def ensure_disks(self, spec: GuestSpec) -> None:
+        """Have root, ephemeral and swap disks. Existing ones are kept with their contents.
+
+        Raises FlavorDiskTooSmall, DiskFull, or ImageUnavailable when the image is not cached.
+        """
+        ...
+
+    def ensure_config_drive(self, spec: GuestSpec) -> None:
+        """Have the config drive, when the spec or the image asks for one. Written once."""
+        ...
+
+    def ensure_defined(self, spec: GuestSpec) -> None:
+        """Have the guest defined as the spec says. A running guest takes it at its next start."""
+        ...
+
+    def ensure_running(self, server_id: str) -> None:
+        """Have the guest running: started, resumed or restored. Raises GuestNotFound."""
+        ...
+
+    def ensure_stopped(self, server_id: str, graceful_timeout_s: float) -> None:
+        """Have the guest off but defined. Raises GuestNotFound.
+
+        The guest is asked by ACPI, again every 10 s; after the timeout (0: at once) it is cut off.
+        """
+        ...
+
+    def reboot_soft(self, server_id: str, timeout_s: float) -> bool:
+        """Ask the guest to go down, then start it. Raises GuestNotFound.
+
+        True: it went down (or was) and runs again. False: it did not within the time, and was
+        left running: the caller may turn to `reboot_hard`.
+        """
+        ...
+
+    def reboot_hard(self, spec: GuestSpec) -> None:
+        """Cut the guest off, define it anew from the spec, start it. Disks keep their contents."""
+        ...
+
+    def ensure_absent(self, server_id: str) -> None:
+        """Have no guest and no file of it. Fine when there is nothing, or only a part."""
+        ...
+
+    def power_state(self, server_id: str) -> PowerState:
+        """The guest's state; NOSTATE when it is not defined here."""
+        ...
+
+    def power_states(self) -> dict[str, PowerState]:
+        """The state of each guest that this host's driver defined, by server id."""
+        ...
+
+    def generation(self, server_id: str) -> int | None:
+        """The generation that the guest was last defined with; None when there is no guest."""
+        ...
+
+    def console_log(self, server_id: str, bytes_max: int) -> bytes:
+        """The tail of the serial console, at most `bytes_max` bytes; empty before the first start.
+
+        Raises GuestNotFound.
+        """
+        ...
+
+    def resources(self) -> HostResources:
+        """What the host has, and how many guests run on it."""
+        ...
+
+    def listen(self, callback: LifecycleCallback) -> None:
+        """Call back at each lifecycle event of this host's guests, until `close`.
+
+        Events are hints: some may be lost (a restart of libvirtd), so a periodic look at
+        `power_states` stays necessary. The driver's own acts cause events, too.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the hypervisor. Guests go on."""
+        ...
