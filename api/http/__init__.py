@@ -1,0 +1,1 @@
+"""HTTP as all services share it: request ids, authentication, bodies, errors."""

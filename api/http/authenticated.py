@@ -1,0 +1,41 @@
+"""Who asks: the token becomes ``req.context.caller`` before any resource runs.
+
+A resource names the methods that need no token in ``public_methods``; all others answer 401
+without a valid one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+
+from api.authentication import Authenticator, Unauthenticated
+
+
+class Authenticated:
+    """Middleware: no caller, no entry."""
+
+    def __init__(self, authenticator: Authenticator, public_url: str) -> None:
+        self._authenticator = authenticator
+        self._challenge = f'Keystone uri="{public_url}/identity"'
+
+    def process_resource(
+        self, req: falcon.Request, resp: falcon.Response, resource: Any, params: dict[str, Any]
+    ) -> None:
+        """Set ``req.context.caller``. Raises 401."""
+        if req.method in getattr(resource, "public_methods", ()):
+            return
+        token = req.get_header("x-auth-token")
+        if not token:
+            raise self._refusal()
+        try:
+            req.context.caller = self._authenticator.authenticate(token)
+        except Unauthenticated:
+            raise self._refusal() from None
+
+    def _refusal(self) -> falcon.HTTPUnauthorized:
+        return falcon.HTTPUnauthorized(
+            description="The request you have made requires authentication.",
+            headers={"WWW-Authenticate": self._challenge},
+        )

@@ -1,0 +1,98 @@
+"""Errors in the form of the service they happen in.
+
+A resource raises ``falcon.HTTPError`` (``description`` is the sentence, ``code`` the field's
+error name if it has one), or lets the bus's ``Refused`` and ``Unavailable`` pass. What no one
+expected is logged with its request id and answered as a 500 that says nothing of the inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import falcon
+import structlog
+
+from api.bus import Refused, Unavailable
+from api.http.request_ids import request_id
+
+Render = Callable[[int, str, str], tuple[bytes, str]]
+"""``render_error(status, code, detail)`` gives the body and its content type."""
+
+log = structlog.get_logger("api")
+
+APOLOGY = (
+    "Unexpected API Error. Please report this to your operator with the request id {request_id}.\n"
+    "{kind}"
+)
+
+
+class Errors:
+    """Turns exceptions into answers: ``renderers`` by the first segment of the path."""
+
+    def __init__(self, renderers: Mapping[str, Render]) -> None:
+        self._renderers = renderers
+
+    def install(self, app: falcon.App) -> None:  # type: ignore[type-arg]
+        """Take over all error handling of ``app``."""
+        app.add_error_handler(Exception, self._unexpected)
+        app.add_error_handler(falcon.HTTPError, self._http_error)
+        app.add_error_handler(Refused, self._refused)
+        app.add_error_handler(Unavailable, self._unavailable)
+
+    def _answer(
+        self, req: falcon.Request, resp: falcon.Response, status: int, code: str, detail: str
+    ) -> None:
+        mount = req.path.split("/", 2)[1]
+        render = self._renderers.get(mount, _plain)
+        resp.status = status
+        resp.data, resp.content_type = render(status, code, detail)
+        resp.text = None
+
+    def _http_error(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        error: falcon.HTTPError,
+        params: dict[str, object],
+    ) -> None:
+        for name, value in (error.headers or {}).items():  # type: ignore[union-attr]
+            resp.set_header(name, value)
+        detail = error.description or error.title or ""
+        code = error.code if isinstance(error.code, str) else ""
+        self._answer(req, resp, error.status_code, code, detail)
+
+    def _refused(
+        self, req: falcon.Request, resp: falcon.Response, error: Refused, params: dict[str, object]
+    ) -> None:
+        self._answer(req, resp, error.status, error.code, error.detail)
+
+    def _unavailable(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        error: Unavailable,
+        params: dict[str, object],
+    ) -> None:
+        resp.set_header("Retry-After", str(error.retry_after_s))
+        self._answer(req, resp, 503, "", error.detail)
+
+    def _unexpected(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        error: Exception,
+        params: dict[str, object],
+    ) -> None:
+        log.error(
+            "unexpected error",
+            request_id=request_id(req),
+            method=req.method,
+            path=req.path,
+            exc_info=error,
+        )
+        detail = APOLOGY.format(request_id=request_id(req), kind=type(error))
+        self._answer(req, resp, 500, "", detail)
+
+
+def _plain(status: int, code: str, detail: str) -> tuple[bytes, str]:
+    return detail.encode(), "text/plain; charset=utf-8"

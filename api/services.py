@@ -1,0 +1,68 @@
+"""What every service package of the API is given: the way to ask, the way to read, the settings.
+
+Nothing here is global: two API servers with different settings can live in one process (the
+tests do so).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import sqlalchemy
+
+from api.bus import Bus
+
+
+class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of the API.
+
+    ``data_path`` is the directory shared by the API's own processes; what lies in it is named
+    by the properties below, so that every room agrees on the places.
+    """
+
+    public_url: str = "http://127.0.0.1:8774"
+    """Where clients reach us, no trailing slash: the root of all links and the catalog."""
+    region: str = "RegionOne"
+    data_path: Path = Path(".chronova")
+    token_ttl_s: int = 3600
+    body_bytes_max: int = 114688
+    """Bound of a JSON body; Nova's ``[oslo_middleware]max_request_body_size``."""
+    list_items_max: int = 1000
+    """Bound of one page; Nova's ``[api]max_limit``."""
+    metadata_items_max: int = 128
+    key_pairs_max: int = 100
+    admin_password_chars: int = 12
+    """Length of a generated adminPass; 0 leaves it out (``enable_instance_password``)."""
+
+    @property
+    def token_keys_path(self) -> Path:
+        """Directory of the tokens' Fernet keys."""
+        return self.data_path / "token-keys"
+
+    @property
+    def images_path(self) -> Path:
+        """Directory of the content-addressed image store."""
+        return self.data_path / "images"
+
+    @property
+    def instances_path(self) -> Path:
+        """Directory under which hosts keep ``<host>/<server id>/console.log``."""
+        return self.data_path / "instances"
+
+    @property
+    def host_key_path(self) -> Path:
+        """File of the Fernet key that secrets for hosts are sealed with."""
+        return self.data_path / "host.key"
+
+
+class Services(msgspec.Struct, frozen=True):
+    """The API's means.
+
+    ``engine`` reads the projections. Make it with isolation level AUTOCOMMIT, so that a read is
+    one round trip to the database, and with a bounded pool.
+    """
+
+    bus: Bus
+    engine: sqlalchemy.Engine
+    settings: ApiSettings = ApiSettings()
