@@ -36,7 +36,7 @@ def accept(*events: Event) -> Decision:
 
 
 def refuse(status: int, code: str, detail: str) -> Decision:
-    """Refuse the command. ``code`` is the error's name in the field, e.g. ``conflictingRequest``."""
+    """Refuse the command; ``code`` is the error's name in the field: ``conflictingRequest`` …"""
     return Decision(refusal=Refusal(status, code, detail))
 
 
@@ -89,6 +89,6 @@ def decides_on_view(command: type[Command]) -> Callable[[F], F]:
 
 
 def _add(decider: Decider) -> None:
-    if decider.command.name in DECIDERS:
-        raise TypeError(f"{decider.command.name} is decided twice")
-    DECIDERS[decider.command.name] = decider
+    if decider.command.type_name in DECIDERS:
+        raise TypeError(f"{decider.command.type_name} is decided twice")
+    DECIDERS[decider.command.type_name] = decider

@@ -4,7 +4,7 @@ A message is an immutable value. Its class is its Avro schema: the field types g
 Avro types, the class docstring and the ``Annotated`` texts give the ``doc`` of each. Wire
 names never change; a change of meaning is a new class.
 
-A message's *name* is ``<domain>.<Class>``; the domain is the package the class lives in
+A message's ``type_name`` is ``<domain>.<Class>``; the domain is the package the class lives in
 (``events/compute/…`` and ``commands/compute/…`` are both ``compute``).
 """
 
@@ -36,19 +36,19 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all record bodies. Subclasses that set ``abstract`` are not records."""
 
     abstract: ClassVar[bool] = True
-    name: ClassVar[str] = ""
-    domain: ClassVar[str] = ""
+    type_name: ClassVar[str] = ""
+    type_domain: ClassVar[str] = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.__dict__.get("abstract"):
             return
         cls.abstract = False
-        cls.domain = cls.__module__.split(".")[1]
-        cls.name = f"{cls.domain}.{cls.__name__}"
-        known = MESSAGES.setdefault(cls.name, cls)
+        cls.type_domain = cls.__module__.split(".")[1]
+        cls.type_name = f"{cls.type_domain}.{cls.__name__}"
+        known = MESSAGES.setdefault(cls.type_name, cls)
         if known.__module__ != cls.__module__:
-            raise TypeError(f"{cls.name} is defined in {known.__module__} and {cls.__module__}")
+            raise TypeError(f"{cls.type_name}: both {known.__module__} and {cls.__module__}")
 
 
 class Event(Message, frozen=True, kw_only=True):

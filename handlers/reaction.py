@@ -43,7 +43,7 @@ def reacts(*events: type[Event]) -> Callable[[F], F]:
 
     def record(react: F) -> F:
         for event in events:
-            REACTIONS.setdefault(event.name, []).append(react)
+            REACTIONS.setdefault(event.type_name, []).append(react)
         return react
 
     return record
@@ -51,5 +51,5 @@ def reacts(*events: type[Event]) -> Callable[[F], F]:
 
 def follows_of(event: Event, state: Any) -> Iterable[Follow]:
     """All that follows from ``event``."""
-    for react in REACTIONS.get(event.name, ()):
+    for react in REACTIONS.get(event.type_name, ()):
         yield from react(event, state)

@@ -23,7 +23,8 @@ class Underivable(TypeError):
 
 def derive(cls: type[msgspec.Struct], namespace: str) -> Schema:
     """The schema of ``cls`` as a plain dict, e.g. of JSON. Raises ``Underivable``."""
-    return _record(cls, namespace, set())
+    schema: Schema = _record(cls, namespace, set())
+    return schema
 
 
 def _record(cls: type[msgspec.Struct], namespace: str, seen: set[str]) -> Any:

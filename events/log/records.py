@@ -43,7 +43,7 @@ class Codec:
 
     def encode(self, message: Message) -> bytes:
         """The wire form. Raises ``schemas.catalog.SchemaNotCommitted``."""
-        id, schema = self._schemas.writer(type(message), message.name)
+        id, schema = self._schemas.writer(type(message), message.type_name)
         out = io.BytesIO()
         out.write(_PREFIX.pack(0, id))
         fastavro.schemaless_writer(out, schema, _plain(message))
@@ -57,7 +57,7 @@ class Codec:
         body = io.BytesIO(value)
         body.seek(5)
         try:
-            fields = fastavro.schemaless_reader(body, known.writer, known.reader)
+            fields: Any = fastavro.schemaless_reader(body, known.writer, known.reader)
             cls = message_class(known.message)
             return msgspec.convert(known.upcast(fields), cls)
         except (EOFError, IndexError, ValueError, struct.error, msgspec.ValidationError) as error:

@@ -1,0 +1,98 @@
+"""Delete a server, in any state and in the middle of anything.
+
+Deleting takes a new operation number, so whatever was in flight no longer counts. A server
+without a host is gone at once; a claim or a selection that comes later is given back.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from commands.compute import limits
+from commands.compute.checks import locked, not_found
+from commands.compute.guest import GuestReport, GuestWork
+from commands.compute.power import Admin
+from commands.compute.reports import stale
+from commands.decision import Decision, accept, decides
+from events.compute.server import Server
+from events.compute.server import facts as f
+from events.message import Command, ServerId
+
+
+class DeleteServer(Command, frozen=True, kw_only=True):
+    """Delete the server for good."""
+
+    server_id: ServerId
+    force: Annotated[bool, "Also where a deletion could be undone."] = False
+    admin: Admin = False
+
+
+class RemoveGuest(GuestWork, frozen=True, kw_only=True):
+    """Remove the guest and its disks; nothing there is as good as removed."""
+
+
+class ReportGuestRemoved(GuestReport, frozen=True, kw_only=True):
+    """There is no such guest on the host any more."""
+
+
+class ReportRemovalFailed(GuestReport, frozen=True, kw_only=True):
+    """The guest could not be removed."""
+
+    reason: f.Reason
+
+
+@decides(DeleteServer, "server", key="server_id")
+def delete(server: Server | None, command: DeleteServer, at: int) -> Decision:
+    """204, 404 or 409 (locked). Asking again while it is deleted is accepted and ignored."""
+    if server is None:
+        return not_found(command.server_id)
+    refused = locked(server, command.admin)
+    if refused is not None:
+        return refused
+    if server.task_state == "deleting":
+        return accept()
+    requested = f.DeletionRequested(
+        at=at,
+        server_id=server.server_id,
+        operation=server.operation + 1,
+        deadline=at + limits.DELETION,
+    )
+    if server.host is None:
+        return accept(requested, deleted(server, at))
+    return accept(requested)
+
+
+def deleted(server: Server, at: int, host_silent: bool = False) -> f.ServerDeleted:
+    """The fact that the server is gone."""
+    return f.ServerDeleted(
+        at=at,
+        server_id=server.server_id,
+        project_id=server.project_id,
+        vcpus=server.flavor.vcpus,
+        ram_mib=server.flavor.ram_mib,
+        host=server.host,
+        generation=server.generation,
+        fingerprint=server.fingerprint,
+        host_silent=host_silent,
+    )
+
+
+@decides(ReportGuestRemoved, "server", key="server_id")
+def removed(server: Server | None, report: ReportGuestRemoved, at: int) -> Decision:
+    """The server is gone. A clean-up after an older attempt needs no record."""
+    if server is None or report.generation < server.generation:
+        return accept()
+    if server.task_state != "deleting":
+        return accept()
+    refused = stale(server, report, at, "deleting")
+    return refused or accept(deleted(server, at))
+
+
+@decides(ReportRemovalFailed, "server", key="server_id")
+def removal_failed(server: Server | None, report: ReportRemovalFailed, at: int) -> Decision:
+    """The server is in error; deleting may be asked for again."""
+    return stale(server, report, at, "deleting") or accept(
+        f.DeletionFailed(
+            at=at, server_id=report.server_id, operation=report.operation, reason=report.reason
+        )
+    )

@@ -1,0 +1,42 @@
+"""The way out of each operation whose deadline has passed. No task_state outlives it."""
+
+from __future__ import annotations
+
+from commands.compute.boot import BUILDING, failed_build
+from commands.compute.delete import deleted
+from commands.compute.reboot import HARD_TASKS, SOFT_TASKS, turned_hard
+from commands.decision import Decision, accept, decides
+from events.compute.server import Server
+from events.compute.server import facts as f
+from events.compute.server.overdue import EndOverdueOperation
+from events.message import Event
+
+SILENT = "The host did not answer in time."
+
+
+@decides(EndOverdueOperation, "server", key="server_id")
+def end_overdue(server: Server | None, command: EndOverdueOperation, at: int) -> Decision:
+    """The facts that end what is in flight; nothing when it ended meanwhile."""
+    if server is None or server.deadline != command.deadline or server.task_state is None:
+        return accept()
+    return accept(*_way_out(server, server.task_state, at))
+
+
+def _way_out(server: Server, task: str, at: int) -> list[Event]:
+    id, operation = server.server_id, server.operation
+    if task == "scheduling":
+        reason = "The scheduler did not answer in time."
+        return [f.PlacementFailed(at=at, server_id=id, generation=server.generation, reason=reason)]
+    if task in BUILDING:
+        return failed_build(server, SILENT, at)
+    if task == "powering-off":
+        return [f.StopFailed(at=at, server_id=id, operation=operation, reason=SILENT)]
+    if task == "powering-on":
+        return [f.StartFailed(at=at, server_id=id, operation=operation, reason=SILENT)]
+    if task in SOFT_TASKS:
+        return [turned_hard(server, at)]
+    if task in HARD_TASKS:
+        return [
+            f.RebootFailed(at=at, server_id=id, operation=operation, reason=SILENT, power_state=0)
+        ]
+    return [deleted(server, at, host_silent=True)]
