@@ -1,0 +1,29 @@
+"""What can be asked of images. Key: the project that first owned the image.
+
+Who may ask is the API's matter (it knows roles); whether the image's state allows it is decided
+here.
+"""
+
+from commands.image import (
+    activation,
+    create,
+    delete,
+    direct_url,
+    import_image,
+    members,
+    tags,
+    update,
+    upload,
+)
+
+__all__ = [
+    "activation",
+    "create",
+    "delete",
+    "direct_url",
+    "import_image",
+    "members",
+    "tags",
+    "update",
+    "upload",
+]
