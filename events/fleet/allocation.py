@@ -1,0 +1,89 @@
+"""A server's allocation: which host's room it holds, as placement's consumer.
+
+A server holds at most one. ``generation`` fences placement attempts: whatever refers to an older
+one changes nothing. The host's totals are folded from the same events, so both always agree.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from events.aggregate import Aggregate, register
+from events.fleet.evidence import Evidence
+from events.fleet.request import Resources
+from events.message import Event, Generation, HostName, ProjectId, ServerId, UserId
+
+
+class AllocationClaimed(Event, frozen=True, kw_only=True):
+    """A host's room was given to a server."""
+
+    folds = (("host", "host"), ("allocation", "server_id"))
+    server_id: ServerId
+    host: HostName
+    node: Annotated[str, "The node's own name (hypervisor_hostname)."]
+    generation: Generation
+    project_id: ProjectId
+    user_id: UserId
+    resources: Annotated[Resources, "What the server holds."]
+    availability_zone: Annotated[str, "The host's zone at this moment."]
+    alternates: Annotated[list[str], "Next best hosts, should this one fail; at most two."]
+    evidence: Annotated[Evidence, "Why this host."]
+
+
+class AllocationReleased(Event, frozen=True, kw_only=True):
+    """A server's room on a host is free again."""
+
+    folds = (("host", "host"), ("allocation", "server_id"))
+    server_id: ServerId
+    host: HostName
+    generation: Generation
+    project_id: ProjectId
+    resources: Annotated[Resources, "What the server held."]
+    reason: Annotated[str, "released: asked for; replaced: a newer attempt was placed."]
+
+
+class Allocation(msgspec.Struct, frozen=True):
+    """State: what a server holds. ``host`` is empty once it holds nothing."""
+
+    server_id: str
+    host: str
+    generation: int
+    project_id: str
+    user_id: str
+    resources: Resources
+    claimed_at: int
+
+
+AllocationEvent = AllocationClaimed | AllocationReleased
+
+
+def evolve(allocation: Allocation | None, event: AllocationEvent) -> Allocation:
+    """The fold of one server's claims and releases."""
+    if isinstance(event, AllocationClaimed):
+        return Allocation(
+            event.server_id,
+            event.host,
+            event.generation,
+            event.project_id,
+            event.user_id,
+            event.resources,
+            event.at,
+        )
+    if allocation is None:
+        return Allocation(
+            event.server_id, "", event.generation, event.project_id, "", event.resources, event.at
+        )
+    return msgspec.structs.replace(allocation, host="")
+
+
+register(
+    Aggregate(
+        name="allocation",
+        domain="fleet",
+        state=Allocation,
+        evolve=evolve,
+        gone=lambda allocation: not allocation.host,
+    )
+)

@@ -1,0 +1,23 @@
+"""The sign of life of a service. Not an event: it lies in its own short-lived topic.
+
+Whether a host is up is a fact only when it changes (``ServiceWentDown``, ``ServiceCameUp``).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from events.message import HostName, Instant, Message
+
+COMPUTE = "nova-compute"
+"""Binary name of the service that every compute host runs."""
+
+
+class Heartbeat(Message, frozen=True, kw_only=True):
+    """A service was alive at this moment."""
+
+    host: HostName
+    binary: Annotated[str, "Name of the service, e.g. nova-compute."] = COMPUTE
+    at: Instant
+    started_at: Annotated[int, "When its process started, microseconds since 1970."]
+    version: Annotated[str, "Version of the service's software."] = ""

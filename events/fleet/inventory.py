@@ -1,0 +1,65 @@
+"""What a compute host has: its inventories and the facts about its hypervisor."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+VCPU = "VCPU"
+MEMORY_MB = "MEMORY_MB"
+DISK_GB = "DISK_GB"
+
+
+class Inventory(msgspec.Struct, frozen=True, kw_only=True):
+    """One resource class of one host, as in placement (min_unit and step_size are 1)."""
+
+    total: Annotated[int, "What the host has, in the class's unit."]
+    reserved: Annotated[int, "What is kept for the host itself."] = 0
+    allocation_ratio: Annotated[float, "How often each unit may be given away."] = 1.0
+    max_unit: Annotated[int, "The most that one server may have; 0 means total."] = 0
+
+    @property
+    def capacity(self) -> int:
+        """What may be allocated: floor((total - reserved) x ratio)."""
+        return int((self.total - self.reserved) * self.allocation_ratio)
+
+    @property
+    def unit_max(self) -> int:
+        """The most that one server may have."""
+        return self.max_unit or self.total
+
+
+class SupportedInstance(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of guest that the hypervisor can run."""
+
+    architecture: Annotated[str, "CPU architecture, e.g. x86_64."]
+    hypervisor_type: Annotated[str, "Hypervisor type of the guest, e.g. qemu or kvm."]
+    vm_mode: Annotated[str, "Guest ABI, e.g. hvm."]
+
+
+class Hypervisor(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts about a compute node."""
+
+    hostname: Annotated[str, "The node's own name (hypervisor_hostname)."]
+    type: Annotated[str, "Hypervisor type, e.g. QEMU."]
+    version: Annotated[int, "major * 1,000,000 + minor * 1,000 + release."]
+    host_ip: Annotated[str, "Address of the host."]
+    cpu_info: Annotated[str, "JSON object: arch, model, vendor, features, topology."] = "{}"
+    supported_instances: Annotated[list[SupportedInstance], "What guests it can run."] = []
+    disk_available_least_gib: Annotated[int | None, "Disk left if all sparse files filled up."] = (
+        None
+    )
+    booted_at: Annotated[int | None, "When the host booted, microseconds since 1970."] = None
+
+
+def unsound(inventories: dict[str, Inventory]) -> str | None:
+    """Why these inventories cannot be, in one sentence; None when they can."""
+    for name, inventory in inventories.items():
+        if inventory.total < 0 or inventory.max_unit < 0:
+            return f"Inventory of {name}: total and max_unit must not be negative."
+        if not 0 <= inventory.reserved <= inventory.total:
+            return f"Inventory of {name}: reserved must be between 0 and total."
+        if not 0 < inventory.allocation_ratio < 1e6:
+            return f"Inventory of {name}: allocation_ratio must be above 0 and below 1,000,000."
+    return None
