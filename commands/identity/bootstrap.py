@@ -1,0 +1,169 @@
+"""What a new cloud begins with. Partition key: ``default``; as often as wanted.
+
+Everything that is missing is made, nothing that is there is undone; only the admin's password
+follows the command, as that is how a lost one is set anew. The ids of what exists already
+are kept: the given ids are for what is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import msgspec
+
+from commands.decision import Decision, View, accept, decides_on_view
+from events.identity.assignment import SYSTEM, ActorKind, RoleGranted, TargetKind, assignment_id
+from events.identity.domain import DomainCreated
+from events.identity.role import Role, RoleCreated, RoleImplied
+from events.identity.tenant import ProjectCreated
+from events.identity.terms import PasswordHash
+from events.identity.user import User, UserCreated, UserEnabled, UserPasswordChanged
+from events.message import Command, Event
+
+DOMAIN_ID = "default"
+DOMAIN_NAME = "Default"
+ROLES = ("admin", "manager", "member", "reader", "service")
+IMPLICATIONS = (("admin", "manager"), ("manager", "member"), ("member", "reader"))
+PROJECTS = {
+    "admin": "Bootstrap project for initializing the cloud.",
+    "demo": "For trying things out.",
+    "service": "For the users that services act as.",
+}
+
+
+class BootstrapUser(msgspec.Struct, frozen=True, kw_only=True):
+    """A user to make."""
+
+    user_id: Annotated[str, "Id, if there is no user of that name yet."]
+    user_name: Annotated[str, "Name in the domain default."]
+    password_hash: PasswordHash
+
+
+class Bootstrap(Command, frozen=True, kw_only=True):
+    """Make the domain ``default``, its projects, roles, users and grants, as far as missing."""
+
+    admin: Annotated[BootstrapUser, "Has admin on its project, the domain and the system."]
+    demo: Annotated[BootstrapUser | None, "Has member on the project demo; null: none."] = None
+    service: Annotated[
+        BootstrapUser | None, "Has admin and service on the project service; null: none."
+    ] = None
+    role_ids: Annotated[dict[str, str], "Id for each role name: admin, manager, member, …"]
+    project_ids: Annotated[dict[str, str], "Id for each project name: admin, demo, service."]
+
+
+@decides_on_view(Bootstrap)
+def bootstrap(view: View, command: Bootstrap, at: int) -> Decision:
+    """Accepted always; nothing to do gives no event."""
+    return accept(*_Making(view, command, at).everything())
+
+
+class _Making:
+    """One pass over the wanted state; ``_ids`` are the ids that hold, found or made."""
+
+    def __init__(self, view: View, command: Bootstrap, at: int) -> None:
+        self._view = view
+        self._command = command
+        self._at = at
+        self._projects: dict[str, str] = {}
+        self._roles: dict[str, str] = {}
+
+    def everything(self) -> Iterator[Event]:
+        """All that is missing, in an order in which each thing follows what it needs."""
+        if self._view.get("domain", DOMAIN_ID) is None:
+            yield DomainCreated(
+                domain_id=DOMAIN_ID,
+                domain_name=DOMAIN_NAME,
+                description="The default domain",
+                at=self._at,
+            )
+        for name, description in PROJECTS.items():
+            yield from self._project(name, description)
+        for name in ROLES:
+            yield from self._role(name)
+        for prior, implied in IMPLICATIONS:
+            yield from self._implication(prior, implied)
+        yield from self._admin(self._command.admin)
+        if self._command.demo is not None:
+            yield from self._user(self._command.demo, "demo", ("member",))
+        if self._command.service is not None:
+            yield from self._user(self._command.service, "service", ("admin", "service"))
+
+    def _project(self, name: str, description: str) -> Iterator[Event]:
+        found = self._find("tenant", name)
+        self._projects[name] = found or self._command.project_ids[name]
+        if found is None:
+            yield ProjectCreated(
+                project_id=self._projects[name],
+                domain_id=DOMAIN_ID,
+                parent_id=DOMAIN_ID,
+                project_name=name,
+                description=description,
+                at=self._at,
+            )
+
+    def _role(self, name: str) -> Iterator[Event]:
+        found = self._find("role", name)
+        self._roles[name] = found or self._command.role_ids[name]
+        if found is None:
+            yield RoleCreated(
+                role_id=self._roles[name], role_name=name, immutable=True, at=self._at
+            )
+
+    def _implication(self, prior: str, implied: str) -> Iterator[Event]:
+        role: Role | None = self._view.get("role", self._roles[prior])
+        if role is None or self._roles[implied] not in role.implies:
+            yield RoleImplied(
+                role_id=self._roles[prior], implied_role_id=self._roles[implied], at=self._at
+            )
+
+    def _admin(self, admin: BootstrapUser) -> Iterator[Event]:
+        yield from self._user(admin, "admin", ("admin",))
+        id = self._find("user", admin.user_name) or admin.user_id
+        yield from self._grant("admin", id, "domain", DOMAIN_ID)
+        yield from self._grant("admin", id, "system", SYSTEM)
+        user: User | None = self._view.get("user", id)
+        if user is None:
+            return
+        if user.password_hash != admin.password_hash:
+            yield UserPasswordChanged(user_id=id, password_hash=admin.password_hash, at=self._at)
+        if not user.enabled:
+            yield UserEnabled(user_id=id, at=self._at)
+
+    def _user(self, user: BootstrapUser, project: str, roles: tuple[str, ...]) -> Iterator[Event]:
+        found = self._find("user", user.user_name)
+        if found is None:
+            yield UserCreated(
+                user_id=user.user_id,
+                domain_id=DOMAIN_ID,
+                user_name=user.user_name,
+                password_hash=user.password_hash,
+                default_project_id=self._projects[project],
+                at=self._at,
+            )
+        for role in roles:
+            yield from self._grant(role, found or user.user_id, "project", self._projects[project])
+
+    def _grant(
+        self, role: str, user_id: str, target: TargetKind, target_id: str
+    ) -> Iterator[Event]:
+        actor: ActorKind = "user"
+        id = assignment_id(target, target_id, actor, user_id, self._roles[role])
+        if self._view.get("assignment", id) is None:
+            yield RoleGranted(
+                assignment_id=id,
+                role_id=self._roles[role],
+                actor=actor,
+                actor_id=user_id,
+                target=target,
+                target_id=target_id,
+                at=self._at,
+            )
+
+    def _find(self, aggregate: str, name: str) -> str | None:
+        """The id of a domain default's project or user, or a global role, of that name."""
+        domain_id = None if aggregate == "role" else DOMAIN_ID
+        for id, state in self._view.all(aggregate).items():
+            if state.name == name and state.domain_id == domain_id:
+                return id
+        return None
