@@ -17,7 +17,7 @@ from commands.decision import Decision, View, accept, decides_on_view, refuse
 from events.compute.flavor import FlavorSnapshot
 from events.compute.project import Project
 from events.compute.server import ImageSnapshot, PublicKey
-from events.compute.server.facts import ServerCreated
+from events.compute.server.facts import ServerCreated, ServersRequested
 from events.message import Command, ProjectId, ServerId, UserId
 
 
@@ -71,7 +71,9 @@ def decide(view: View, command: CreateServers, at: int) -> Decision:
     count = min(wanted, _fitting(project, command.flavor, wanted))
     if count < (command.min_count or wanted):
         return _over_quota(project, command, command.min_count or wanted)
-    return accept(*(_created(command, i, at) for i in range(count)))
+    created = [_created(command, i, at) for i in range(count)]
+    ids = [event.server_id for event in created]
+    return accept(*created, ServersRequested(at=at, server_id=ids[0], server_ids=ids))
 
 
 def _asked_before(view: View, project: Project, command: CreateServers) -> Decision | None:

@@ -16,6 +16,7 @@ from events.compute.server.state import NOSTATE, Fault, Server
 
 Building = (
     f.ServerCreated
+    | f.ServersRequested
     | f.HostSelected
     | f.PlacementFailed
     | f.ImageFetched
@@ -156,7 +157,7 @@ def _built(server: Server, event: Building) -> Server:
                 deadline=event.deadline,
                 updated_at=at,
             )
-        case f.ServerCreated():
+        case f.ServerCreated() | f.ServersRequested():
             return server
         case _:
             assert_never(event)

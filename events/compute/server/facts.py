@@ -63,6 +63,15 @@ class ServerCreated(ServerFact, frozen=True, kw_only=True):
     deadline: Deadline
 
 
+class ServersRequested(ServerFact, frozen=True, kw_only=True):
+    """All servers of one request are accepted: they are to be placed together, all or none.
+
+    In the history of the first of them.
+    """
+
+    server_ids: Annotated[list[str], "UUIDs of the servers, in order."]
+
+
 class HostSelected(ServerFact, frozen=True, kw_only=True):
     """The scheduler's choice was accepted; the host is told to build the server."""
 

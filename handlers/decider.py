@@ -1,0 +1,247 @@
+"""The decider runner: reads commands, decides them, writes all that follows in one transaction.
+
+One process, one worker in the group of deciders, any number of partitions. For each owned
+partition the state is the fold of its own output; nobody else writes there. A batch's events,
+follow-up commands, dispatches, replies and input offsets become true together or not at all.
+
+Crash halfway: nothing of the batch is visible, the next owner decides it. A zombie's
+transaction is refused (``Fenced``). When the log does not answer, the outcome of a transaction is
+unknown: every state is dropped and folded anew from what the log holds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from events import topics
+from events.log.contract import (
+    Fenced,
+    Log,
+    LogError,
+    LogUnavailable,
+    Outgoing,
+    Polled,
+    Record,
+    TopicPartition,
+)
+from events.log.records import Codec
+from handlers.partition import Decided, Partition
+from handlers.snapshot import Snapshots
+
+GROUP = "deciders"
+"""One group for all domains: two processes can never own the same partition."""
+
+BATCH_MAX = 200
+"""Commands in one transaction: bounds its size and how long the others wait for it."""
+
+SNAPSHOT_EVERY = 20_000
+"""Events of a partition between two snapshots: about a second of folding."""
+
+QUIET_POLLS_MAX = 30
+"""Polls of a second without a record before a fold gives up and begins again."""
+
+IDLE_S = 1.0
+RETRY_S = 0.5
+
+logger = structlog.get_logger("decider")
+
+
+class Watcher(Protocol):
+    """Told what happens, for metrics."""
+
+    def batch(self, decided: Sequence[Decided], seconds: float) -> None:
+        """A transaction was committed."""
+
+    def owns(self, partitions: int) -> None:
+        """How many partitions this process owns now."""
+
+
+class Unwatched:
+    """Counts nothing."""
+
+    def batch(self, decided: Sequence[Decided], seconds: float) -> None:
+        """Nothing."""
+
+    def owns(self, partitions: int) -> None:
+        """Nothing."""
+
+
+def wall_clock() -> int:
+    """Now, in microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+class Decider:
+    """Decides the commands of ``domains``. ``step`` is one turn of the loop; one thread's."""
+
+    def __init__(
+        self,
+        log: Log,
+        domains: Sequence[str],
+        *,
+        snapshots: Path | None = None,
+        clock: Callable[[], int] = wall_clock,
+        watcher: Watcher | None = None,
+        codec: Codec | None = None,
+    ) -> None:
+        self._log = log
+        self._codec = codec or Codec()
+        self._clock = clock
+        self._watcher = watcher or Unwatched()
+        self._snapshots = Snapshots(snapshots, log.identity())
+        self._worker = log.member(GROUP, [topics.commands(d) for d in domains])
+        self._owned: dict[TopicPartition, Partition] = {}
+        self._saved: dict[TopicPartition, int] = {}
+
+    # ------------------------------------------------------------ the loop
+
+    def step(self, wait_s: float = IDLE_S) -> int:
+        """Wait for something to do, at most ``wait_s``, and do it; how many commands it was.
+
+        Raises ``LogUnavailable`` when the log is away: nothing is lost, call again.
+        """
+        try:
+            polled = self._worker.poll(self._patience(wait_s), BATCH_MAX)
+            self._follow_ownership(polled)
+            return self._handle(polled.records)
+        except Fenced:
+            logger.warning("fenced", partitions=len(self._owned))
+            self._forget_all()
+            self._worker.rewind()
+            return 0
+        except LogUnavailable:
+            self._forget_all()
+            self._worker.rewind()
+            raise
+
+    def wake(self) -> None:
+        """From any thread: let a waiting ``step`` return now."""
+        self._worker.wake()
+
+    def close(self) -> None:
+        """Save what is folded and hand the partitions over."""
+        try:
+            for source, partition in self._owned.items():
+                if partition.position > self._saved[source]:
+                    self._save(partition)
+        except LogUnavailable as error:
+            logger.warning("not_saved", reason=str(error))
+        finally:
+            self._forget_all()
+            self._worker.close()
+
+    def _patience(self, wait_s: float) -> float:
+        deadlines = [d for p in self._owned.values() if (d := p.next_deadline()) is not None]
+        if not deadlines:
+            return wait_s
+        return max(0.0, min(wait_s, (min(deadlines) - self._clock()) / 1e6))
+
+    # ------------------------------------------------------------ deciding
+
+    def _handle(self, records: Sequence[Record]) -> int:
+        began = time.perf_counter()
+        now = self._clock()
+        outgoing: list[Outgoing] = []
+        decided: list[Decided] = []
+        offsets: dict[TopicPartition, int] = {}
+        for record in records:
+            partition = self._owned.get(record.source)
+            if partition is None:
+                continue
+            done = partition.decide(record, now, self._log.record_bytes_max)
+            self._note(done)
+            decided.append(done)
+            outgoing += done.outgoing
+            offsets[record.source] = record.offset + 1
+        for partition in self._owned.values():
+            outgoing += partition.overdue(now)
+        if outgoing or offsets:
+            self._worker.transact(outgoing, offsets)
+            self._watcher.batch(decided, time.perf_counter() - began)
+            self._save_some(offsets)
+        return len(decided)
+
+    def _note(self, done: Decided) -> None:
+        if done.outcome == "failed":
+            command, _, text = done.type_name.partition("\n")
+            logger.error("command_failed", command=command, traceback=text)
+            done.type_name = command
+
+    def _save_some(self, touched: dict[TopicPartition, int]) -> None:
+        for source in touched:
+            partition = self._owned[source]
+            if partition.position - self._saved[source] >= SNAPSHOT_EVERY:
+                self._saved[source] = partition.position
+                self._save(partition)
+
+    def _save(self, partition: Partition) -> None:
+        """Only this process writes there and all it wrote is committed, so the end of the
+        events is exactly what is folded."""
+        output = (topics.events(partition.domain), partition.number)
+        partition.offset = self._log.settled_end(output)
+        self._snapshots.save(partition)
+
+    # ----------------------------------------------------------- ownership
+
+    def _follow_ownership(self, polled: Polled) -> None:
+        for source in polled.revoked:
+            self._owned.pop(source, None)
+        for source, partition in self._folded(polled.assigned).items():
+            self._owned[source] = partition
+            self._saved[source] = partition.position
+            self._worker.ready(source)
+        if polled.assigned or polled.revoked:
+            self._watcher.owns(len(self._owned))
+            logger.info("ownership", gained=len(polled.assigned), lost=len(polled.revoked))
+
+    def _forget_all(self) -> None:
+        self._owned.clear()
+        self._watcher.owns(0)
+
+    def _folded(self, sources: Sequence[TopicPartition]) -> dict[TopicPartition, Partition]:
+        """The state of each newly owned partition, folded to its very end."""
+        partitions = {}
+        ends: dict[TopicPartition, int] = {}
+        outputs: dict[TopicPartition, Partition] = {}
+        for source in sources:
+            domain = source[0].removesuffix(".commands")
+            output = (topics.events(domain), source[1])
+            end = self._log.settled_end(output)
+            partition = self._snapshots.load(domain, source[1], self._codec)
+            partitions[source] = partition
+            if partition.offset < end:
+                ends[output], outputs[output] = end, partition
+        if outputs:
+            self._read_to(ends, outputs)
+        return partitions
+
+    def _read_to(
+        self, ends: dict[TopicPartition, int], outputs: dict[TopicPartition, Partition]
+    ) -> None:
+        reader = self._log.reader({output: p.offset for output, p in outputs.items()})
+        try:
+            quiet = 0
+            while any(reader.positions()[output] < end for output, end in ends.items()):
+                records = reader.poll(1.0, 5000)
+                for record in records:
+                    outputs[record.source].fold(record)
+                quiet = 0 if records else quiet + 1
+                if quiet > QUIET_POLLS_MAX:
+                    raise LogUnavailable("the events cannot be read to their end")
+        finally:
+            reader.close()
+
+
+def run(decider: Decider, stopped: Callable[[], bool], pause: Callable[[float], object]) -> None:
+    """Step until ``stopped()``; a log that is away is tried again after ``pause``."""
+    while not stopped():
+        try:
+            decider.step()
+        except LogError as error:
+            logger.warning("log_away", reason=str(error))
+            pause(RETRY_S)

@@ -1,0 +1,44 @@
+"""Delete: how a server goes.
+
+    DeletionRequested → host: RemoveGuest → ServerDeleted or DeletionFailed
+    ServerDeleted     → fleet: ReleaseAllocation
+
+A server without a host is deleted at once; a host that does not answer removes the guest when
+it is back, for its work waits in the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from commands.fleet.place import ReleaseAllocation
+
+from commands.compute.delete import RemoveGuest
+from events.compute.server import Server
+from events.compute.server import facts as f
+from handlers.reaction import Dispatch, Follow, Send, reacts
+from handlers.reactions.boot import FLEET
+
+
+@reacts(f.DeletionRequested)
+def remove(event: f.DeletionRequested, server: Server) -> Iterator[Follow]:
+    """The host removes the guest, whatever it is doing for it now."""
+    if server.host is None:
+        return
+    work = RemoveGuest(
+        server_id=server.server_id,
+        project_id=server.project_id,
+        generation=server.generation,
+        operation=server.operation,
+    )
+    yield Dispatch(work, server.host)
+
+
+@reacts(f.ServerDeleted)
+def release(event: f.ServerDeleted, _: object) -> Iterator[Follow]:
+    """Its room on the host is free again."""
+    if event.host is not None:
+        command = ReleaseAllocation(
+            server_id=event.server_id, host=event.host, generation=event.generation
+        )
+        yield Send(command, FLEET)
