@@ -23,8 +23,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import immutables
-import msgspec
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.dialects.postgresql import insert
 
@@ -34,6 +32,7 @@ from events.aggregate import AGGREGATES, Aggregate, folds_of
 from events.log.contract import partition_of
 from events.log.records import Codec
 from events.message import MESSAGES, Command, Event
+from events.state_codec import encode_state
 from events.topics import FLEET_SHARDS, PARTITIONS
 from handlers.reaction import Dispatch, follows_of
 from projections.table import METADATA, PROJECTED
@@ -139,9 +138,9 @@ class LocalBus:
     def send(self, command: Command, key: str, actor: Actor | None = None) -> None:
         """Decide, fold, project, follow the reactions. Raises ``Refused``, ``NoDecider``."""
         with self._lock:
-            if command.name not in DECIDERS:
-                raise NoDecider(command.name)
-            begin = (command, place_of(command.domain, key))
+            if command.type_name not in DECIDERS:
+                raise NoDecider(command.type_name)
+            begin = (command, place_of(command.type_domain, key))
             if (refusal := self._run(begin, self._clock())) is not None:
                 raise refusal
 
@@ -187,7 +186,7 @@ class LocalBus:
     def _decision(self, command: Command, partition: Partition, at: int) -> Decision:
         command = self._as_recorded(command)
         self.commands.append(command)
-        decider: Decider = DECIDERS[command.name]
+        decider: Decider = DECIDERS[command.type_name]
         if decider.aggregate is None or decider.key is None:
             return decider.decide(partition, command, at)
         state = partition.get(decider.aggregate, getattr(command, decider.key))
@@ -211,10 +210,10 @@ class LocalBus:
         for follow in follows_of(happened, subject):
             if isinstance(follow, Dispatch):
                 self.dispatched.append(follow)
-            elif follow.command.name not in DECIDERS:
+            elif follow.command.type_name not in DECIDERS:
                 self.unhandled.append(self._as_recorded(follow.command))
             else:
-                yield follow.command, place_of(follow.command.domain, follow.key)
+                yield follow.command, place_of(follow.command.type_domain, follow.key)
 
     def _project(
         self, connection: Connection, aggregate: Aggregate, id: str, happened: Event
@@ -229,7 +228,7 @@ class LocalBus:
         row = {
             **projected.row(state),
             "id": id,
-            "state": msgspec.msgpack.encode(state, enc_hook=_plain),
+            "state": encode_state(state),
             "sequence": self._sequences[key],
         }
         upsert = insert(projected.table).values(row)
@@ -244,12 +243,6 @@ class LocalBus:
         self.records.append(value)
         decoded: Recorded = self._codec.decode(value)
         return decoded
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, immutables.Map):
-        return dict(value)
-    raise NotImplementedError(f"{type(value)} has no msgpack form")
 
 
 class _ClassCodec:
