@@ -1,0 +1,208 @@
+"""Images on the host: `_base/<sha1 of the image id>`, raw, verified, shared by all its guests.
+
+A base appears by a rename, after its checksum and its format were checked, so a file with that
+name is whole and right. A fetch cut off leaves a `.part` that the next one overwrites. A lock per
+image (a file lock: it dies with the process) has concurrent calls, of any process, fetch once.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from handlers.compute.drivers import programs
+from handlers.compute.drivers.contract import (
+    DiskFull,
+    DriverError,
+    GuestSpec,
+    ImageCorrupt,
+    ImageFetch,
+    ImageUnavailable,
+)
+
+LOCK_TIMEOUT_S = 3600
+LOCK_POLL_S = 0.02
+# Nova's limits for inspecting what a stranger uploaded (nova/virt/images.py).
+INSPECT_LIMITS = ("prlimit", "--cpu=30", "--as=2147483648")
+INSPECT_TIMEOUT_S = 60
+# Glance's disk formats and qemu-img's names for them.
+FORMATS = {
+    "raw": "raw",
+    "qcow2": "qcow2",
+    "vmdk": "vmdk",
+    "vdi": "vdi",
+    "vhd": "vpc",
+    "vhdx": "vhdx",
+}
+_VMDK_TYPES = ("streamOptimized", "monolithicSparse")
+
+
+class _Cached(msgspec.Struct):
+    image_id: str
+    sha512: str
+
+
+class ImageCache:
+    """The cache under one `instances_dir`."""
+
+    def __init__(self, instances_dir: Path) -> None:
+        self.folder = instances_dir / "_base"
+        self._locks = instances_dir / "locks"
+
+    def path(self, image_id: str) -> Path:
+        """Where the image's raw data is, once cached."""
+        return self.folder / hashlib.sha1(image_id.encode(), usedforsecurity=False).hexdigest()
+
+    def cached(self, image_id: str) -> Path:
+        """The image's raw data; marked as used now. Raises ImageUnavailable."""
+        path = self.path(image_id)
+        try:
+            os.utime(path)
+        except FileNotFoundError:
+            raise ImageUnavailable(f"Image {image_id} is not in this host's cache.") from None
+        return path
+
+    def ensure(self, spec: GuestSpec, fetch: ImageFetch) -> None:
+        """Have the image; see `Driver.ensure_image`."""
+        path = self.path(spec.image_id)
+        if self._is_there(spec, path):
+            return
+        with self.locked(path.name):
+            if not self._is_there(spec, path):
+                with disk_full_named(spec.image_id):
+                    self._fetch(spec, fetch, path)
+
+    @contextmanager
+    def locked(self, name: str) -> Iterator[None]:
+        """Alone with the cache's file of that name, among all processes and threads."""
+        for folder in (self._locks, self.folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._locks / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            until = time.monotonic() + LOCK_TIMEOUT_S
+            while not _try_lock(descriptor):
+                if time.monotonic() > until:
+                    raise DriverError(f"The lock of {name} was not free for {LOCK_TIMEOUT_S} s.")
+                time.sleep(LOCK_POLL_S)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _is_there(self, spec: GuestSpec, path: Path) -> bool:
+        try:
+            cached = msgspec.json.decode(_note(path).read_bytes(), type=_Cached)
+            os.utime(path)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return False
+        if cached.sha512 != spec.image_checksum:
+            raise ImageCorrupt(
+                f"Image {spec.image_id} is cached with the sha512 {cached.sha512[:16]}…, "
+                f"expected {spec.image_checksum[:16]}…."
+            )
+        return True
+
+    def _fetch(self, spec: GuestSpec, fetch: ImageFetch, path: Path) -> None:
+        part, converted = (
+            path.with_name(path.name + ".part"),
+            path.with_name(path.name + ".converted"),
+        )
+        try:
+            part.unlink(missing_ok=True)
+            fetch(spec.image_id, part)
+            _verify(spec, part)
+            source = _inspected(spec, part)
+            if source == "raw":
+                converted = part
+            else:
+                programs.run(
+                    ["qemu-img", "convert", "-f", source, "-O", "raw", str(part), str(converted)]
+                )
+            converted.chmod(0o644)
+            _synced(converted)
+            # The note first: a base without a note is fetched again, a note alone says nothing.
+            note = _note(path)
+            written = note.with_name(note.name + ".new")
+            written.write_bytes(
+                msgspec.json.encode(_Cached(image_id=spec.image_id, sha512=spec.image_checksum))
+            )
+            written.replace(note)
+            converted.replace(path)
+            _synced(path.parent)
+        finally:
+            part.unlink(missing_ok=True)
+            converted.unlink(missing_ok=True)
+
+
+@contextmanager
+def disk_full_named(subject: str) -> Iterator[None]:
+    """OSErrors of writing files come out as the contract's errors."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(f"No space is left on this host's disk for {subject}.") from error
+        raise DriverError(f"Writing the files of {subject} failed: {error.strerror}.") from error
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(path.name + ".json")
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _verify(spec: GuestSpec, part: Path) -> None:
+    with part.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha512").hexdigest()
+    if found != spec.image_checksum:
+        raise ImageCorrupt(
+            f"Image {spec.image_id} is corrupt: the sha512 of its data is {found[:16]}…, "
+            f"expected {spec.image_checksum[:16]}…."
+        )
+
+
+def _inspected(spec: GuestSpec, part: Path) -> str:
+    """qemu-img's name of the format, when the data has it and refers to no other file."""
+    declared = FORMATS.get(spec.image_disk_format)
+    if declared is None:
+        raise DriverError(f"Images of disk format {spec.image_disk_format} cannot be booted here.")
+    command = [*INSPECT_LIMITS, "qemu-img", "info", "--output=json", str(part)]
+    try:
+        shown = msgspec.json.decode(programs.run(command, INSPECT_TIMEOUT_S))
+    except DriverError as error:
+        raise ImageCorrupt(f"Image {spec.image_id} cannot be read: {error}") from error
+    found = shown["format"]
+    # A raw disk has no signature, so a fixed VHD looks raw and is right to.
+    if found != declared and not (declared == "vpc" and found == "raw"):
+        raise ImageCorrupt(f"Image {spec.image_id} is declared {declared} but its data is {found}.")
+    details = shown.get("format-specific", {}).get("data", {})
+    if "backing-filename" in shown or "data-file" in details:
+        raise ImageCorrupt(f"Image {spec.image_id} refers to another file, which is not allowed.")
+    if declared == "vmdk" and details.get("create-type") not in _VMDK_TYPES:
+        raise ImageCorrupt(
+            f"Image {spec.image_id} is a VMDK of type {details.get('create-type')}, "
+            f"allowed are {', '.join(_VMDK_TYPES)}."
+        )
+    return declared
+
+
+def _synced(path: Path) -> None:
+    """On disk, not only in memory: a base must not be torn by a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
