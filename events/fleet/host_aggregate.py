@@ -27,7 +27,7 @@ class AggregateCreated(Event, frozen=True, kw_only=True):
     shard: Shard = SHARD
     aggregate_id: AggregateId
     number: Annotated[int, "Its number: the id in the API."]
-    aggregate_name: Annotated[str, "Unique name."]
+    name: Annotated[str, "Unique name."]
     metadata: Annotated[dict[str, str], "Its metadata, the zone among it."] = {}
 
 
@@ -36,7 +36,7 @@ class AggregateRenamed(Event, frozen=True, kw_only=True):
 
     folds = (("host_aggregate", "aggregate_id"),)
     aggregate_id: AggregateId
-    aggregate_name: Annotated[str, "Unique name."]
+    name: Annotated[str, "Unique name."]
 
 
 class AggregateMetadataChanged(Event, frozen=True, kw_only=True):
@@ -115,12 +115,12 @@ def evolve(aggregate: HostAggregate, event: AggregateEvent) -> HostAggregate:
             return HostAggregate(
                 id=event.aggregate_id,
                 number=event.number,
-                name=event.aggregate_name,
+                name=event.name,
                 created_at=event.at,
                 metadata=event.metadata,
             )
         case AggregateRenamed():
-            return replace(aggregate, name=event.aggregate_name, updated_at=event.at)
+            return replace(aggregate, name=event.name, updated_at=event.at)
         case AggregateMetadataChanged():
             return replace(aggregate, metadata=event.metadata, updated_at=event.at)
         case HostAddedToAggregate():

@@ -1,0 +1,157 @@
+"""A host's agent says what the host is and has: at its start, and when it changed.
+
+Reports that say nothing new write no event, so an agent may send them as often as it likes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from commands.decision import Decision, View, accept, decides, decides_on_view, refuse
+from events.fleet.host import (
+    Host,
+    HostRegistered,
+    Inventories,
+    InventoryChanged,
+    ServiceCameUp,
+    Traits,
+)
+from events.fleet.inventory import DISK_GB, MEMORY_MB, VCPU, Hypervisor, Inventory, unsound
+from events.fleet.request import SHARD
+from events.fleet.shard import EMPTY, ShardState
+from events.message import Command, Event, HostName
+
+BOOT_JITTER = 5_000_000
+"""Microseconds by which two computations of the same boot time may differ."""
+
+
+class RegisterHost(Command, frozen=True, kw_only=True):
+    """A host's agent has started."""
+
+    host: HostName
+    node_id: Annotated[str, "UUID of the compute node; the agent keeps it for ever."]
+    service_id: Annotated[str, "UUID for the nova-compute service, used if it is a new one."]
+    hypervisor: Annotated[Hypervisor, "Facts about the node."]
+    inventories: Inventories
+    traits: Traits = []
+
+
+class ReportInventory(Command, frozen=True, kw_only=True):
+    """What a running agent sees now."""
+
+    host: HostName
+    hypervisor: Annotated[Hypervisor, "Facts about the node."]
+    inventories: Inventories
+    traits: Traits = []
+
+
+Report = RegisterHost | ReportInventory
+
+
+@decides_on_view(RegisterHost)
+def register_host(view: View, command: RegisterHost, at: int) -> Decision:
+    """Take the host into the fleet, or note what changed since. An agent that starts is alive."""
+    if (reason := unsound(command.inventories)) is not None:
+        return refuse(400, "badRequest", reason)
+    host: Host | None = view.get("host", command.host)
+    if host is None or host.deleted:
+        return accept(_registered(view.get("shard", SHARD) or EMPTY, command, at))
+    if host.node_id != command.node_id:
+        return refuse(
+            409,
+            "conflictingRequest",
+            f"Host {command.host} is compute node {host.node_id}, not {command.node_id}. "
+            "Delete its compute service first if it was replaced.",
+        )
+    events: list[Event] = _changes(host, command, at)
+    if not host.up:
+        events.append(ServiceCameUp(at=at, host=command.host))
+    return accept(*events)
+
+
+def _registered(shard: ShardState, command: RegisterHost, at: int) -> HostRegistered:
+    return HostRegistered(
+        at=at,
+        host=command.host,
+        number=shard.hosts_numbered + 1,
+        node_id=command.node_id,
+        service_id=command.service_id,
+        hypervisor=command.hypervisor,
+        inventories=command.inventories,
+        traits=sorted(command.traits),
+    )
+
+
+@decides(ReportInventory, "host", key="host")
+def report_inventory(host: Host | None, command: ReportInventory, at: int) -> Decision:
+    """Note what changed."""
+    if host is None or host.deleted:
+        return refuse(404, "itemNotFound", f"Compute host {command.host} could not be found.")
+    if (reason := unsound(command.inventories)) is not None:
+        return refuse(400, "badRequest", reason)
+    return accept(*_changes(host, command, at))
+
+
+def _changes(host: Host, report: Report, at: int) -> list[Event]:
+    if (
+        host.inventories == report.inventories
+        and host.traits == sorted(report.traits)
+        and _same(host.hypervisor, report.hypervisor)
+    ):
+        return []
+    return [
+        InventoryChanged(
+            at=at,
+            host=report.host,
+            hypervisor=report.hypervisor,
+            inventories=report.inventories,
+            traits=sorted(report.traits),
+        )
+    ]
+
+
+def _same(known: Hypervisor, seen: Hypervisor) -> bool:
+    if known == seen:
+        return True
+    if known.booted_at is None or seen.booted_at is None:
+        return False
+    if abs(known.booted_at - seen.booted_at) > BOOT_JITTER:
+        return False
+    return msgspec.structs.replace(seen, booted_at=known.booted_at) == known
+
+
+def host_inventories(
+    vcpus: int,
+    ram_mib: int,
+    disk_gib: int,
+    *,
+    cpu_allocation_ratio: float = 4.0,
+    ram_allocation_ratio: float = 1.0,
+    disk_allocation_ratio: float = 1.0,
+    reserved_host_cpus: int = 0,
+    reserved_host_memory_mb: int = 512,
+    reserved_host_disk_gb: int = 0,
+) -> dict[str, Inventory]:
+    """The inventories of a host of that size, with Nova's initial ratios and reservations.
+
+    A host smaller than what is reserved has nothing to give.
+    """
+    return {
+        VCPU: Inventory(
+            total=vcpus,
+            reserved=min(reserved_host_cpus, vcpus),
+            allocation_ratio=cpu_allocation_ratio,
+        ),
+        MEMORY_MB: Inventory(
+            total=ram_mib,
+            reserved=min(reserved_host_memory_mb, ram_mib),
+            allocation_ratio=ram_allocation_ratio,
+        ),
+        DISK_GB: Inventory(
+            total=disk_gib,
+            reserved=min(reserved_host_disk_gb, disk_gib),
+            allocation_ratio=disk_allocation_ratio,
+        ),
+    }
