@@ -48,7 +48,7 @@ class Topic(msgspec.Struct, frozen=True):
     retention_ms: int | None = None
 
 
-class Outgoing(msgspec.Struct, frozen=True):
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """A record to be written. ``partition`` None: by ``partition_of(key)``."""
 
     topic: str
@@ -58,7 +58,7 @@ class Outgoing(msgspec.Struct, frozen=True):
     partition: int | None = None
 
 
-class Record(msgspec.Struct, frozen=True):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """A record as read. ``timestamp`` is the log's append time in microseconds since 1970."""
 
     topic: str
