@@ -1,0 +1,170 @@
+"""The log in memory, for the simulation: the contract, deterministic, with faults to order.
+
+No threads, no clock, no randomness of its own: ``poll`` never waits, time comes from ``now``,
+and what goes wrong is decided by ``faults``, a function asked before each operation. Several
+simulated processes share one ``Cluster``, each through a ``MemoryLog`` of its own; a process
+that is gone stays a member of its groups until ``MemoryLog.expel``, as a killed or stopped one
+does until its session ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from events.log.contract import (
+    EARLIEST,
+    LATEST,
+    Outgoing,
+    Reader,
+    Record,
+    Topic,
+    TopicMismatch,
+    TopicPartition,
+    Worker,
+)
+from events.log.memory_cluster import Cluster, Crash, Fault, Faults, Operation, read_in_turn
+from events.log.memory_worker import MemoryWorker
+
+__all__ = ["Cluster", "Crash", "Fault", "Faults", "MemoryLog", "Operation"]
+
+
+class MemoryReader:
+    """``contract.Reader``; its ``poll`` does not wait."""
+
+    def __init__(self, cluster: Cluster, process: str, start: Mapping[TopicPartition, int]) -> None:
+        self._cluster = cluster
+        self._process = process
+        self._positions: dict[TopicPartition, int] = dict.fromkeys(start, 0)
+        self._turn = 0
+        for source, offset in start.items():
+            self.seek(source, offset)
+
+    def poll(self, timeout_s: float, records_max: int = 1000) -> Sequence[Record]:
+        """See the contract."""
+        self._cluster.strike("reader.poll", self._process)
+        self._turn += 1
+        return read_in_turn(self._cluster, self._positions, self._turn, records_max)
+
+    def seek(self, source: TopicPartition, offset: int) -> None:
+        """See the contract."""
+        partition = self._cluster.partition(source)
+        self._positions[source] = partition.end if offset == LATEST else max(EARLIEST, offset)
+
+    def ends(self) -> Mapping[TopicPartition, int]:
+        """See the contract."""
+        self._cluster.strike("reader.ends", self._process)
+        return {source: self._cluster.partition(source).end for source in self._positions}
+
+    def positions(self) -> Mapping[TopicPartition, int]:
+        """See the contract."""
+        return dict(self._positions)
+
+    def wake(self) -> None:
+        """Nothing waits here."""
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+class MemoryLog:
+    """``contract.Log`` as one simulated process has it: ``MemoryLog(cluster=…, process=…)``.
+
+    With ``now`` instead of ``cluster`` it makes a cluster of its own.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], int] | None = None,
+        *,
+        cluster: Cluster | None = None,
+        process: str = "process",
+        record_bytes_max: int = 1 << 20,
+    ) -> None:
+        if cluster is None:
+            if now is None:
+                raise ValueError("a log in memory has no clock of its own: give it `now`")
+            cluster = Cluster(now, record_bytes_max=record_bytes_max)
+        self.cluster = cluster
+        self.process = process
+        self.record_bytes_max = cluster.record_bytes_max
+        self.workers: list[MemoryWorker] = []
+
+    def identity(self) -> str:
+        """See the contract."""
+        self.cluster.strike("identity", self.process)
+        return self.cluster.identity
+
+    def create_topics(self, topics: Sequence[Topic]) -> Sequence[str]:
+        """See the contract."""
+        self.cluster.strike("create_topics", self.process)
+        return [topic.name for topic in topics if self.cluster.create(topic)]
+
+    def partitions(self, topic: str) -> int:
+        """See the contract."""
+        if topic not in self.cluster.topics:
+            raise TopicMismatch(f"there is no topic {topic}")
+        return self.cluster.topics[topic].partitions
+
+    def append(self, records: Sequence[Outgoing], timeout_s: float = 10.0) -> Sequence[int]:
+        """See the contract."""
+        placed = self.cluster.check(records)
+        fault = self.cluster.strike("append", self.process)
+        offsets = self.cluster.write(placed)
+        if fault is Fault.DUPLICATE:
+            self.cluster.write(placed)
+        self.cluster.finish(fault, "append", self.process)
+        return offsets
+
+    def reader(self, start: Mapping[TopicPartition, int]) -> Reader:
+        """See the contract."""
+        self.cluster.strike("reader", self.process)
+        return MemoryReader(self.cluster, self.process, start)
+
+    def member(self, group: str, topics: Sequence[str]) -> Worker:
+        """See the contract."""
+        self.cluster.strike("member", self.process)
+        for topic in topics:
+            self.partitions(topic)
+        return self._worker(f"member:{group}", topics, ())
+
+    def fixed(self, name: str, sources: Sequence[TopicPartition]) -> Worker:
+        """See the contract."""
+        self.cluster.strike("fixed", self.process)
+        for source in sources:
+            self.cluster.partition(source)
+        return self._worker(f"fixed:{name}", (), sources)
+
+    def settled_end(self, source: TopicPartition, timeout_s: float = 15.0) -> int:
+        """See the contract; nothing is ever half done here."""
+        self.cluster.strike("settled_end", self.process)
+        return self.cluster.partition(source).end
+
+    def offset_at(self, source: TopicPartition, timestamp: int) -> int | None:
+        """See the contract."""
+        self.cluster.strike("offset_at", self.process)
+        for record in self.cluster.partition(source).records:
+            if record.timestamp >= timestamp:
+                return record.offset
+        return None
+
+    def ping(self, timeout_s: float = 2.0) -> None:
+        """See the contract."""
+        self.cluster.strike("ping", self.process)
+
+    def expel(self) -> None:
+        """The sessions of this process's members are over: others take their partitions, and
+        it finds out when it polls or is fenced. Also what becomes of a process that is gone."""
+        for worker in self.workers:
+            self.cluster.groups.leave(worker.group, worker.number)
+
+    def close(self) -> None:
+        """See the contract."""
+        for worker in tuple(self.workers):
+            worker.close()
+
+    def _worker(
+        self, group: str, topics: Sequence[str], sources: Sequence[TopicPartition]
+    ) -> Worker:
+        worker = MemoryWorker(self.cluster, self, group, topics, sources)
+        self.workers.append(worker)
+        return worker
