@@ -30,6 +30,8 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Bound of a JSON body; Nova's ``[oslo_middleware]max_request_body_size``."""
     list_items_max: int = 1000
     """Bound of one page; Nova's ``[api]max_limit``."""
+    image_bytes_max: int = 1 << 40
+    """Bound of one image's data; Glance's ``image_size_cap``."""
     metadata_items_max: int = 128
     key_pairs_max: int = 100
     admin_password_chars: int = 12
@@ -44,6 +46,11 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     def images_path(self) -> Path:
         """Directory of the content-addressed image store."""
         return self.data_path / "images"
+
+    @property
+    def image_url_key_path(self) -> Path:
+        """File of the key that signs hosts' links to image data."""
+        return self.data_path / "image-url.key"
 
     @property
     def instances_path(self) -> Path:

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 INSPECTED = frozenset({"qcow2", "vhd", "vhdx", "vmdk", "vdi", "iso"})
 """Formats that the data itself shows."""
 
-PLAIN = frozenset({"raw", "gpt"})
-"""What data without a signature shows; a partition table (gpt, which an MBR also counts as) is
-ordinary contents of a raw disk."""
+PLAIN = frozenset({"raw", "gpt", "luks"})
+"""What raw disks show: nothing, a partition table (gpt, which an MBR also counts as) or an
+encrypted volume, all of them the guest's own matter."""
 
 
 def contradiction(disk_format: str, container_format: str, detected: Sequence[str]) -> str | None:
@@ -29,8 +29,6 @@ def contradiction(disk_format: str, container_format: str, detected: Sequence[st
         # A bootable ISO has a partition table as well, by design.
         allowed = {disk_format} | (PLAIN if disk_format == "iso" else set())
         matches = disk_format in found and found <= allowed
-    elif disk_format == "raw":
-        matches = found <= PLAIN | {"luks"}
     else:
         matches = found <= PLAIN
     if matches:

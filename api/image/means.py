@@ -1,0 +1,84 @@
+"""What all image resources share: reading, asking, the store, who calls."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Collection
+
+import falcon
+
+from api.bus import Actor
+from api.caller import Caller
+from api.http.request_ids import request_id
+from api.image import policy
+from api.image.store import ImageStore
+from api.services import Services
+from events.message import Command
+from projections.image.queries import ImageRow, deleted_among, find_image
+
+UUID = re.compile(r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+
+SWEEP_INTERVAL_S = 600
+SWEEP_GRACE_S = 3600
+"""A temporary file that got nothing for an hour is nobody's: its lease ran out long ago."""
+
+
+class Means:
+    """One for each server. Thread-safe."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.settings = services.settings
+        self.store = ImageStore(services.settings.images_path)
+        self.url = f"{services.settings.public_url}/image"
+
+    def find(self, req: falcon.Request, image_id: str) -> ImageRow:
+        """The image. Raises 404 when there is none that the caller can see."""
+        who = caller(req)
+        found = None
+        if UUID.fullmatch(image_id):
+            with self.services.engine.connect() as connection:
+                found = find_image(connection, image_id, who.project_id, is_admin(who))
+        if found is None:
+            raise falcon.HTTPNotFound(description=f"No image found with ID {image_id}")
+        return found
+
+    def permitted(self, req: falcon.Request, image_id: str, rule: str) -> ImageRow:
+        """The image, when the caller may do ``rule`` with it. Raises 404 or 403."""
+        image = self.find(req, image_id)
+        policy.enforce(caller(req), rule, image.owner)
+        return image
+
+    def send(self, req: falcon.Request, command: Command, key: str) -> None:
+        """Have it decided. Raises ``Refused`` or ``Unavailable``."""
+        who = caller(req)
+        actor = Actor(
+            user_id=who.user_id, project_id=who.project_id or "", request_id=request_id(req)
+        )
+        self.services.bus.send(command, key, actor)
+
+    def sweep_if_due(self) -> None:
+        """Tidy the store, at most every ten minutes over all processes that share it."""
+        mark = self.store.root / "swept"
+        now = time.time()
+        if mark.exists() and now - mark.stat().st_mtime < SWEEP_INTERVAL_S:
+            return
+        mark.touch()
+
+        def deleted(ids: Collection[str]) -> set[str]:
+            with self.services.engine.connect() as connection:
+                return deleted_among(connection, ids)
+
+        self.store.sweep(deleted, now, SWEEP_GRACE_S)
+
+
+def caller(req: falcon.Request) -> Caller:
+    """Who asks."""
+    who: Caller = req.context.caller
+    return who
+
+
+def is_admin(who: Caller) -> bool:
+    """Whether the caller sees and may change every project's images."""
+    return "admin" in who.roles and who.project_id is not None and not who.system
