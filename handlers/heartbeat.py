@@ -1,0 +1,22 @@
+"""Signs of life on their way to the log: what each service appends every ``report_interval``."""
+
+from __future__ import annotations
+
+import uuid
+
+from events.fleet.heartbeat import Heartbeat
+from events.log.contract import Outgoing
+from events.log.records import Codec, headers
+from events.message import Context
+from events.topics import HEARTBEATS
+
+
+def heartbeat_record(codec: Codec, beat: Heartbeat) -> Outgoing:
+    """The record to append (``Log.append``); losing one harms nobody."""
+    context = Context(id=str(uuid.uuid4()), time=beat.at)
+    return Outgoing(
+        HEARTBEATS,
+        beat.host,
+        codec.encode(beat),
+        headers(context, beat.type_name, f"/chronova/{beat.binary}/{beat.host}"),
+    )

@@ -1,0 +1,168 @@
+"""Around the fleet's decider: who is alive, and which plug-ins judge.
+
+The monitor reads heartbeats and tells the decider, by commands, when a host has gone silent or
+come back; what the decider makes of it are events like any other. It acts only while this process
+owns the fleet's partition. Crash at any point: the next owner listens for as long as a host may
+be silent before it says anything.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import entry_points
+from threading import Event
+from typing import TypeVar
+
+import structlog
+
+from commands.fleet.judges import (
+    Filter,
+    Judges,
+    Weigher,
+    enable,
+    register_filter,
+    register_weigher,
+)
+from commands.fleet.policy import Policy
+from events import topics
+from events.fleet.heartbeat import COMPUTE, Heartbeat
+from events.fleet.host import Host
+from events.fleet.request import SHARD
+from events.log.contract import LATEST, Log, LogError, LogUnavailable, Outgoing, Reader, Record
+from events.log.records import BadRecord, Codec, headers
+from events.message import Context, UnknownMessage
+from handlers.liveness import Liveness, Verdict
+from schemas.catalog import UnknownSchema
+
+SOURCE = (topics.HEARTBEATS, 0)
+POLL_S = 1.0
+RETRY_S = 2.0
+
+Hosts = Callable[[], Mapping[str, Host] | None]
+"""The hosts in the decider's state, a copy that nobody changes; None while this process does not
+own the fleet's partition."""
+
+T = TypeVar("T")
+
+logger = structlog.get_logger("scheduler")
+
+
+class BadPlugin(Exception):
+    """An entry point that is no filter or weigher, or cannot be imported; says which and why."""
+
+
+def load_plugins(policy: Policy) -> Judges:
+    """Import all filters and weighers that are installed and enable those of the policy.
+
+    Entry points of the groups ``chronova.filters`` and ``chronova.weighers`` name a
+    ``commands.fleet.judges.Filter`` or ``Weigher``. Call it before the decider starts. Raises
+    ``BadPlugin``, or ``ValueError`` for a policy that names what is not there.
+    """
+    for filter in _loaded("chronova.filters", Filter):
+        register_filter(filter)
+    for weigher in _loaded("chronova.weighers", Weigher):
+        register_weigher(weigher)
+    return enable(policy)
+
+
+def _loaded(group: str, kind: type[T]) -> list[T]:
+    found = []
+    for point in sorted(entry_points(group=group), key=lambda point: point.name):
+        try:
+            plugin = point.load()
+        except (ImportError, AttributeError) as error:
+            raise BadPlugin(f"{group}: {point.name} = {point.value}: {error}") from error
+        if not isinstance(plugin, kind):
+            raise BadPlugin(f"{group}: {point.name} = {point.value} is no {kind.__name__}")
+        found.append(plugin)
+    return found
+
+
+class LivenessMonitor:
+    """Reads heartbeats, sends ``ReportServiceDown`` and ``ReportServiceUp``. One thread's.
+
+    ``clock`` is monotonic, in seconds: hosts' own clocks do not matter, only when they are heard.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        codec: Codec,
+        hosts: Hosts,
+        *,
+        service_down_time_s: float = 60.0,
+        report_interval_s: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+        poll_s: float = POLL_S,
+    ) -> None:
+        self._log = log
+        self._codec = codec
+        self._hosts = hosts
+        self._clock = clock
+        self._poll_s = poll_s
+        self._liveness = Liveness(service_down_time_s, report_interval_s)
+        self._reader: Reader | None = None
+
+    def run(self, stop: Event) -> None:
+        """Listen and judge until ``stop`` is set (looked at once a second)."""
+        try:
+            while not stop.is_set():
+                try:
+                    self.step()
+                except LogUnavailable as error:
+                    logger.warning("heartbeats cannot be read", reason=str(error))
+                    self._drop()
+                    stop.wait(RETRY_S)
+        finally:
+            self._drop()
+
+    def step(self) -> None:
+        """One turn: what has come in, then a judgement if nothing is left unread.
+
+        Raises ``LogUnavailable``: heartbeats may have been missed, and the next turn knows it.
+        """
+        if self._reader is None:
+            self._reader = self._log.reader({SOURCE: LATEST})
+        end = self._reader.ends().get(SOURCE, 0)
+        now_before = self._clock()
+        for record in self._reader.poll(self._poll_s):
+            self._hear(record, now_before)
+        if self._reader.positions().get(SOURCE, 0) < end:
+            return
+        hosts = self._hosts()
+        if hosts is None:
+            self._liveness.deaf()
+            return
+        up = {name: host.up for name, host in hosts.items() if not host.deleted}
+        self._say(self._liveness.judge(self._clock(), up))
+
+    def _hear(self, record: Record, now: float) -> None:
+        try:
+            beat = self._codec.decode(record.value)
+        except (BadRecord, UnknownMessage, UnknownSchema) as error:
+            logger.warning("a heartbeat cannot be read", key=record.key, reason=str(error))
+            return
+        if isinstance(beat, Heartbeat) and beat.binary == COMPUTE:
+            self._liveness.heard(beat.host, now)
+
+    def _say(self, verdicts: Sequence[Verdict]) -> None:
+        if verdicts:
+            self._log.append([self._command(verdict) for verdict in verdicts])
+            for verdict in verdicts:
+                logger.info(verdict.type_name, host=verdict.host)
+
+    def _command(self, verdict: Verdict) -> Outgoing:
+        context = Context(id=str(uuid.uuid4()), time=time.time_ns() // 1000)
+        made = headers(context, verdict.type_name, "/chronova/scheduler")
+        return Outgoing(topics.commands("fleet"), SHARD, self._codec.encode(verdict), made)
+
+    def _drop(self) -> None:
+        self._liveness.deaf()
+        if self._reader is not None:
+            reader, self._reader = self._reader, None
+            try:
+                reader.close()
+            except LogError as error:
+                logger.warning("the heartbeats' reader did not close", reason=str(error))
