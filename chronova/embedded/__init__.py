@@ -1,0 +1,1 @@
+"""Outside parts that Chronova can bring along for one machine."""

@@ -1,0 +1,240 @@
+"""A development Kafka broker that needs no Docker: jars from Maven Central, one KRaft node.
+
+For ``make kafka`` and the tests. It listens on loopback only, keeps one replica of everything
+and does not flush each write, so it survives a killed process and not a lost disk: a site
+runs brokers of its own.
+
+Everything of one broker lies in its data directory: ``server.properties`` (whose port stays
+the same over restarts), ``log/``, ``broker.log`` and ``broker.pid``. Starting twice is
+harmless. A crash halfway leaves at worst a started process with its pid file, which the next
+``start`` or ``stop`` finds; the jars are moved into their cache only when they are complete.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from chronova.embedded import jars
+from events.log.contract import LogUnavailable
+from events.log.kafka import KafkaLog
+
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 20.0
+
+SETTINGS = {
+    "auto.create.topics.enable": "false",
+    "default.replication.factor": "1",
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "4",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "1000",
+    # The cleaner's buffer would not fit the heap (128 MiB).
+    "log.cleaner.dedupe.buffer.size": str(8 * 1024 * 1024),
+    "num.network.threads": "2",
+    "num.io.threads": "4",
+    # A killed process's open transaction is aborted 0.5 s after its own timeout (10 s).
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
+    # A transaction that follows on another looks for its end each millisecond (20 ms), and
+    # its offsets are written at once (5 ms later).
+    "add.partitions.to.txn.retry.backoff.ms": "1",
+    "group.coordinator.append.linger.ms": "0",
+    # A broker killed and started again is itself again after 1.5 s (9 s).
+    "broker.heartbeat.interval.ms": "300",
+    "broker.session.timeout.ms": "1500",
+}
+"""A single broker that is small, starts quickly and soon notices the dead. In brackets: Kafka's
+own defaults."""
+
+_JVM_OPTIONS = (
+    "-Xms96m",
+    "-Xmx384m",
+    "-XX:+UseSerialGC",
+    "-Djava.awt.headless=true",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS",
+)
+
+
+class BrokerError(Exception):
+    """The broker cannot be had. Its text is one sentence for a user."""
+
+
+def start(data_dir: Path, port: int = 0, timeout_s: float = START_TIMEOUT_S) -> str:
+    """Start the broker of ``data_dir``, or find it running; its address as ``host:port``.
+
+    Port 0 means the port it had before, or else a free one. Returns when it answers.
+    Raises ``BrokerError``, also when there is no Java and none can be installed.
+    """
+    data_dir = data_dir.resolve()
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with _lock(data_dir):
+        properties = _properties(data_dir, port)
+        bootstrap = f"127.0.0.1:{_port_of(properties)}"
+        process = running(data_dir)
+        if process is None:
+            process = _spawn(data_dir, properties)
+        _wait_until_it_answers(process, bootstrap, data_dir, timeout_s)
+    return bootstrap
+
+
+def stop(data_dir: Path, timeout_s: float = STOP_TIMEOUT_S) -> bool:
+    """Stop the broker of ``data_dir`` and wait for its end; False if none was running."""
+    process = running(data_dir)
+    if process is None:
+        return False
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.send_signal(signal.SIGCONT)  # a stopped process would not see the next one
+        process.terminate()
+        try:
+            process.wait(timeout_s)
+        except psutil.TimeoutExpired:
+            process.kill()
+            process.wait(timeout_s)
+    _pid_file(data_dir).unlink(missing_ok=True)
+    return True
+
+
+def running(data_dir: Path) -> psutil.Process | None:
+    """The broker's process, if it lives and is that of this data directory."""
+    data_dir = data_dir.resolve()
+    try:
+        process = psutil.Process(int(_pid_file(data_dir).read_text()))
+        ours = str(data_dir / "server.properties") in process.cmdline()
+    except (FileNotFoundError, ValueError, psutil.NoSuchProcess, psutil.ZombieProcess):
+        return None
+    return process if ours else None
+
+
+def _spawn(data_dir: Path, properties: Path) -> psutil.Process:
+    try:
+        java, libs = jars.java(), jars.kafka_libs()
+    except jars.Missing as error:
+        raise BrokerError(str(error)) from error
+    classpath = f"{libs}/*"
+    with (data_dir / "broker.log").open("ab") as output:
+        if not (data_dir / "log" / "meta.properties").exists():
+            _format(java, classpath, properties, output.fileno())
+        process = subprocess.Popen(
+            [java, *_JVM_OPTIONS, "-cp", classpath, "kafka.Kafka", str(properties)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=data_dir,
+            start_new_session=True,
+        )
+    _pid_file(data_dir).write_text(str(process.pid))
+    return psutil.Process(process.pid)
+
+
+def _format(java: str, classpath: str, properties: Path, output: int) -> None:
+    """Write the storage's ``meta.properties`` with a cluster id of its own."""
+    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    command = [java, "-Xmx128m", "-cp", classpath, "kafka.tools.StorageTool", "format"]
+    command += ["--cluster-id", cluster_id, "--config", str(properties), "--ignore-formatted"]
+    try:
+        subprocess.run(command, check=True, stdout=output, stderr=output, timeout=60)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        raise BrokerError(
+            f"The broker's storage could not be made: see {properties.parent}/broker.log."
+        ) from error
+
+
+def _wait_until_it_answers(
+    process: psutil.Process, bootstrap: str, data_dir: Path, timeout_s: float
+) -> None:
+    deadline = time.monotonic() + timeout_s
+    log = KafkaLog(bootstrap)
+    try:
+        while True:
+            if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+                _pid_file(data_dir).unlink(missing_ok=True)
+                raise BrokerError(
+                    f"The development broker ended at its start: see {data_dir}/broker.log."
+                )
+            try:
+                return log.ping(timeout_s=1.0)
+            except LogUnavailable as error:
+                if time.monotonic() > deadline:
+                    raise BrokerError(
+                        f"The development broker did not answer within {timeout_s:.0f} s: "
+                        f"see {data_dir}/broker.log."
+                    ) from error
+            time.sleep(0.1)
+    finally:
+        log.close()
+
+
+def _properties(data_dir: Path, port: int) -> Path:
+    """The settings file, written at the first start or when another port is asked for."""
+    path = data_dir / "server.properties"
+    if path.exists() and port in (0, _port_of(path)):
+        return path
+    if path.exists() and running(data_dir) is not None:
+        raise BrokerError(f"A broker runs in {data_dir} on port {_port_of(path)}: stop it first.")
+    port, controller_port = _free_ports(port)
+    settings = {**SETTINGS, **_listeners(port, controller_port), "log.dirs": data_dir / "log"}
+    path.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+    return path
+
+
+def _listeners(port: int, controller_port: int) -> dict[str, str]:
+    return {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
+        "controller.listener.names": "CONTROLLER",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "inter.broker.listener.name": "PLAINTEXT",
+    }
+
+
+def _port_of(properties: Path) -> int:
+    for line in properties.read_text().splitlines():
+        if line.startswith("advertised.listeners="):
+            return int(line.rpartition(":")[2])
+    raise BrokerError(f"{properties} names no listener: remove it to have it written anew.")
+
+
+def _free_ports(port: int) -> tuple[int, int]:
+    with socket.socket() as first, socket.socket() as second:
+        for each, wanted in ((first, port), (second, 0)):
+            try:
+                each.bind(("127.0.0.1", wanted))
+            except OSError as error:
+                raise BrokerError(f"Port {wanted} of 127.0.0.1 is taken: {error}.") from error
+        return first.getsockname()[1], second.getsockname()[1]
+
+
+def _pid_file(data_dir: Path) -> Path:
+    return data_dir / "broker.pid"
+
+
+@contextlib.contextmanager
+def _lock(data_dir: Path) -> Iterator[None]:
+    """One starter at a time: the second finds what the first has started."""
+    descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,224 @@
+"""One connection to a Kafka cluster for requests of our own, on kafka-python's event loop.
+
+Everything here is bounded: a request without an answer fails at the caller's deadline, and a
+broker that does not answer costs its connection. Thread-safe; opened at the first use, and
+opened anew in a forked child, which must not use its parent's sockets. Long polls never go
+over this connection (a broker answers one connection's requests in turn, so a parked fetch
+would hold up whatever follows it).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+import kafka.errors as errors
+from kafka.net.compat import KafkaNetClient
+from kafka.protocol.metadata import ApiVersionsRequest, FindCoordinatorRequest, MetadataRequest
+from kafka.structs import TopicPartition as Source
+
+from events.log.contract import LogUnavailable, TopicMismatch, TopicPartition
+
+Answer = TypeVar("Answer")
+
+REQUEST_TIMEOUT_MS = 5000
+"""Without an answer for that long, a connection is given up."""
+
+# For all clients. 500 ms: the back-off's own limit of 30 s is longer than most outages.
+CLIENT_DEFAULTS: Mapping[str, object] = {
+    "reconnect_backoff_ms": 50,
+    "reconnect_backoff_max_ms": 500,
+    "request_timeout_ms": REQUEST_TIMEOUT_MS,
+    "bootstrap_timeout_ms": 5000,
+    "metrics_enabled": False,
+}
+
+RETRY_S = 0.002
+"""Pause before a refused request is sent again: a transaction's markers take 1-3 ms to write."""
+
+TRANSACTION, GROUP = 1, 0  # FindCoordinator's key types
+
+
+class Deadline:
+    """A point in time to be done by."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self.at = time.monotonic() + timeout_s
+
+    @property
+    def left_s(self) -> float:
+        """Seconds left, never negative."""
+        return max(0.0, self.at - time.monotonic())
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is over."""
+        return time.monotonic() >= self.at
+
+
+def unavailable(doing: str, error: BaseException | str) -> LogUnavailable:
+    """The sentence for an operator about a Kafka failure."""
+    reason = error if isinstance(error, str) else (str(error) or type(error).__name__)
+    return LogUnavailable(f"Kafka could not {doing}: {reason}.")
+
+
+def new_client(**options: Any) -> Any:
+    """A network client that connects or fails within 3 s, and that never makes a topic by
+    asking for it (kafka-python loses that option on its way)."""
+    setup = {"socket_connection_setup_timeout_ms": 3000}
+    setup |= {"socket_connection_setup_timeout_max_ms": 3000, "slow_task_threshold_secs": 0}
+    client = KafkaNetClient(**{**setup, **options})
+    client.cluster.config["allow_auto_create_topics"] = False
+    return client
+
+
+class Connection:
+    """Requests to a cluster, each with a deadline."""
+
+    def __init__(self, bootstrap: str, options: Mapping[str, object], client_id: str) -> None:
+        self._bootstrap = bootstrap
+        self._options = {**CLIENT_DEFAULTS, **options, "client_id": client_id}
+        self._lock = threading.Lock()
+        self._client: Any = None
+        self._pid = 0
+        self._closed = False
+
+    def run(
+        self, doing: str, timeout_s: float, call: Callable[..., Awaitable[Answer]], *args: object
+    ) -> Answer:
+        """Run ``call(*args, deadline)`` on the event loop; Kafka's errors as ``LogUnavailable``."""
+        deadline = Deadline(timeout_s)
+        client = self._open(doing, deadline)
+        try:
+            answer: Answer = client._net.run(call, *args, deadline)
+        except (errors.KafkaError, OSError) as error:
+            raise unavailable(doing, error) from error
+        return answer
+
+    def close(self) -> None:
+        """Close the sockets and end the loop's thread."""
+        with self._lock:
+            self._closed = True
+            if self._client is not None and self._pid == os.getpid():
+                self._client.close()
+            self._client = None
+
+    # The rest is for coroutines that ``run`` runs.
+
+    @property
+    def manager(self) -> Any:
+        """kafka-python's connection manager."""
+        return self._client._manager
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait on the event loop."""
+        await self._client._net.sleep(seconds)
+
+    async def send(self, request: Any, deadline: Deadline, node: Any = None) -> Any:
+        """The answer of ``node`` (or any broker); raises a ``KafkaError`` by the deadline."""
+        timeout_ms = deadline.left_s * 1000
+        if timeout_ms <= 0:
+            raise errors.KafkaTimeoutError("the time for it is over")
+        timeout_ms = min(timeout_ms, REQUEST_TIMEOUT_MS)
+        return await self.manager.send(request, node_id=node, request_timeout_ms=timeout_ms)
+
+    async def coordinator(self, key_type: int, key: str, deadline: Deadline) -> Any:
+        """The node that coordinates a group or a transactional id."""
+        request = FindCoordinatorRequest(key=key, key_type=key_type, coordinator_keys=[key])
+        while True:
+            try:
+                response = await self.send(request, deadline)
+                found = response.coordinators[0] if response.coordinators else response
+                return self.manager.cluster.add_coordinator(found, key_type, key)
+            except errors.RetriableError as error:
+                await self.pause(deadline, error, 0.02)
+
+    async def partitions(self, topic: str, deadline: Deadline) -> int:
+        """How many partitions a topic has; 0 when there is no such topic."""
+        wanted = MetadataRequest.MetadataRequestTopic(name=topic)
+        request = MetadataRequest(topics=[wanted], allow_auto_topic_creation=False, min_version=4)
+        while True:
+            try:
+                found = (await self.send(request, deadline)).topics[0]
+                error = errors.for_code(found.error_code)
+                if error in (errors.UnknownTopicOrPartitionError, errors.InvalidTopicError):
+                    return 0
+                if error is not errors.NoError:
+                    raise error(topic)
+                return len(found.partitions)
+            except errors.RetriableError as error:
+                await self.pause(deadline, error, 0.05)
+
+    async def leader(self, source: TopicPartition, deadline: Deadline) -> Any:
+        """The node that leads a partition. Raises ``TopicMismatch`` when there is none such."""
+        cluster = self.manager.cluster
+        while True:
+            node = cluster.leader_for_partition(Source(*source))
+            if node is not None and node != -1:
+                return node
+            # Only what exists is followed: kafka-python asks for ever after what does not.
+            if node is None and await self.partitions(source[0], deadline) <= source[1]:
+                raise TopicMismatch(f"Topic {source[0]} has no partition {source[1]}.")
+            cluster.add_topic(source[0])
+            await self.refresh(deadline)
+            if cluster.leader_for_partition(Source(*source)) in (None, -1):
+                await self.pause(deadline, errors.LeaderNotAvailableError(), 0.05)
+
+    async def refresh(self, deadline: Deadline) -> None:
+        """Fetch the metadata anew of all topics that are followed."""
+        while True:
+            try:
+                left_ms = deadline.left_s * 1000
+                await self.manager.wait_for(self.manager.cluster.request_update(), left_ms)
+                return
+            except errors.UnknownTopicOrPartitionError:
+                return  # it was deleted: for whoever asked to find out
+            except errors.RetriableError as error:
+                await self.pause(deadline, error, 0.05)
+
+    async def pause(
+        self, deadline: Deadline, error: BaseException, seconds: float = RETRY_S
+    ) -> None:
+        """Wait before another try after ``error``, or raise it when the time is over."""
+        if deadline.left_s <= seconds:
+            raise error
+        await self.sleep(seconds)
+
+    async def features(self, deadline: Deadline, node: Any) -> Mapping[str, int]:
+        """The cluster's finalized features with their levels (none before Kafka 2.7)."""
+        request = ApiVersionsRequest(
+            client_software_name="chronova", client_software_version="1", min_version=3
+        )
+        try:
+            response = await self.send(request, deadline, node)
+        except errors.IncompatibleBrokerVersion:
+            return {}
+        return {each.name: each.max_version_level for each in response.finalized_features or ()}
+
+    def _open(self, doing: str, deadline: Deadline) -> Any:
+        with self._lock:
+            if self._closed:
+                raise unavailable(doing, "this log was closed")
+            if self._client is None or self._pid != os.getpid():
+                self._client = self._connected(doing, deadline)
+                self._pid = os.getpid()
+            return self._client
+
+    def _connected(self, doing: str, deadline: Deadline) -> Any:
+        client = new_client(
+            bootstrap_servers=self._bootstrap,
+            max_in_flight_requests_per_connection=1000,
+            **self._options,
+        )
+        client._net.start()
+        try:
+            client._manager.bootstrap(max(1.0, deadline.left_s * 1000))
+        except (errors.KafkaError, OSError) as error:
+            with contextlib.suppress(errors.KafkaError):
+                client.close()
+            raise unavailable(doing, error) from error
+        return client

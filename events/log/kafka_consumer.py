@@ -1,0 +1,219 @@
+"""kafka-python's consumer with a wait that can be woken and that wastes nothing.
+
+The library's ``poll`` cannot be interrupted, sleeps in slices while nothing is fetchable, and
+notices a rebalance only at its next heartbeat. This subclass does the same steps in the same
+order and waits on one event, which a fetched response, a call to ``wake`` and a rebalance set.
+It reaches into kafka-python's inner parts (``_coordinator``, ``_fetcher``, ``_subscription``),
+which is why the version is pinned below 3.1; nothing outside this file does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import kafka.errors as errors
+from kafka import KafkaConsumer
+from kafka.consumer.subscription_state import ConsumerRebalanceListener
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.coordinator.base import MemberState
+from kafka.structs import TopicPartition as Source
+
+from events.log.contract import TopicPartition
+from events.log.kafka_connection import CLIENT_DEFAULTS, Deadline, new_client, unavailable
+from events.log.kafka_transactions import Membership
+
+_READ_DEFAULTS: Mapping[str, object] = {
+    **CLIENT_DEFAULTS,
+    "isolation_level": "read_committed",
+    "enable_auto_commit": False,
+    "auto_offset_reset": "earliest",
+    "allow_auto_create_topics": False,
+    "partition_assignment_strategy": (CooperativeStickyAssignor,),
+    # A long poll: the broker answers as soon as there is a byte. The limit is what a partition
+    # that becomes ready waits for at most, beside one whose fetch is parked.
+    "fetch_min_bytes": 1,
+    "fetch_max_wait_ms": 250,
+    "retry_backoff_ms": 20,
+}
+
+
+class Changes(ConsumerRebalanceListener):  # type: ignore[misc]
+    """What rebalances did since it was last asked. Called on the consumer's network thread,
+    while the polling thread waits for the rebalance."""
+
+    def __init__(self, consumer: Consumer) -> None:
+        self._consumer = consumer
+        self.assigned: set[TopicPartition] = set()
+        self.revoked: set[TopicPartition] = set()
+
+    def on_partitions_revoked(self, revoked: Collection[Source]) -> None:
+        """Partitions go to another member."""
+        for source in (tuple(each) for each in revoked):
+            if source in self.assigned:
+                self.assigned.discard(source)  # never reported, so nobody has to drop it
+            else:
+                self.revoked.add(source)
+
+    def on_partitions_lost(self, lost: Collection[Source]) -> None:
+        """Partitions have gone to another member already."""
+        self.on_partitions_revoked(lost)
+
+    def on_partitions_assigned(self, assigned: Collection[Source]) -> None:
+        """New partitions: nothing is fetched of them until ``Consumer.resume``."""
+        self._consumer.pause(*assigned)
+        self.assigned.update(tuple(each) for each in assigned)
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is anything to report. (Not ``__bool__``: kafka-python calls no
+        listener that is false.)"""
+        return bool(self.assigned or self.revoked)
+
+
+class Consumer(KafkaConsumer):  # type: ignore[misc]
+    """A consumer for one thread; only ``wake`` may be called from others."""
+
+    def __init__(self, bootstrap: str, options: Mapping[str, object]) -> None:
+        self._arrived = threading.Event()
+        self._woken = False
+        self.changes = Changes(self)
+        clients: list[Any] = []
+
+        def client(**configs: Any) -> Any:
+            clients.append(new_client(**configs))
+            return clients[0]
+
+        settings = {**_READ_DEFAULTS, **options, "kafka_client": client}
+        try:
+            super().__init__(bootstrap_servers=bootstrap, **settings)
+        except (errors.KafkaError, OSError) as error:
+            for each in clients:
+                each.close()
+            raise unavailable("begin to read", error) from error
+        self._rejoin = self._coordinator.request_rejoin
+        self._coordinator.request_rejoin = self._rejoin_at_once
+        self._cluster.add_listener(self._signal)  # leaders are known: there is whom to ask
+
+    def join(self, topics: Sequence[str]) -> None:
+        """Become a member of the group at the next ``fetch``; changes go to ``changes``."""
+        self.subscribe(topics=list(topics), listener=self.changes)
+
+    def take(self, sources: Iterable[TopicPartition]) -> None:
+        """Read exactly these partitions."""
+        self.assign([Source(*source) for source in sources])
+
+    def fetch(self, timeout_s: float, records_max: int) -> list[Any]:
+        """Records as kafka-python gives them; returns early, with none, for a ``wake``, a
+        change of ownership, or when a position moved over an aborted transaction."""
+        deadline = Deadline(timeout_s)
+        while True:
+            self._arrived.clear()
+            if not self._prepare(deadline) or self.changes.pending:
+                return []
+            before = self._consumed()
+            found, partial = self._fetcher.fetched_records(records_max)
+            if not partial:
+                self._fetcher.send_fetches()
+            if found:
+                return [record for records in found.values() for record in records]
+            if self._woken or deadline.passed or self._consumed() != before:
+                self._woken = False
+                return []
+            self._wait(deadline)
+
+    def wake(self) -> None:
+        """From any thread: end a waiting ``fetch``, or the next one."""
+        self._woken = True
+        self._arrived.set()
+
+    def membership(self, group: str) -> Membership | None:
+        """This member as it now is, or None while it is none."""
+        now = self.group_metadata()
+        if now.state is not MemberState.STABLE or now.generation_id < 0 or not now.member_id:
+            return None
+        return Membership(group, now.generation_id, now.member_id)
+
+    def committed_of(
+        self, sources: Iterable[TopicPartition], timeout_s: float
+    ) -> dict[TopicPartition, tuple[int, str]]:
+        """Committed offsets and their notes, once no transaction on them is open any more."""
+        wanted = [Source(*source) for source in sources]
+        try:
+            found = self._coordinator.fetch_committed_offsets(wanted, timeout_ms=timeout_s * 1000)
+        except errors.KafkaError as error:
+            raise unavailable("tell the committed offsets", error) from error
+        return {tuple(each): (at.offset, at.metadata or "") for each, at in found.items()}
+
+    def position_of(self, source: TopicPartition) -> int | None:
+        """The offset of the next record, None while the broker has not been asked."""
+        state = self._subscription.assignment.get(Source(*source))
+        return state.position.offset if state is not None and state.position else None
+
+    def go_to(self, source: TopicPartition, offset: int | None) -> None:
+        """Go on at ``offset``, None for the first there is."""
+        if offset is None:
+            self.seek_to_beginning(Source(*source))
+        else:
+            self.seek(Source(*source), offset)
+
+    def hold(self, sources: Iterable[TopicPartition]) -> None:
+        """Stop delivering these partitions."""
+        self.pause(*self.assignment().intersection(Source(*source) for source in sources))
+
+    def release(self, source: TopicPartition) -> None:
+        """Begin to deliver this partition."""
+        self.resume(*self.assignment().intersection([Source(*source)]))
+
+    def leave(self, timeout_s: float) -> None:
+        """Leave the group and close."""
+        with contextlib.suppress(errors.KafkaError, RuntimeError):
+            self.close(autocommit=False, timeout_ms=timeout_s * 1000)
+
+    def _rejoin_at_once(self) -> None:
+        self._rejoin()
+        self._arrived.set()
+
+    def _consumed(self) -> int:
+        positions = (state.position for state in self._subscription.assignment.values())
+        return sum(position.offset for position in positions if position is not None)
+
+    def _prepare(self, deadline: Deadline) -> bool:
+        """Membership, positions and metadata, as ``KafkaConsumer._poll_once`` has them."""
+        try:
+            left_ms = max(1.0, deadline.left_s * 1000)
+            if self._subscription.partitions_auto_assigned() and not self._belongs(left_ms):
+                return False
+            if self.changes.pending:
+                return True
+            if not self._subscription.has_all_fetch_positions():
+                self._refresh_committed_offsets(timeout_ms=left_ms)
+            self._fetcher.reset_offsets_if_needed()
+            self._fetcher.maybe_validate_positions()
+            self._fetcher.validate_offsets_if_needed()
+        except errors.RetriableError:
+            return not deadline.passed
+        except errors.KafkaError as error:
+            raise unavailable("go on reading", error) from error
+        return True
+
+    def _belongs(self, timeout_ms: float) -> bool:
+        coordinator = self._coordinator
+        if coordinator.coordinator_unknown() or coordinator.need_rejoin():
+            return bool(coordinator.poll(timeout_ms=timeout_ms))
+        coordinator.poll_heartbeat()
+        return True
+
+    def _wait(self, deadline: Deadline) -> None:
+        for future in list(self._fetcher._fetch_futures):
+            future.add_both(self._signal)
+        reset = self._fetcher._reset_task
+        if reset is not None and not reset.is_done:
+            reset.add_both(self._signal)
+        # The heartbeat's own loop needs no help; this only lets its failures show.
+        self._arrived.wait(min(deadline.left_s, 1.0))
+
+    def _signal(self, _: object) -> None:
+        self._arrived.set()

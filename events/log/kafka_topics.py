@@ -1,0 +1,257 @@
+"""Topics of a Kafka log: made as they must be, counted, and where their partitions end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import kafka.errors as errors
+from kafka.protocol.admin import CreateTopicsRequest
+from kafka.protocol.consumer import ListOffsetsRequest
+from kafka.protocol.metadata import MetadataRequest
+
+from events.log.contract import Topic, TopicMismatch, TopicPartition
+from events.log.kafka_connection import Connection, Deadline
+
+_LATEST = -1
+_UNCOMMITTED, _COMMITTED = 0, 1
+
+Ends = dict[TopicPartition, int]
+
+
+def ping(connection: Connection, timeout_s: float) -> None:
+    """Raises ``LogUnavailable`` unless a broker answers within the time."""
+
+    async def ask(deadline: Deadline) -> None:
+        while True:
+            try:
+                await connection.send(MetadataRequest(topics=[]), deadline)
+                return
+            except errors.RetriableError as error:
+                await connection.pause(deadline, error, 0.05)
+
+    connection.run("answer", timeout_s, ask)
+
+
+def cluster_id(connection: Connection, timeout_s: float) -> str:
+    """The id that the cluster's storage was formatted with."""
+
+    async def ask(deadline: Deadline) -> str:
+        while connection.manager.cluster.cluster_id is None:
+            await connection.refresh(deadline)
+        return str(connection.manager.cluster.cluster_id)
+
+    return connection.run("tell its cluster id", timeout_s, ask)
+
+
+def partitions(connection: Connection, topic: str, timeout_s: float) -> int:
+    """How many partitions a topic has. Raises ``TopicMismatch`` when there is none such."""
+
+    async def ask(deadline: Deadline) -> int:
+        count = await connection.partitions(topic, deadline)
+        if not count:
+            raise TopicMismatch(f"There is no topic {topic}.")
+        return count
+
+    return connection.run(f"describe topic {topic}", timeout_s, ask)
+
+
+def create(
+    connection: Connection,
+    topics: Sequence[Topic],
+    replication_factor: int,
+    message_bytes_max: int,
+    timeout_s: float,
+) -> Sequence[str]:
+    """Make the missing ones and wait until all their partitions are led; their names."""
+
+    async def make(deadline: Deadline) -> Sequence[str]:
+        missing = [each for each in topics if await _is_missing(connection, each, deadline)]
+        if missing:
+            request = _create_request(missing, replication_factor, message_bytes_max, deadline)
+            await _create(connection, request, deadline)
+        for topic in topics:
+            for number in range(topic.partitions):
+                await _led(connection, (topic.name, number), deadline)
+            if await _is_missing(connection, topic, deadline):
+                raise TopicMismatch(f"Topic {topic.name} was made, and is gone again.")
+        return [topic.name for topic in missing]
+
+    return connection.run("create topics", timeout_s, make)
+
+
+def ends(connection: Connection, sources: Sequence[TopicPartition], timeout_s: float) -> Ends:
+    """The last stable offset of each partition: after its last committed record."""
+
+    async def ask(deadline: Deadline) -> Ends:
+        found = await _offsets(connection, sources, _LATEST, _COMMITTED, deadline)
+        return {source: offset for source, offset in found.items() if offset is not None}
+
+    return connection.run("tell where its partitions end", timeout_s, ask)
+
+
+def settled_end(connection: Connection, source: TopicPartition, timeout_s: float) -> int:
+    """Wait until what had been written when this was called is committed or aborted.
+
+    The high watermark is taken once: transactions that begin later need not be waited for.
+    """
+
+    async def wait(deadline: Deadline) -> int:
+        written = await _offset(connection, source, _LATEST, _UNCOMMITTED, deadline)
+        pause_s = 0.002
+        while True:
+            stable = await _offset(connection, source, _LATEST, _COMMITTED, deadline)
+            if stable >= written:
+                return stable
+            still_open = errors.KafkaTimeoutError(f"a transaction on {source} is still open")
+            await connection.pause(deadline, still_open, pause_s)
+            pause_s = min(pause_s * 2, 0.1)
+
+    return connection.run(f"settle {source[0]}-{source[1]}", timeout_s, wait)
+
+
+def offset_at(
+    connection: Connection, source: TopicPartition, timestamp: int, timeout_s: float
+) -> int | None:
+    """The first offset with an append time of at least ``timestamp`` (microseconds)."""
+    timestamp_ms = max(0, -(-timestamp // 1000))
+
+    async def ask(deadline: Deadline) -> int | None:
+        found = await _offsets(connection, [source], timestamp_ms, _COMMITTED, deadline)
+        return found[source]
+
+    return connection.run("find an offset by its time", timeout_s, ask)
+
+
+async def _offset(
+    connection: Connection, source: TopicPartition, at: int, isolation: int, deadline: Deadline
+) -> int:
+    found = (await _offsets(connection, [source], at, isolation, deadline))[source]
+    assert found is not None  # the end always exists
+    return found
+
+
+async def _offsets(
+    connection: Connection,
+    sources: Sequence[TopicPartition],
+    at: int,
+    isolation: int,
+    deadline: Deadline,
+) -> dict[TopicPartition, int | None]:
+    """ListOffsets for each partition at its leader, asked again while leadership moves."""
+    found: dict[TopicPartition, int | None] = {}
+    left = list(dict.fromkeys(sources))
+    while left:
+        failure: errors.KafkaError | None = None
+        nodes: dict[Any, list[TopicPartition]] = {}
+        for source in left:
+            nodes.setdefault(await connection.leader(source, deadline), []).append(source)
+        for node, group in nodes.items():
+            try:
+                response = await connection.send(
+                    _list_request(group, at, isolation), deadline, node
+                )
+            except errors.RetriableError as error:
+                failure = error
+                continue
+            for topic in response.topics:
+                for part in topic.partitions:
+                    error_type = errors.for_code(part.error_code)
+                    if error_type is errors.NoError:
+                        source = (topic.name, part.partition_index)
+                        found[source] = part.offset if part.offset >= 0 else None
+                    elif issubclass(error_type, errors.RetriableError):
+                        failure = error_type()
+                    else:
+                        raise error_type()
+        left = [source for source in left if source not in found]
+        if failure is not None and left:
+            await connection.pause(deadline, failure, 0.02)
+            await connection.refresh(deadline)
+    return found
+
+
+def _list_request(sources: Sequence[TopicPartition], at: int, isolation: int) -> Any:
+    topic = ListOffsetsRequest.ListOffsetsTopic
+    topics: dict[str, list[Any]] = {}
+    for name, number in sources:
+        part = topic.ListOffsetsPartition(
+            partition_index=number, current_leader_epoch=-1, timestamp=at
+        )
+        topics.setdefault(name, []).append(part)
+    return ListOffsetsRequest(
+        replica_id=-1,
+        isolation_level=isolation,
+        topics=[topic(name=name, partitions=parts) for name, parts in topics.items()],
+        timeout_ms=5000,
+        min_version=2,
+        max_version=10,
+    )
+
+
+async def _is_missing(connection: Connection, topic: Topic, deadline: Deadline) -> bool:
+    count = await connection.partitions(topic.name, deadline)
+    if count not in (0, topic.partitions):
+        raise TopicMismatch(
+            f"Topic {topic.name} has {count} partitions and must have {topic.partitions}: "
+            "a key's partition can never change, so neither can their number."
+        )
+    return count == 0
+
+
+async def _led(connection: Connection, source: TopicPartition, deadline: Deadline) -> None:
+    """Wait until a partition just made is known and has a leader."""
+    while True:
+        try:
+            await connection.leader(source, deadline)
+            return
+        except TopicMismatch as error:
+            await connection.pause(deadline, error, 0.05)
+
+
+def _create_request(
+    topics: Sequence[Topic], replication_factor: int, message_bytes_max: int, deadline: Deadline
+) -> Any:
+    topic_type = CreateTopicsRequest.CreatableTopic
+    return CreateTopicsRequest(
+        topics=[
+            topic_type(
+                name=topic.name,
+                num_partitions=topic.partitions,
+                replication_factor=replication_factor,
+                assignments=[],
+                configs=[
+                    topic_type.CreatableTopicConfig(name=name, value=value)
+                    for name, value in settings(topic, message_bytes_max).items()
+                ],
+            )
+            for topic in topics
+        ],
+        timeout_ms=int(deadline.left_s * 1000),
+        validate_only=False,
+    )
+
+
+def settings(topic: Topic, message_bytes_max: int) -> Mapping[str, str]:
+    """A topic's configuration: append time as timestamps, never compacted, kept as it says."""
+    return {
+        "cleanup.policy": "delete",
+        "retention.ms": str(-1 if topic.retention_ms is None else topic.retention_ms),
+        "retention.bytes": "-1",
+        "message.timestamp.type": "LogAppendTime",
+        "max.message.bytes": str(message_bytes_max),
+    }
+
+
+async def _create(connection: Connection, request: Any, deadline: Deadline) -> None:
+    while True:
+        try:
+            response = await connection.send(request, deadline)
+            for topic in response.topics:
+                error = errors.for_code(topic.error_code)
+                # Another process was first: whether it made it alike is looked at afterwards.
+                if error not in (errors.NoError, errors.TopicAlreadyExistsError):
+                    raise error(f"{topic.name}: {topic.error_message}")
+            return
+        except errors.RetriableError as error:
+            await connection.pause(deadline, error, 0.1)

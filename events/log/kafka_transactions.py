@@ -1,0 +1,365 @@
+"""Kafka transactions of one transactional id, driven request by request.
+
+kafka-python's own transactional producer can wait for ever in a commit when the broker is
+killed in the middle of one, takes five round trips in turn for each transaction, and takes
+its id back from a rightful successor when it starts anew. This one uses the library's
+connections, protocol and record format, and keeps three rules of its own:
+
+- every step ends by the caller's deadline; what is then unknown is marked *in doubt*, and no
+  new transaction begins before ``recover`` has settled it;
+- all requests before ``EndTxn`` may be repeated (sequence numbers see to the records), so a
+  lost connection costs a retry, not a transaction;
+- ``recover`` never takes the id from a successor, unless told that there is none.
+
+With transactions of version 2 (Kafka 4, KIP-890) the broker itself adds partitions and
+offsets to the transaction, and each transaction has an epoch of its own: produce, offsets,
+end. Before, ``AddPartitionsToTxn`` and ``AddOffsetsToTxn`` go first, in one go.
+
+Crash at any step: the broker aborts the open transaction after ``timeout_ms``, at the latest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import kafka.errors as errors
+import msgspec
+from kafka.protocol.producer import (
+    AddOffsetsToTxnRequest,
+    AddPartitionsToTxnRequest,
+    EndTxnRequest,
+    InitProducerIdRequest,
+    ProduceRequest,
+    TxnOffsetCommitRequest,
+)
+
+from events.log.contract import Fenced, LogUnavailable, Outgoing, RecordTooLarge, TopicPartition
+from events.log.kafka_connection import GROUP, TRANSACTION, Connection, Deadline, unavailable
+from events.log.kafka_records import Batch, batches
+
+_FENCED = (errors.ProducerFencedError, errors.InvalidProducerEpochError)
+_STALE_MEMBER = (
+    errors.IllegalGenerationError,
+    errors.UnknownMemberIdError,
+    errors.FencedInstanceIdError,
+)
+_TOO_LARGE = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
+_OUT_OF_STEP = (
+    errors.OutOfOrderSequenceNumberError,
+    errors.UnknownProducerIdError,
+    errors.InvalidTxnStateError,
+    errors.InvalidProducerIdMappingError,
+)
+
+
+class Membership(msgspec.Struct, frozen=True):
+    """Whose offsets are moved. Without a generation nothing but the transactional id fences."""
+
+    group: str
+    generation: int = -1
+    member: str = ""
+
+
+class Transactions:
+    """The transactions of one id, one at a time, from one thread."""
+
+    def __init__(
+        self, connection: Connection, transactional_id: str, group: str, timeout_ms: int
+    ) -> None:
+        self._connection = connection
+        self._id = transactional_id
+        self._group = group
+        self._timeout_ms = timeout_ms
+        self._producer = -1
+        self._epoch = -1
+        self._sequences: dict[TopicPartition, int] = {}
+        self._coordinators: dict[int, Any] = {}
+        self._version = 1
+        self.in_doubt = True  # an id is ours once the broker has said so
+        self._open = False
+
+    def take(self, timeout_s: float) -> None:
+        """Take the id from whoever had it; their open transaction is aborted."""
+        self._connection.run("begin a session of transactions", timeout_s, self._take)
+
+    def recover(self, timeout_s: float) -> None:
+        """Settle a transaction in doubt: committed or aborted when this returns.
+
+        Raises ``Fenced`` when the id has been taken by another since, and ``LogUnavailable``
+        when it stays in doubt.
+        """
+        self._connection.run("settle a transaction", timeout_s, self._recover)
+
+    def commit(
+        self,
+        records: Sequence[Outgoing],
+        offsets: Mapping[TopicPartition, tuple[int, str]],
+        membership: Membership,
+        timeout_s: float,
+    ) -> None:
+        """Write ``records`` (partitions given) and ``offsets`` (with a note each), or neither.
+
+        Raises ``Fenced`` and ``RecordTooLarge`` (nothing written) or ``LogUnavailable``.
+        """
+        if self.in_doubt:
+            raise LogUnavailable("The outcome of the transaction before is not settled yet.")
+        self._connection.run(
+            "commit a transaction", timeout_s, self._commit, records, offsets, membership
+        )
+
+    async def _commit(
+        self,
+        records: Sequence[Outgoing],
+        offsets: Mapping[TopicPartition, tuple[int, str]],
+        membership: Membership,
+        deadline: Deadline,
+    ) -> None:
+        self.in_doubt = True
+        self._open = True
+        try:
+            if self._version < 2:
+                await self._add(records, bool(offsets), deadline)
+            await self._produce(records, deadline)
+            if offsets:
+                await self._offsets(offsets, membership, deadline)
+        except _TOO_LARGE as error:
+            await self._abandon(deadline)
+            raise RecordTooLarge(f"Kafka refused a record as too large: {error}.") from error
+        except _STALE_MEMBER as error:
+            await self._abandon(deadline)
+            raise Fenced(
+                f"This member of {self._group} is one no more ({type(error).__name__})."
+            ) from error
+        except _FENCED as error:
+            raise Fenced(f"The transactional id {self._id} was taken by another.") from error
+        except errors.KafkaError as error:
+            await self._abandon(deadline)
+            raise unavailable("take a transaction", error) from error
+        await self._finish(deadline)
+
+    async def _finish(self, deadline: Deadline) -> None:
+        """Send the commit. Once it is on its way, only an answer ends the doubt."""
+        try:
+            await self._end(True, deadline)
+        except errors.KafkaError as error:
+            raise unavailable("say how a transaction ended", error) from error
+        self.in_doubt = False
+
+    async def _abandon(self, deadline: Deadline) -> None:
+        """Abort after a failure; if even that fails, ``recover`` has to."""
+        try:
+            await self._end(False, Deadline(max(0.5, min(2.0, deadline.left_s))))
+        except errors.KafkaError:
+            return
+        self.in_doubt = False
+
+    async def _take(self, deadline: Deadline) -> None:
+        await self._init(-1, -1, deadline)
+
+    async def _recover(self, deadline: Deadline) -> None:
+        if not self.in_doubt:
+            return
+        try:
+            if self._open:
+                await self._settle(deadline)
+            await self._init(self._producer, self._epoch, deadline)
+        except _FENCED as error:
+            raise Fenced(f"The transactional id {self._id} was taken by another.") from error
+
+    async def _settle(self, deadline: Deadline) -> None:
+        """Abort what may be open. What was committed already says so, which is as good."""
+        try:
+            await self._end(False, deadline)
+        except errors.InvalidTxnStateError:
+            self._open = False
+
+    async def _init(self, producer: int, epoch: int, deadline: Deadline) -> None:
+        """A fresh epoch: of ours if it still is ours (``producer``), or of whoever's (-1)."""
+        node = await self._coordinator(TRANSACTION, self._id, deadline)
+        features = await self._connection.features(deadline, node)
+        request = InitProducerIdRequest(
+            transactional_id=self._id,
+            transaction_timeout_ms=self._timeout_ms,
+            producer_id=producer,
+            producer_epoch=epoch,
+            max_version=4,
+        )
+        response = await self._ask(TRANSACTION, request, deadline)
+        self._producer, self._epoch = response.producer_id, response.producer_epoch
+        self._sequences.clear()
+        self._version = 2 if features.get("transaction.version", 0) >= 2 else 1
+        self.in_doubt = self._open = False
+
+    async def _add(self, records: Sequence[Outgoing], offsets: bool, deadline: Deadline) -> None:
+        topics: dict[str, set[int]] = {}
+        for record in records:
+            topics.setdefault(record.topic, set()).add(record.partition or 0)
+        topic = AddPartitionsToTxnRequest.AddPartitionsToTxnTopic
+        if topics:
+            request = AddPartitionsToTxnRequest(
+                v3_and_below_transactional_id=self._id,
+                v3_and_below_producer_id=self._producer,
+                v3_and_below_producer_epoch=self._epoch,
+                v3_and_below_topics=[
+                    topic(name=name, partitions=sorted(numbers)) for name, numbers in topics.items()
+                ],
+                max_version=3,
+            )
+            await self._ask(TRANSACTION, request, deadline)
+        if offsets:
+            await self._ask(
+                TRANSACTION,
+                AddOffsetsToTxnRequest(
+                    transactional_id=self._id,
+                    producer_id=self._producer,
+                    producer_epoch=self._epoch,
+                    group_id=self._group,
+                    max_version=3,
+                ),
+                deadline,
+            )
+
+    async def _produce(self, records: Sequence[Outgoing], deadline: Deadline) -> None:
+        """Write the records, a batch of each partition in a request (Kafka allows no more)."""
+        pending = batches(records)
+        while pending:
+            wave = {source: each[0] for source, each in pending.items()}
+            await self._produce_wave(wave, deadline)
+            pending = {source: each[1:] for source, each in pending.items() if len(each) > 1}
+
+    async def _produce_wave(self, wave: Mapping[TopicPartition, Batch], deadline: Deadline) -> None:
+        left = dict(wave)
+        while left:
+            failure: errors.KafkaError | None = None
+            for node, group in (await self._by_leader(left, deadline)).items():
+                request = self._produce_request({source: left[source] for source in group})
+                try:
+                    response = await self._connection.send(request, deadline, node)
+                except errors.RetriableError as lost:
+                    failure = lost
+                    continue
+                for source, error in _produce_errors(response):
+                    if error in (errors.NoError, errors.DuplicateSequenceNumberError):
+                        self._sequences[source] = self._sequences.get(source, 0) + len(
+                            left.pop(source)
+                        )
+                    elif issubclass(error, errors.RetriableError):
+                        failure = error()
+                    else:
+                        raise error()
+            if failure is not None:
+                await self._connection.pause(deadline, failure)
+                if isinstance(failure, errors.InvalidMetadataError):
+                    await self._connection.refresh(deadline)
+
+    async def _by_leader(
+        self, left: Mapping[TopicPartition, Batch], deadline: Deadline
+    ) -> dict[Any, list[TopicPartition]]:
+        nodes: dict[Any, list[TopicPartition]] = {}
+        for source in left:
+            node = await self._connection.leader(source, deadline)
+            nodes.setdefault(node, []).append(source)
+        return nodes
+
+    def _produce_request(self, chosen: Mapping[TopicPartition, Batch]) -> Any:
+        topic = ProduceRequest.TopicProduceData
+        topics: dict[str, list[Any]] = {}
+        for source, batch in chosen.items():
+            encoded = batch.encode(self._producer, self._epoch, self._sequences.get(source, 0))
+            part = topic.PartitionProduceData(index=source[1], records=encoded)
+            topics.setdefault(source[0], []).append(part)
+        return ProduceRequest(
+            transactional_id=self._id,
+            acks=-1,
+            timeout_ms=self._timeout_ms,
+            topic_data=[topic(name=name, partition_data=parts) for name, parts in topics.items()],
+            min_version=12 if self._version == 2 else 3,
+            max_version=12 if self._version == 2 else 11,
+        )
+
+    async def _offsets(
+        self,
+        offsets: Mapping[TopicPartition, tuple[int, str]],
+        membership: Membership,
+        deadline: Deadline,
+    ) -> None:
+        topic = TxnOffsetCommitRequest.TxnOffsetCommitRequestTopic
+        topics: dict[str, list[Any]] = {}
+        for (name, number), (offset, note) in offsets.items():
+            part = topic.TxnOffsetCommitRequestPartition(
+                partition_index=number,
+                committed_offset=offset,
+                committed_leader_epoch=-1,
+                committed_metadata=note,
+            )
+            topics.setdefault(name, []).append(part)
+        request = TxnOffsetCommitRequest(
+            transactional_id=self._id,
+            group_id=membership.group,
+            producer_id=self._producer,
+            producer_epoch=self._epoch,
+            generation_id=membership.generation,
+            member_id=membership.member,
+            group_instance_id=None,
+            topics=[topic(name=name, partitions=parts) for name, parts in topics.items()],
+            min_version=5 if self._version == 2 else 3,
+            max_version=5 if self._version == 2 else 4,
+        )
+        await self._ask(GROUP, request, deadline)
+
+    async def _end(self, committed: bool, deadline: Deadline) -> None:
+        request = EndTxnRequest(
+            transactional_id=self._id,
+            producer_id=self._producer,
+            producer_epoch=self._epoch,
+            committed=committed,
+            min_version=5 if self._version == 2 else 1,
+            max_version=5 if self._version == 2 else 4,
+        )
+        response = await self._ask(TRANSACTION, request, deadline)
+        if self._version == 2:
+            self._producer, self._epoch = response.producer_id, response.producer_epoch
+            self._sequences.clear()
+        self._open = False
+
+    async def _ask(self, key_type: int, request: Any, deadline: Deadline) -> Any:
+        """The answer of a coordinator, asked again for as long as it says "not now"."""
+        key = self._id if key_type == TRANSACTION else self._group
+        while True:
+            try:
+                node = await self._coordinator(key_type, key, deadline)
+                response = await self._connection.send(request, deadline, node)
+                for error in _response_errors(response):
+                    if error is not errors.NoError:
+                        raise error()
+                return response
+            except errors.RetriableError as error:
+                if not isinstance(error, errors.ConcurrentTransactionsError):
+                    self._coordinators.pop(key_type, None)
+                await self._connection.pause(deadline, error)
+
+    async def _coordinator(self, key_type: int, key: str, deadline: Deadline) -> Any:
+        if key_type not in self._coordinators:
+            self._coordinators[key_type] = await self._connection.coordinator(
+                key_type, key, deadline
+            )
+        return self._coordinators[key_type]
+
+
+def _produce_errors(response: Any) -> list[tuple[TopicPartition, Any]]:
+    return [
+        ((topic.name, part.index), errors.for_code(part.error_code))
+        for topic in response.responses
+        for part in topic.partition_responses
+    ]
+
+
+def _response_errors(response: Any) -> list[Any]:
+    """The error classes of a coordinator's answer: its own, or of each of its partitions."""
+    topics = getattr(response, "results_by_topic_v3_and_below", None)
+    if topics is None:
+        topics = getattr(response, "topics", None)
+    if topics is None:
+        return [errors.for_code(response.error_code)]
+    return [errors.for_code(code) for _, parts in topics for _, code in parts]
