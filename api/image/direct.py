@@ -1,6 +1,7 @@
 """Image data by its checksum, for hosts: no token, but a signed link.
 
-What a link is stands in ``commands.image.direct_url``. The key is a file that the deciders and agents which make links can read as well.
+What a link is stands in ``commands.image.direct_url``. The key is a file that the deciders and
+agents which make links can read as well.
 """
 
 from __future__ import annotations

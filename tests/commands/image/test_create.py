@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from commands.image.create import CreateImage
+from tests.commands.image.story import ID, PROJECT, created, given
+
+COMMAND = CreateImage(
+    image_id=ID,
+    owner=PROJECT,
+    name="debian",
+    visibility="shared",
+    protected=False,
+    hidden=False,
+    disk_format="raw",
+    container_format="bare",
+    min_disk_gib=0,
+    min_ram_mib=0,
+    tags=["b", "a", "b"],
+    properties={"os_distro": "debian"},
+)
+
+
+def test_an_image_is_recorded_with_each_tag_once() -> None:
+    given().when(COMMAND).then(created(tags=["a", "b"], properties={"os_distro": "debian"}))
+
+
+def test_an_id_is_used_once() -> None:
+    given(created()).when(COMMAND).refused(409, "already exists")
+
+
+@pytest.mark.parametrize(
+    ("disk", "container", "mixed"),
+    [
+        ("ami", "bare", True),
+        ("raw", "aki", True),
+        ("ami", "ari", True),
+        ("aki", "aki", False),
+        ("ami", None, False),
+        (None, "ari", False),
+        ("qcow2", "ovf", False),
+        (None, None, False),
+    ],
+)
+def test_amazon_formats_do_not_mix(disk: str | None, container: str | None, mixed: bool) -> None:
+    command = msgspec.structs.replace(COMMAND, disk_format=disk, container_format=container)
+    outcome = given().when(command)
+    if mixed:
+        outcome.refused(400, "Invalid mix")
+    else:
+        assert outcome.decision.refusal is None
+
+
+@pytest.mark.parametrize(
+    ("properties", "tags"),
+    [
+        ({f"p{n}": "" for n in range(129)}, []),
+        ({}, [f"t{n}" for n in range(129)]),
+        ({f"p{n}": "x" * 65535 for n in range(5)}, []),
+    ],
+)
+def test_an_image_has_bounds(properties: dict[str, str], tags: list[str]) -> None:
+    command = msgspec.structs.replace(COMMAND, properties=properties, tags=tags)
+    given().when(command).refused(413, "limit has been exceeded")
