@@ -8,11 +8,13 @@ standard columns hold what the projector itself needs to go on after a restart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy import BigInteger, Column, Index, LargeBinary, MetaData, Table, Text
+
+from events.log.contract import Record
 
 METADATA = MetaData()
 """All projected tables, without a schema: a build's schema is chosen by search_path."""
@@ -52,3 +54,21 @@ def project(aggregate: str, table: Table, row: Callable[[Any], Row], version: in
     if aggregate in PROJECTED:
         raise TypeError(f"{aggregate} is projected twice")
     PROJECTED[aggregate] = Projected(aggregate, table, row, version)
+
+
+class Followed(msgspec.Struct, frozen=True):
+    """A topic beside the events: ``rows(records)`` gives rows of ``table``, upserted by its
+    primary key in the order given. Not part of a build's truth: never replayed from the start."""
+
+    topic: str
+    table: Table
+    rows: Callable[[Sequence[Record]], Sequence[Row]]
+
+
+FOLLOWED: dict[str, Followed] = {}
+"""By topic."""
+
+
+def follow(topic: str, table: Table, rows: Callable[[Sequence[Record]], Sequence[Row]]) -> None:
+    """Have the projector keep ``table`` up to date from a short-lived ``topic``."""
+    FOLLOWED[topic] = Followed(topic, table, rows)

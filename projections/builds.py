@@ -1,0 +1,242 @@
+"""Builds: complete sets of tables, each in a Postgres schema of its own, one of them live.
+
+``chronova.projections`` has a row for each. A build lies in the schema ``projection_<n>``; the
+live one is renamed to ``projection_live``, and that is the switch: renaming schemas is one atomic
+step that waits for no reader and makes none wait. Readers name no build and check none: each of
+their statements finds the tables that are live when it begins.
+
+Writers do not rely on the name: the build's number is in its ``positions`` rows, which every
+batch has to move. ``switch`` holds those rows of the old build, so that its projector stands
+still, and closes them; so no position that was ever announced is ahead of the live tables.
+
+All functions take a connection in autocommit mode (``connection.connect``). A crash halfway
+through any of them leaves everything as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+from psycopg2.errors import LockNotAvailable
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from events.log.contract import TopicPartition
+from projections.connection import Connection
+from projections.failures import ProjectionError, ProjectorFenced
+from projections.model import ReadModel
+
+LIVE_SCHEMA = "projection_live"
+CHANNEL = "chronova_projection"
+LOCK_CLASS = 0x50524F4A  # "PROJ"; the second half of the key is the build's number
+DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
+
+_INSTALL = f"""
+BEGIN;
+SELECT pg_advisory_xact_lock({LOCK_CLASS}, 0);
+CREATE SCHEMA IF NOT EXISTS chronova;
+CREATE TABLE IF NOT EXISTS chronova.projections (
+    build integer PRIMARY KEY,
+    schema text NOT NULL UNIQUE,
+    version text NOT NULL,
+    log text NOT NULL,
+    state text NOT NULL CHECK (state IN ('building', 'live', 'old')),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    switched_at timestamptz
+);
+CREATE UNIQUE INDEX IF NOT EXISTS one_live ON chronova.projections (state) WHERE state = 'live';
+COMMIT
+"""
+_COLUMNS = """build, schema, version, log, state,
+    extract(epoch FROM created_at)::float8, extract(epoch FROM switched_at)::float8"""
+
+
+class Build(msgspec.Struct, frozen=True):
+    """A build. ``state``: building, live or old. ``log``: the identity of the log it was made
+    from. Times are seconds since 1970."""
+
+    build: int
+    schema: str
+    version: str
+    log: str
+    state: str
+    created_at: float
+    switched_at: float | None
+
+
+class Place(msgspec.Struct, frozen=True):
+    """How far one partition is: next offset to read, position reached (0: nothing yet)."""
+
+    offset: int
+    position: int
+
+
+Places = dict[TopicPartition, Place]
+
+
+def install(connection: Connection) -> None:
+    """Make the table of builds if it is missing; any number of processes may do so at once."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('chronova.projections')")
+        if cursor.fetchone() == (None,):
+            cursor.execute(_INSTALL)
+
+
+def builds(connection: Connection) -> list[Build]:
+    """All builds, oldest first."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {_COLUMNS} FROM chronova.projections ORDER BY build")
+        return [Build(*row) for row in cursor.fetchall()]
+
+
+def live_build(connection: Connection) -> Build | None:
+    """The live build, if there is one."""
+    return next((b for b in builds(connection) if b.state == "live"), None)
+
+
+def create(
+    connection: Connection, model: ReadModel, log: str, sources: Iterable[TopicPartition]
+) -> Build:
+    """A new, empty build with the model's tables; their indexes come with ``finish``."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"BEGIN; SELECT pg_advisory_xact_lock({LOCK_CLASS}, 0)")
+        try:
+            cursor.execute("SELECT coalesce(max(build), 0) + 1 FROM chronova.projections")
+            (number,) = cursor.fetchone() or (1,)
+            schema = f"projection_{number}"
+            statements = [f"DROP SCHEMA IF EXISTS {schema} CASCADE", f"CREATE SCHEMA {schema}"]
+            statements.append(f"SET LOCAL search_path TO {schema}")
+            statements += [str(CreateTable(t).compile(dialect=DIALECT)) for t in model.tables]
+            cursor.execute(";".join(statements))
+            for topic, partition in sources:
+                cursor.execute(
+                    "INSERT INTO positions VALUES (%s, %s, %s, 0, 0)", (topic, partition, number)
+                )
+            cursor.execute(
+                "INSERT INTO chronova.projections (build, schema, version, log, state)"
+                " VALUES (%s, %s, %s, %s, 'building'); COMMIT",
+                (number, schema, model.version(), log),
+            )
+        except BaseException:
+            if not connection.closed:
+                cursor.execute("ROLLBACK")
+            raise
+    return next(b for b in builds(connection) if b.build == number)
+
+
+def finish(connection: Connection, model: ReadModel, build: Build) -> None:
+    """Give a build its indexes; they cost less when most rows are there already. Repeatable."""
+    with connection.cursor() as cursor:
+        for table in model.tables:
+            for index in sorted(table.indexes, key=lambda index: str(index.name)):
+                statement = str(CreateIndex(index, if_not_exists=True).compile(dialect=DIALECT))
+                cursor.execute(
+                    f"BEGIN; SET LOCAL search_path TO {build.schema}; {statement}; COMMIT"
+                )
+
+
+def drop(connection: Connection, build: Build) -> None:
+    """Forget a build that is not live. Raises ``ProjectionError`` if it is."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "BEGIN; DELETE FROM chronova.projections WHERE build = %s AND state <> 'live'"
+            " RETURNING schema",
+            (build.build,),
+        )
+        row = cursor.fetchone()
+        if row is None:
+            cursor.execute("ROLLBACK")
+            raise ProjectionError(f"build {build.build} is live or gone: it cannot be dropped")
+        cursor.execute(f"DROP SCHEMA IF EXISTS {row[0]} CASCADE; COMMIT")
+
+
+def places(connection: Connection, schema: str) -> Places:
+    """How far the build in ``schema`` is."""
+    with connection.cursor() as cursor:
+        cursor.execute(f'SELECT topic, partition, "offset", position FROM {schema}.positions')
+        return {(topic, part): Place(offset, pos) for topic, part, offset, pos in cursor.fetchall()}
+
+
+def hold(connection: Connection, build: int, timeout_s: float) -> bool:
+    """Become the one who follows ``build``, for as long as the connection lives; False when
+    another one still is after ``timeout_s``."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT pg_try_advisory_lock({LOCK_CLASS}, {build})")
+        if cursor.fetchone() == (True,):
+            return True
+        cursor.execute(f"SET lock_timeout = {max(1, int(timeout_s * 1000))}")
+        try:
+            cursor.execute(f"SELECT pg_advisory_lock({LOCK_CLASS}, {build})")
+        except LockNotAvailable:
+            return False
+        finally:
+            if not connection.closed:
+                cursor.execute("SET lock_timeout = 0")
+    return True
+
+
+def release(connection: Connection, build: int) -> None:
+    """Let another one follow ``build``."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT pg_advisory_unlock({LOCK_CLASS}, {build})")
+
+
+def begin(connection: Connection) -> None:
+    """Begin a transaction; what ``freeze`` does where there is a live build."""
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+
+
+def freeze(connection: Connection, build: Build) -> Places:
+    """Begin a transaction in which ``build`` stands still; how far it is."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f'BEGIN; SELECT topic, partition, "offset", position FROM {build.schema}.positions'
+            " ORDER BY topic, partition FOR UPDATE"
+        )
+        return {(topic, part): Place(offset, pos) for topic, part, offset, pos in cursor.fetchall()}
+
+
+def switch(connection: Connection, old: Build | None, new: Build) -> None:
+    """End the transaction that ``freeze`` or ``begin`` began: ``new`` is live, ``old`` is kept
+    and closed. Raises ``ProjectorFenced`` (and rolls back) when ``old`` is not the live build any more.
+    """
+    with connection.cursor() as cursor:
+        if old is not None:
+            cursor.execute(
+                "UPDATE chronova.projections SET state = 'old', schema = %s"
+                " WHERE build = %s AND state = 'live'",
+                (f"projection_{old.build}", old.build),
+            )
+            if cursor.rowcount != 1:
+                raise ProjectorFenced(f"build {old.build} is not the live one any more")
+            cursor.execute(
+                f"UPDATE {LIVE_SCHEMA}.positions SET build = 0;"
+                f"ALTER SCHEMA {LIVE_SCHEMA} RENAME TO projection_{old.build}"
+            )
+        cursor.execute(
+            "UPDATE chronova.projections SET state = 'live', schema = %s, switched_at = now()"
+            " WHERE build = %s",
+            (LIVE_SCHEMA, new.build),
+        )
+        announce = announcement(places(connection, new.schema))
+        cursor.execute(f"ALTER SCHEMA {new.schema} RENAME TO {LIVE_SCHEMA};{announce};COMMIT")
+
+
+def rollback(connection: Connection) -> None:
+    """End a transaction with nothing done."""
+    if not connection.closed:
+        with connection.cursor() as cursor:
+            cursor.execute("ROLLBACK")
+
+
+def announcement(reached: Mapping[TopicPartition, Place]) -> str:
+    """The statement that tells every ``PositionWaiter`` how far the live build is.
+
+    Payload: ``compute.events/3:1234 fleet.events/0:99``; Postgres allows 8000 bytes in each.
+    """
+    words = [f"{topic}/{part}:{place.position}" for (topic, part), place in reached.items()]
+    chunks = [" ".join(words[n : n + 100]) for n in range(0, len(words), 100)] or [""]
+    calls = ", ".join(f"pg_notify('{CHANNEL}', '{chunk}')" for chunk in chunks)
+    return f"SELECT {calls}"

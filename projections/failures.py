@@ -1,0 +1,40 @@
+"""What can go wrong between the log and the tables. Each text is one sentence for an operator."""
+
+from __future__ import annotations
+
+
+class ProjectionError(Exception):
+    """Base of all failures of the projections."""
+
+
+class ProjectorFenced(ProjectionError):
+    """Another projector has moved the position, or the build is not followed any more: nothing
+    was written."""
+
+
+class ProjectionSuperseded(ProjectionError):
+    """Another version of Chronova has taken over the live projection."""
+
+
+class WrongLog(ProjectionError):
+    """The projection was made from another log."""
+
+
+class ProjectionAhead(ProjectionError):
+    """The projection has seen more than the log holds."""
+
+
+class PositionGap(ProjectionError):
+    """An event does not follow the one before it: events are missing, or of another log."""
+
+
+class UnreadableEvent(ProjectionError):
+    """An event cannot be decoded by this version of Chronova."""
+
+
+class ProjectionDiffers(ProjectionError):
+    """A build does not hold what the log says."""
+
+
+class ProjectionNotReady(ProjectionError):
+    """There is no live build of this version (yet): reads have to wait."""

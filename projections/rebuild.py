@@ -1,0 +1,307 @@
+"""Rebuild: all tables anew from the log, beside the live ones, then an atomic switch.
+
+Phases: ``reading`` (several partitions at once), ``indexing``, ``verifying``, ``switching``. The
+new build's positions are in its own schema, so a rebuild that was interrupted, by Ctrl-C or a
+crash, is taken up where it was. Reads go on from the live build all the time; its projector
+stands still only while the last few events are caught up for the switch.
+
+The switch happens only when the new build holds exactly as many events of each partition as its
+position says. Rows that differ from the live build's at the same sequence are counted and
+reported, not refused: repairing them is what a rebuild is for.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from events.log.contract import Log, TopicPartition
+from events.log.records import Codec
+from projections import builds, verify
+from projections.builds import Build, Places
+from projections.connection import Connection, connect
+from projections.failures import ProjectionError
+from projections.follower import Follower, event_sources
+from projections.model import ReadModel, read_model
+
+PARALLEL = 2
+"""Threads: while one waits for Postgres, another folds. More than two gain nothing (measured)."""
+
+RECORDS_MAX = 5000
+STATES_MAX = 20_000
+TICK_S = 0.2
+SWITCH_S_MAX = 30.0
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a rebuild is. ``events``: in the new build so far; ``total``: events in the log,
+    estimated where the live build does not know; ``rate``: events a second in this run;
+    ``eta_s``: seconds until all are read, None while unknown."""
+
+    build: int
+    phase: str
+    events: int
+    total: int
+    rate: float
+    eta_s: float | None
+
+
+class Rebuilt(msgspec.Struct, frozen=True):
+    """What a rebuild came to. ``read``: events read in this run; ``differing``: rows that were
+    otherwise in the build that was live before (None: it was of another version)."""
+
+    build: int
+    events: int
+    read: int
+    seconds: float
+    replaced: int | None
+    differing: dict[str, int] | None
+
+
+def ignore(progress: Progress) -> None:
+    """Show nothing."""
+
+
+def rebuild(
+    log: Log, database_url: str, progress: Callable[[Progress], None] = ignore
+) -> Rebuilt | None:
+    """Rebuild and switch. Ctrl-C ends it cleanly and the next call goes on from there.
+
+    Raises ``ProjectionError``, ``LogError`` or what ``connection.GONE`` names.
+    """
+    return Rebuild(log, database_url).run(progress)
+
+
+class Rebuild:
+    """One rebuild. ``parallel``: threads that read; ``records_max``: events in a transaction."""
+
+    def __init__(
+        self,
+        log: Log,
+        database_url: str,
+        *,
+        model: ReadModel | None = None,
+        codec: Codec | None = None,
+        parallel: int = PARALLEL,
+        records_max: int = RECORDS_MAX,
+    ) -> None:
+        self._log = log
+        self._url = database_url
+        self._model = model or read_model()
+        self._codec = codec or Codec()
+        self._parallel = parallel
+        self._records_max = records_max
+        self._stopped = threading.Event()
+
+    def run(
+        self,
+        progress: Callable[[Progress], None] = ignore,
+        stopped: threading.Event | None = None,
+    ) -> Rebuilt | None:
+        """Build, verify, switch; None when ``stopped`` was set on the way."""
+        self._stopped = stopped or threading.Event()
+        control = connect(self._url, "rebuild")
+        try:
+            builds.install(control)
+            live = builds.live_build(control)
+            build = self._build(control)
+            return self._run(control, live, build, progress)
+        finally:
+            control.close()
+
+    def _build(self, control: Connection) -> Build:
+        """The build to go on with, ours from now on: a half-made one of this version, or new."""
+        identity, version = self._log.identity(), self._model.version()
+        mine: Build | None = None
+        for build in builds.builds(control):
+            if build.state != "building":
+                continue
+            if not builds.hold(control, build.build, 0.01):
+                raise ProjectionError(f"another process is making build {build.build} already")
+            if (build.version, build.log) == (version, identity) and mine is None:
+                mine = build
+            else:
+                builds.drop(control, build)
+                builds.release(control, build.build)
+        if mine is None:
+            sources = event_sources(self._log, self._model)
+            mine = builds.create(control, self._model, identity, sources)
+            builds.hold(control, mine.build, TICK_S)
+        return mine
+
+    def _run(
+        self,
+        control: Connection,
+        live: Build | None,
+        build: Build,
+        progress: Callable[[Progress], None],
+    ) -> Rebuilt | None:
+        crew = Crew(
+            [self._follower(build, n) for n in range(self._parallel)],
+            build,
+            builds.places(control, live.schema) if live else {},
+            progress,
+        )
+        try:
+            crew.open()
+            for phase in ("reading", "indexing"):
+                if phase == "indexing":
+                    crew.show(phase)
+                    builds.finish(control, self._model, build)
+                if not crew.catch_up(self._stopped, phase):
+                    return None
+            crew.show("verifying")
+            verify.check_counts(control, build)
+            same = live is not None and live.version == build.version
+            differing = verify.differing_rows(control, self._model, live, build) if same else None
+            crew.show("switching")
+            self._switch(control, live, build, crew)
+            crew.show("done")
+        finally:
+            crew.close()
+        return Rebuilt(
+            build.build,
+            crew.events,
+            crew.read,
+            time.monotonic() - crew.began,
+            live.build if live else None,
+            differing,
+        )
+
+    def _follower(self, build: Build, number: int) -> Follower:
+        sources = event_sources(self._log, self._model)
+        return Follower(
+            self._log,
+            self._url,
+            build,
+            sources[number :: self._parallel],
+            self._model,
+            codec=self._codec,
+            followed=number == 0,
+            records_max=self._records_max,
+            states_max=STATES_MAX,
+        )
+
+    def _switch(self, control: Connection, live: Build | None, build: Build, crew: Crew) -> None:
+        """With the live build standing still, overtake it and take its place."""
+        deadline = time.monotonic() + SWITCH_S_MAX
+        try:
+            frozen = builds.freeze(control, live) if live is not None else {}
+            while any(crew.places[source].offset < at.offset for source, at in frozen.items()):
+                if time.monotonic() > deadline:
+                    raise ProjectionError(
+                        f"build {build.build} did not overtake the live build within"
+                        f" {SWITCH_S_MAX:g} s: nothing was switched, rebuild again"
+                    )
+                crew.step(TICK_S)
+            if live is None:
+                builds.begin(control)
+            builds.switch(control, live, build)
+        except BaseException:
+            builds.rollback(control)
+            raise
+
+
+class Crew:
+    """The followers that make one build, and what they show."""
+
+    def __init__(
+        self,
+        followers: Sequence[Follower],
+        build: Build,
+        live: Places,
+        progress: Callable[[Progress], None],
+    ) -> None:
+        self.began = time.monotonic()
+        self._followers = [follower for follower in followers if follower.sources]
+        self._build = build
+        self._live = live
+        self._progress = progress
+        self._ends: dict[TopicPartition, int] = {}
+        self._before = 0
+
+    @property
+    def places(self) -> Places:
+        """How far the build is."""
+        return {s: place for f in self._followers for s, place in f.places.items()}
+
+    @property
+    def events(self) -> int:
+        """Events in the build."""
+        return sum(place.position for place in self.places.values())
+
+    @property
+    def read(self) -> int:
+        """Events read in this run."""
+        return self.events - self._before
+
+    def open(self) -> None:
+        """Begin where the tables are."""
+        for follower in self._followers:
+            follower.open()
+            self._ends.update(follower.ends())
+        self._before = self.events
+
+    def close(self) -> None:
+        """Release everything."""
+        for follower in self._followers:
+            follower.close()
+
+    def step(self, timeout_s: float) -> None:
+        """One batch of each."""
+        for follower in self._followers:
+            follower.step(timeout_s / len(self._followers))
+
+    def catch_up(self, stopped: threading.Event, phase: str) -> bool:
+        """Read until level, all followers at once; False when stopped."""
+        failures: list[BaseException] = []
+        halt = threading.Event()
+
+        def follow(follower: Follower) -> None:
+            try:
+                while not (halt.is_set() or stopped.is_set()) and follower.behind():
+                    follower.step(TICK_S)
+            except BaseException as error:  # noqa: BLE001 - raised again by the caller's thread
+                failures.append(error)
+                halt.set()
+
+        threads = [threading.Thread(target=follow, args=(f,)) for f in self._followers]
+        for thread in threads:
+            thread.start()
+        try:
+            while any(thread.is_alive() for thread in threads):
+                threads[0].join(TICK_S)
+                if not threads[0].is_alive():
+                    threads.append(threads.pop(0))
+                self.show(phase)
+        finally:
+            halt.set()
+            for thread in threads:
+                thread.join()
+        if failures:
+            raise failures[0]
+        return not stopped.is_set()
+
+    def show(self, phase: str) -> None:
+        """Tell how far it is."""
+        events, total = self.events, self._total()
+        rate = self.read / max(1e-6, time.monotonic() - self.began)
+        eta_s = (total - events) / rate if self.read else None
+        self._progress(Progress(self._build.build, phase, events, total, rate, eta_s))
+
+    def _total(self) -> int:
+        total = 0
+        for source, place in self.places.items():
+            end, live = self._ends[source], self._live.get(source)
+            if live is not None and live.offset >= end:
+                known = live.position
+            elif 0 < place.offset < end:
+                # Offsets are not dense everywhere: transaction markers take some.
+                known = place.position * end // place.offset
+            else:
+                known = place.position if place.offset >= end else end
+            total += max(known, place.position)
+        return total

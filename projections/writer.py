@@ -1,0 +1,221 @@
+"""A batch as SQL: one statement for each table that changes, all in one transaction.
+
+Rows travel as one JSON text for each table (``json_populate_recordset``): one parameter whatever
+the number of rows and columns, and Postgres does the conversions. ``state`` and other bytes go as
+hex, as Postgres writes them itself. Tables are found by the connection's search_path.
+
+Round trips: one to load states that are not in the cache (often none), one for the fence, one
+for everything else with its COMMIT. The fence comes first, so that nothing is written, and no
+lock taken but the fence's own, by a projector that has lost its place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import orjson
+from sqlalchemy import Table
+
+from events.state_codec import BadState, decode_state, encode_state
+from projections.actions import INSTANCE_ACTION_EVENTS, INSTANCE_ACTIONS, ActionLog
+from projections.builds import Places, announcement
+from projections.connection import Connection, Cursor
+from projections.failures import ProjectionDiffers, ProjectorFenced
+from projections.fold import Batch, Folded, Key
+from projections.history import HISTORY
+from projections.model import ReadModel
+from projections.table import Row
+
+_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+def as_json(rows: Sequence[object]) -> str:
+    """Rows as a JSON array. Text in Postgres cannot hold NUL: U+FFFD stands for it."""
+    made = orjson.dumps(rows, default=_plain, option=orjson.OPT_NON_STR_KEYS)
+    if b"\\u0000" in made:
+        made = _NUL.sub(rb"\1\\ufffd", made)
+    return made.decode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes | memoryview):
+        return "\\x" + bytes(value).hex()
+    return msgspec.to_builtins(value)
+
+
+class Writer:
+    """Composes and runs the statements for builds of one read model."""
+
+    def __init__(self, model: ReadModel) -> None:
+        self._model = model
+        self._upserts = {
+            table.name: _upsert(table)
+            for table in [
+                *(p.table for p in model.projected.values()),
+                *(f.table for f in model.followed.values()),
+            ]
+        }
+        self._history = _insert(HISTORY)
+
+    def load(self, connection: Connection, needs: Mapping[str, Sequence[str]]) -> dict[Key, Folded]:
+        """The states of these aggregates, one statement for all; those without a row are left
+        out. Raises ``ProjectionDiffers`` for a state that is not of this version."""
+        if not needs:
+            return {}
+        selects = [
+            f"SELECT %s, id, state, sequence FROM {self._table(name).name} WHERE id = ANY(%s)"
+            for name in needs
+        ]
+        arguments = [value for name, ids in needs.items() for value in (name, list(ids))]
+        with connection.cursor() as cursor:
+            cursor.execute(" UNION ALL ".join(selects), arguments)
+            found = cursor.fetchall()
+        loaded: dict[Key, Folded] = {}
+        for name, id, state, sequence in found:
+            type: Any = self._model.aggregates[name].state
+            try:
+                loaded[name, id] = (decode_state(bytes(state), type), sequence)
+            except BadState as error:
+                raise ProjectionDiffers(f"the row of {name} {id} is unreadable: {error}") from error
+        return loaded
+
+    def write(
+        self, connection: Connection, build: int, old: Places, batch: Batch, live: bool
+    ) -> None:
+        """Write a batch in one transaction. Raises ``ProjectorFenced``; nothing is written then.
+
+        ``old``: where the partitions in ``batch.reached`` were before; ``live``: announce it.
+        """
+        with connection.cursor() as cursor:
+            self._fence(cursor, build, old, batch)
+            statements = self._statements(cursor, batch)
+            if live:
+                statements.append(announcement(batch.reached).encode())
+            cursor.execute(b";".join([*statements, b"COMMIT"]))
+
+    def follow(self, connection: Connection, table: str, rows: Sequence[Row]) -> None:
+        """Upsert rows of a table beside the events. Rows of one key: the last one counts."""
+        keys = [column.name for column in self._model.metadata.tables[table].primary_key]
+        newest = {tuple(row[key] for key in keys): row for row in rows}
+        with connection.cursor() as cursor:
+            cursor.execute(self._upserts[table], (as_json(list(newest.values())),))
+
+    def rows(
+        self, touched: Mapping[Key, Folded]
+    ) -> tuple[dict[str, list[Row]], dict[str, list[str]]]:
+        """By table: the rows of these aggregates, and the ids of those that have none."""
+        rows: dict[str, list[Row]] = {}
+        gone: dict[str, list[str]] = {}
+        for (name, id), (state, sequence) in touched.items():
+            projected = self._model.projected[name]
+            if state is None:
+                gone.setdefault(projected.table.name, []).append(id)
+                continue
+            row = dict(projected.row(state))
+            row.update(id=id, state=encode_state(state), sequence=sequence)
+            rows.setdefault(projected.table.name, []).append(row)
+        return rows, gone
+
+    def _table(self, aggregate: str) -> Table:
+        return self._model.projected[aggregate].table
+
+    def _fence(self, cursor: Cursor, build: int, old: Places, batch: Batch) -> None:
+        values, arguments = [], []
+        for source, place in batch.reached.items():
+            values.append("(%s, %s, %s, %s, %s, %s)")
+            was = old[source]
+            arguments += [*source, was.offset, was.position, place.offset, place.position]
+        cursor.execute(
+            'BEGIN;UPDATE positions p SET "offset" = v.new_offset, position = v.new_position '
+            f"FROM (VALUES {','.join(values)})"
+            " v(topic, part, old_offset, old_position, new_offset, new_position) "
+            f"WHERE p.topic = v.topic AND p.partition = v.part AND p.build = {build}"
+            ' AND p."offset" = v.old_offset AND p.position = v.old_position',
+            arguments,
+        )
+        if cursor.rowcount != len(values):
+            cursor.execute("ROLLBACK")
+            raise ProjectorFenced(f"another projector has moved the positions of build {build}")
+
+    def _statements(self, cursor: Cursor, batch: Batch) -> list[bytes]:
+        rows, gone = self.rows(batch.touched)
+        made = [
+            cursor.mogrify(f"DELETE FROM {table} WHERE id = ANY(%s)", (ids,))
+            for table, ids in gone.items()
+        ]
+        made += [
+            cursor.mogrify(self._upserts[table], (as_json(some),)) for table, some in rows.items()
+        ]
+        made += _audit(cursor, batch.actions)
+        made.append(cursor.mogrify(self._history, (as_json(batch.history),)))
+        return made
+
+
+def _audit(cursor: Cursor, log: ActionLog) -> list[bytes]:
+    """New actions; steps of earlier batches that end; new steps. In this order: an ending
+    must not find the steps that this batch began, and these find their actions."""
+    made = []
+    if log.actions:
+        made.append(cursor.mogrify(_ACTIONS, (as_json(list(log.actions.values())),)))
+    if log.endings:
+        endings = [msgspec.structs.asdict(ending) for ending in log.endings.values()]
+        made.append(cursor.mogrify(_ENDINGS, (as_json(endings),)))
+    if log.steps:
+        steps = [msgspec.structs.asdict(step) for step in log.all_steps()]
+        made.append(cursor.mogrify(_STEPS, (as_json(steps),)))
+    return made
+
+
+def _insert(table: Table) -> str:
+    columns = ", ".join(f'"{column.name}"' for column in table.columns)
+    return (
+        f"INSERT INTO {table.name} ({columns})"
+        f" SELECT {columns} FROM json_populate_recordset(NULL::{table.name}, %s)"
+    )
+
+
+def _upsert(table: Table) -> str:
+    keys = [column.name for column in table.primary_key]
+    changes = ", ".join(
+        f'"{c.name}" = EXCLUDED."{c.name}"' for c in table.columns if c.name not in keys
+    )
+    return f"{_insert(table)} ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changes}"
+
+
+_ACTIONS = _insert(INSTANCE_ACTIONS) + " ON CONFLICT (server_id, request_id) DO NOTHING"
+
+_ENDINGS = """WITH ended AS (
+    UPDATE instance_action_events e
+    SET finish_time = n.finish_time, result = n.result, details = n.details
+    FROM json_to_recordset(%s) AS n(
+        server_id text, event text, finish_time bigint, result text, details text)
+    WHERE e.server_id = n.server_id AND e.event = n.event AND e.finish_time IS NULL
+    RETURNING e.server_id, e.request_id, e.finish_time AS at, e.result
+), news AS (
+    SELECT server_id, request_id, max(at) AS at, bool_or(result = 'Error') AS error
+    FROM ended GROUP BY server_id, request_id
+) UPDATE instance_actions a
+SET updated_at = greatest(a.updated_at, n.at),
+    message = CASE WHEN n.error THEN 'Error' ELSE a.message END
+FROM news n WHERE a.server_id = n.server_id AND a.request_id = n.request_id"""
+
+_STEP_COLUMNS = ", ".join(column.name for column in INSTANCE_ACTION_EVENTS.columns)
+_STEPS = f"""WITH begun AS (
+    INSERT INTO instance_action_events ({_STEP_COLUMNS})
+    SELECT {_STEP_COLUMNS.replace("request_id", "coalesce(known, '') AS request_id")}
+    FROM json_populate_recordset(NULL::instance_action_events, %s) s
+    CROSS JOIN LATERAL (SELECT coalesce(nullif(s.request_id, ''), (
+        SELECT a.request_id FROM instance_actions a
+        WHERE a.server_id = s.server_id AND a.sequence <= s.sequence
+        ORDER BY a.sequence DESC LIMIT 1)) AS known) k
+    RETURNING server_id, request_id, greatest(start_time, finish_time) AS at, result
+), news AS (
+    SELECT server_id, request_id, max(at) AS at, bool_or(result = 'Error') AS error
+    FROM begun GROUP BY server_id, request_id
+) UPDATE instance_actions a
+SET updated_at = greatest(a.updated_at, n.at),
+    message = CASE WHEN n.error THEN 'Error' ELSE a.message END
+FROM news n WHERE a.server_id = n.server_id AND a.request_id = n.request_id"""
