@@ -31,8 +31,8 @@ from events.log.contract import (
 )
 from events.log.records import BadRecord, Codec, context_of, headers
 from events.message import Command, Context, UnknownMessage
-from handlers.compute.drivers.contract import Driver, DriverError, ImageFetch, LifecycleEvent
-from handlers.compute.performing import PERFORMANCES, Hands, Superseded
+from handlers.compute.drivers.contract import Driver, DriverError, LifecycleEvent
+from handlers.compute.performing import PERFORMANCES, Fetch, Hands, Superseded
 from handlers.compute.queues import Offsets, Piece, Queues
 from schemas.catalog import UnknownSchema
 
@@ -58,7 +58,7 @@ class Agent:
         log: Log,
         name: str,
         hosts: Mapping[str, Driver],
-        fetch: ImageFetch,
+        fetch: Fetch,
         *,
         threads: int,
         clock: Callable[[], int],

@@ -22,7 +22,7 @@ def build(work: BuildGuest, hands: Hands) -> None:
     """Leaves the guest running."""
     spec = spec_of(work.guest)
     driver = hands.driver
-    driver.ensure_image(spec, hands.fetch)
+    driver.ensure_image(spec, lambda image_id, path: hands.fetch(spec.image_checksum, path))
     hands.report(ReportImageFetched)
     hands.proceed()
     driver.ensure_disks(spec)

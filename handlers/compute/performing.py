@@ -9,6 +9,7 @@ same server, which supersedes this.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from commands.compute.guest import Guest, GuestReport, GuestWork
@@ -17,9 +18,14 @@ from handlers.compute.drivers.contract import (
     Driver,
     DriverError,
     GuestSpec,
-    ImageFetch,
     PublicKey,
 )
+
+Fetch = Callable[[str, Path], None]
+"""``fetch(checksum, path)`` streams the image data with this SHA-512 into the new file ``path``.
+
+Raises ``ImageUnavailable``; OSErrors of writing may pass through.
+"""
 
 
 class Superseded(Exception):
@@ -33,7 +39,7 @@ class Hands:
         self,
         work: GuestWork,
         driver: Driver,
-        fetch: ImageFetch,
+        fetch: Fetch,
         report: Callable[[Command], None],
         superseded: Callable[[], bool],
     ) -> None:

@@ -1,0 +1,5 @@
+"""``python -m chronova``."""
+
+from chronova.cli import main
+
+main()

@@ -1,0 +1,110 @@
+"""What a new site begins with: users, flavors, the demo image. As often as wanted.
+
+Users come through the log, since nobody can log in before; all else through the API, as
+anybody would do it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from api.log_bus import LogBus
+
+from api.bus import Actor
+from api.identity.passwords import Passwords
+from chronova.client import Client, ClientError
+from chronova.connections import open_site_log
+from chronova.credentials import Credentials
+from chronova.demo_image import DemoImageUnavailable, build
+from chronova.settings import Settings
+from commands.identity.bootstrap import PROJECTS, ROLES, Bootstrap, BootstrapUser
+from projections.waiting import PositionWaiter
+
+FLAVORS = (
+    ("1", "m1.tiny", 1, 512, 1),
+    ("2", "m1.small", 1, 2048, 20),
+    ("3", "m1.medium", 2, 4096, 40),
+    ("4", "m1.large", 4, 8192, 80),
+    ("5", "m1.xlarge", 8, 16384, 160),
+)
+"""Id, name, vCPUs, RAM (MiB), root disk (GiB): the usual ones."""
+
+PLACEHOLDER = b"Chronova demo image placeholder: simulated hosts boot nothing.\n" * 16
+
+Say = Callable[[str], None]
+
+
+def ensure_users(settings: Settings, credentials: Credentials) -> None:
+    """Make domain, projects, roles and the users admin and demo with these passwords."""
+    passwords = Passwords()
+    log = open_site_log(settings)
+    waiter = PositionWaiter(settings.database)
+    bus = LogBus(log, waiter)
+    try:
+        command = Bootstrap(
+            admin=BootstrapUser(
+                user_id=uuid.uuid4().hex,
+                user_name="admin",
+                password_hash=passwords.hash(credentials.admin),
+            ),
+            demo=BootstrapUser(
+                user_id=uuid.uuid4().hex,
+                user_name="demo",
+                password_hash=passwords.hash(credentials.demo),
+            ),
+            role_ids={name: uuid.uuid4().hex for name in ROLES},
+            project_ids={name: uuid.uuid4().hex for name in PROJECTS},
+        )
+        bus.send(command, "default", Actor("", "", f"req-{uuid.uuid4()}"))
+    finally:
+        bus.close()
+        waiter.close()
+        log.close()
+
+
+def ensure_flavors(client: Client) -> None:
+    """Make the usual flavors, those that are missing."""
+    known = client.call("GET", "/compute/v2.1/flavors?is_public=None")["flavors"]
+    names = {flavor["name"] for flavor in known}
+    for id, name, vcpus, ram, disk in FLAVORS:
+        if name not in names:
+            body = {"id": id, "name": name, "vcpus": vcpus, "ram": ram, "disk": disk}
+            try:
+                client.call("POST", "/compute/v2.1/flavors", {"flavor": body})
+            except ClientError as error:
+                if error.status != 409:
+                    raise
+
+
+def ensure_image(settings: Settings, client: Client, say: Say) -> None:
+    """Register the image ``demo``, if there is none that is active."""
+    images = client.call("GET", "/image/v2/images?name=demo")["images"]
+    if any(image["status"] == "active" for image in images):
+        return
+    for image in images:
+        client.call("DELETE", f"/image/v2/images/{image['id']}")
+    path, fields = _image(settings, say)
+    body = {"name": "demo", "visibility": "public", "container_format": "bare", **fields}
+    image = client.call("POST", "/image/v2/images", body)
+    client.upload(f"/image/v2/images/{image['id']}/file", path)
+
+
+def _image(settings: Settings, say: Say) -> tuple[Path, dict[str, object]]:
+    if settings.driver == "libvirt":
+        try:
+            demo = build(settings.data_path / "demo-image", say)
+        except DemoImageUnavailable as error:
+            say(f"The demo image cannot be built here ({error}); a placeholder takes its name")
+        else:
+            return demo.path, {
+                "disk_format": demo.disk_format,
+                "min_disk": demo.min_disk_gib,
+                "min_ram": demo.min_ram_mib,
+                **demo.properties,
+            }
+    path = settings.data_path / "demo-image" / "placeholder.raw"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(PLACEHOLDER)
+    return path, {"disk_format": "raw"}

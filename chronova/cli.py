@@ -1,0 +1,155 @@
+"""The command line: one verb, one small function; the work is done elsewhere.
+
+A mistake is one sentence on stderr: exit code 2 for wrong input, 1 for what went wrong.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+import typer
+from rich.console import Console
+
+from chronova import settings as site_settings
+from chronova.settings import Settings, SettingsError
+
+app = typer.Typer(
+    help="Chronova: an event-sourced compute control plane that speaks OpenStack Nova's API.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console(soft_wrap=True, highlight=False)
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class State:
+    """What the common options said."""
+
+    data = ".chronova"
+
+
+def fail(sentence: str, code: int = 1) -> None:
+    """One sentence on stderr, then the end."""
+    sys.stderr.write(f"chronova: {sentence}\n")
+    raise typer.Exit(code)
+
+
+def plainly(function: F) -> F:
+    """Turn what may be expected to go wrong into one sentence and an exit code."""
+
+    @wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        from chronova.failures import EXPECTED, sentence
+
+        try:
+            return function(*args, **kwargs)
+        except SettingsError as error:
+            fail(str(error), 2)
+        except EXPECTED as error:
+            fail(sentence(error))
+        except KeyboardInterrupt:
+            fail("interrupted", 130)
+
+    return run  # type: ignore[return-value]
+
+
+@app.callback()
+def common(
+    data: Annotated[
+        str, typer.Option(help="Folder of the site.", envvar="CHRONOVA_DATA")
+    ] = ".chronova",
+) -> None:
+    """Chronova: an event-sourced compute control plane that speaks OpenStack Nova's API."""
+    State.data = data
+
+
+def settings() -> Settings:
+    """The settings of the site that is meant."""
+    return site_settings.load(State.data)
+
+
+@app.command()
+@plainly
+def up(
+    log: Annotated[str, typer.Option(help="postgres or kafka.")] = "",
+    kafka: Annotated[str, typer.Option(help="host:port of a broker; else one is started.")] = "",
+    database: Annotated[str, typer.Option(help="Address of a Postgres; else embedded.")] = "",
+    driver: Annotated[str, typer.Option(help="auto, libvirt or simulated.")] = "",
+    hosts: Annotated[int, typer.Option(help="Compute hosts; several are simulated.")] = 0,
+    port: Annotated[int, typer.Option(help="Port of the API.")] = 0,
+) -> None:
+    """Start everything on this machine, wait for it, print where it is."""
+    from chronova import starting
+
+    starting.up(State.data, log, kafka, database, driver, hosts, port, out)
+
+
+@app.command()
+@plainly
+def down() -> None:
+    """End what `up` started; the data stays."""
+    from chronova import site
+
+    site.down(settings(), out.print)
+
+
+@app.command()
+@plainly
+def reset() -> None:
+    """End everything and forget the data."""
+    from chronova import site
+
+    site.reset(settings(), out.print)
+
+
+@app.command()
+@plainly
+def serve(role: Annotated[str, typer.Argument(help="api, decider, projector or agent.")]) -> None:
+    """Run one role in the foreground."""
+    from importlib import import_module
+
+    from chronova import journal
+
+    if role not in ("api", "decider", "projector", "agent"):
+        fail(f"there is no role {role!r}: api, decider, projector or agent", 2)
+    journal.begin(role)
+    import_module(f"chronova.roles.{role}").serve(settings())
+
+
+@app.command(hidden=True)
+@plainly
+def supervise() -> None:
+    """Keep the roles of this machine running."""
+    from chronova.supervisor import Supervisor
+
+    Supervisor(settings()).run()
+
+
+@app.command()
+@plainly
+def topics() -> None:
+    """Make the topics that are missing, with their settings."""
+    from chronova.connections import make_topics, open_site_log
+
+    log = open_site_log(settings())
+    try:
+        for name in make_topics(settings(), log) or ["all topics are there"]:
+            out.print(name)
+    finally:
+        log.close()
+
+
+def as_json(value: object) -> None:
+    """Print for programs."""
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+
+
+def main() -> None:
+    """Entry point."""
+    app()

@@ -1,0 +1,50 @@
+"""Opening what a role needs: the log, the keys that hosts and the API share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cryptography.fernet import Fernet
+
+from api.image.direct import load_key
+from api.services import ApiSettings
+from chronova.settings import Settings, SettingsError
+from events import topics
+from events.log import open_log
+from events.log.contract import Log
+
+
+def open_site_log(settings: Settings) -> Log:
+    """The site's log."""
+    if not settings.log_url:
+        raise SettingsError("settings: neither log nor database says where the log is")
+    options = {}
+    if settings.log_url.startswith("kafka:"):
+        options = {
+            "client_options": settings.log_options,
+            "replication_factor": settings.replication_factor,
+        }
+    return open_log(settings.log_url, **options)
+
+
+def make_topics(settings: Settings, log: Log) -> list[str]:
+    """Make the topics that are missing; their names."""
+    return list(log.create_topics(topics.all_topics(settings.partitions)))
+
+
+def make_keys(settings: Settings) -> None:
+    """Make the keys that the API and the hosts share, where they are missing."""
+    _make(settings.data_path / "host.key", Fernet.generate_key())
+    image_key(settings)
+
+
+def image_key(settings: Settings) -> bytes:
+    """The key that signs links to images' data; made if it is missing."""
+    return load_key(ApiSettings(data_path=settings.data_path).image_url_key_path)
+
+
+def _make(path: Path, content: bytes) -> None:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_bytes(content)

@@ -1,0 +1,39 @@
+"""What may be expected to go wrong at the command line, and how it is said."""
+
+from __future__ import annotations
+
+import psycopg2
+import sqlalchemy.exc
+
+from api.bus import Refused, Unavailable
+from chronova.client import ClientError
+from chronova.embedded.broker import BrokerError
+from chronova.embedded.jars import Missing
+from chronova.embedded.libvirt_install import LibvirtMissing
+from chronova.embedded.postgres import PostgresFailed
+from chronova.site import SiteError
+from events.log.contract import LogError
+from handlers.compute.drivers.contract import DriverError
+from projections.failures import ProjectionError
+
+EXPECTED = (
+    BrokerError,
+    ClientError,
+    DriverError,
+    LibvirtMissing,
+    LogError,
+    Missing,
+    OSError,
+    PostgresFailed,
+    ProjectionError,
+    Refused,
+    SiteError,
+    Unavailable,
+    psycopg2.Error,
+    sqlalchemy.exc.SQLAlchemyError,
+)
+
+
+def sentence(error: BaseException) -> str:
+    """The first line of what went wrong."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,1 @@
+"""The roles: what one process of Chronova does. ``chronova serve ROLE`` runs one of them."""

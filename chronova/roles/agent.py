@@ -1,0 +1,139 @@
+"""The agent role: serves the compute hosts of this machine.
+
+One host with libvirt, or any number of simulated ones. The main thread performs work and
+reports; a second one keeps up the hosts' presence (heartbeats, inventory, power states).
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+import uuid
+
+import structlog
+from cryptography.fernet import Fernet
+
+from chronova import __version__
+from chronova.connections import image_key, open_site_log
+from chronova.fetching import LinkFetch
+from chronova.settings import Settings
+from chronova.stopping import Stop
+from events.log.contract import LogError
+from handlers.compute.agent import Agent, run
+from handlers.compute.drivers.contract import Driver, DriverError
+from handlers.compute.presence import Identity, Presence
+from handlers.decider import wall_clock
+
+INVENTORY_EVERY_S = 60
+
+_HOSTS = uuid.UUID("5b6bd9a1-8f0c-4b0e-9d0e-6b1a1f8f7c11")
+"""Namespace of the ids of simulated hosts."""
+
+logger = structlog.get_logger("agent")
+
+
+def host_names(settings: Settings) -> list[str]:
+    """The hosts that this machine's agent serves."""
+    base = settings.host_name or socket.gethostname()
+    if settings.driver == "libvirt" or settings.hosts == 1:
+        return [base]
+    return [f"{base}-{number}" for number in range(1, settings.hosts + 1)]
+
+
+def identity_of(settings: Settings, host: str) -> Identity:
+    """The host's ids: kept in a file beside its guests, so that they outlive everything."""
+    if settings.driver == "simulated":
+        return Identity(str(uuid.uuid5(_HOSTS, host)), str(uuid.uuid5(_HOSTS, f"{host}/service")))
+    path = settings.data_path / "instances" / host / "compute_id"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{uuid.uuid4()}\n{uuid.uuid4()}\n")
+    node_id, service_id = path.read_text().split()
+    return Identity(node_id, service_id)
+
+
+def driver_of(settings: Settings, host: str) -> Driver:
+    """The driver of one host."""
+    folder = settings.data_path / "instances" / host
+    folder.mkdir(parents=True, exist_ok=True)
+    if settings.driver == "simulated":
+        from handlers.compute.drivers.simulated import SimulatedDriver
+
+        return SimulatedDriver(
+            host, delays=settings.simulated_delays, state_path=folder / "guests.state"
+        )
+    from handlers.compute.drivers.libvirt_driver import LibvirtDriver
+    from handlers.compute.drivers.probe import choose_virt_type
+
+    key = Fernet((settings.data_path / "host.key").read_bytes())
+    kind = choose_virt_type(settings.virt_type)
+    return LibvirtDriver(
+        host, folder, settings.libvirt_uri, kind, lambda sealed: key.decrypt(sealed).decode()
+    )
+
+
+def serve(settings: Settings) -> None:
+    """Run until SIGTERM; what is under way is finished and reported first."""
+    stop = Stop()
+    log = open_site_log(settings)
+    hosts = {name: driver_of(settings, name) for name in host_names(settings)}
+    name = next(iter(hosts))
+    fetch = LinkFetch(settings.url, image_key(settings), stop.stopped)
+    agent = Agent(
+        log,
+        name,
+        hosts,
+        fetch,
+        threads=_threads(settings),
+        clock=wall_clock,
+        pause=stop.pause,
+    )
+    presence = Presence(
+        log,
+        name,
+        hosts,
+        {host: identity_of(settings, host) for host in hosts},
+        clock=wall_clock,
+        new_id=lambda: str(uuid.uuid4()),
+        version=__version__,
+    )
+    stop.on_stop(agent.wake)
+    keeper = threading.Thread(
+        target=_keep_up, args=(settings, presence, agent, stop), name="presence", daemon=True
+    )
+    keeper.start()
+    try:
+        run(agent, stop.stopped, stop.pause)
+    finally:
+        agent.close()
+        keeper.join(5)
+        log.close()
+
+
+def _threads(settings: Settings) -> int:
+    """A simulated host that never waits needs no threads: each piece is done at once."""
+    instant = settings.driver == "simulated" and not settings.simulated_delays
+    return 0 if instant else settings.agent_threads
+
+
+def _keep_up(settings: Settings, presence: Presence, agent: Agent, stop: Stop) -> None:
+    registered = False
+    inventory = power = time.monotonic()
+    power -= settings.power_sync_interval_s
+    while not stop.stopped():
+        try:
+            if not registered:
+                presence.register()
+                registered = True
+            presence.beat()
+            now = time.monotonic()
+            if now - inventory >= INVENTORY_EVERY_S:
+                inventory = now
+                presence.report_changes()
+            if now - power >= settings.power_sync_interval_s:
+                power = now
+                agent.sync_power()
+        except (LogError, DriverError) as error:
+            logger.warning("presence", reason=str(error))
+        stop.pause(settings.report_interval_s if registered else 1.0)

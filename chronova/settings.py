@@ -1,0 +1,163 @@
+"""The settings of a site: one documented file and the environment, checked at start.
+
+``<data>/chronova.toml`` (written by ``chronova up``; edit it or write your own) holds the fields
+of ``Settings`` by name; ``CHRONOVA_<FIELD>`` in the environment wins over it. ``docs/settings.md``
+lists them all. A mistake is one sentence and exit code 2, before anything is started.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+PREFIX = "CHRONOVA_"
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+
+
+class SettingsError(Exception):
+    """A setting is missing, unknown or out of range; the text says which, and what would do."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All settings. Durations in seconds, sizes as named."""
+
+    data: str = ".chronova"
+    """Folder of everything this site keeps on this machine."""
+    log: str = ""
+    """The log: postgresql://… or kafka://host:port[,host:port]. Empty: in ``database``."""
+    log_options: dict[str, Any] = {}
+    """Passed to kafka-python as they are: security_protocol, sasl_mechanism, ssl_cafile …"""
+    replication_factor: Positive = 1
+    """Of the topics that ``chronova topics`` makes; 3 where there are three brokers."""
+    partitions: Positive = 12
+    """Of each topic but the fleet's. Fixed once the topics are made."""
+    database: str = ""
+    """Postgres of the projections, postgresql://… Empty: the embedded one."""
+    domains: list[str] = ["compute", "fleet", "identity", "image"]
+    """Which domains the decider of this machine decides."""
+    bind: str = "127.0.0.1"
+    """Address the API listens on. Loopback unless told otherwise."""
+    port: Port = 8774
+    public_url: str = ""
+    """Where clients reach the API. Empty: http://<bind>:<port>."""
+    region: str = "RegionOne"
+    api_workers: Positive = 2
+    api_threads: Positive = 16
+    api_in_flight_max: Positive = 256
+    """Commands that one API worker waits for at once; beyond it: 503 with Retry-After."""
+    token_ttl_s: Positive = 3600
+    decision_timeout_s: Positive = 15
+    """How long the API waits for a decision before 503."""
+    driver: Literal["libvirt", "simulated"] = "simulated"
+    hosts: Positive = 1
+    """Compute hosts served by this machine's agent; more than one only with simulated."""
+    host_name: str = ""
+    """Name of the compute host; with several a number is added. Empty: this machine's."""
+    libvirt_uri: str = "qemu:///system"
+    virt_type: Literal["auto", "qemu", "kvm", "lxc", "test"] = "auto"
+    simulated_delays: dict[str, float] = {}
+    """Seconds that each step of the simulated driver takes, by step."""
+    agent_threads: Annotated[int, msgspec.Meta(ge=0)] = 10
+    """Servers that an agent works on at once (max_concurrent_builds)."""
+    power_sync_interval_s: Positive = 600
+    report_interval_s: Positive = 10
+    service_down_time_s: Positive = 60
+    metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+    """First port of the Prometheus endpoints of the roles that serve no API; 0: none."""
+
+    @property
+    def data_path(self) -> Path:
+        """``data`` as an absolute path."""
+        return Path(self.data).resolve()
+
+    @property
+    def url(self) -> str:
+        """Where clients reach the API, without a slash at the end."""
+        return (self.public_url or f"http://{self.bind}:{self.port}").rstrip("/")
+
+    @property
+    def log_url(self) -> str:
+        """The log's address."""
+        return self.log or self.database
+
+
+def file_of(data: str) -> Path:
+    """Where a site's settings lie."""
+    return Path(data) / "chronova.toml"
+
+
+def load(data: str, environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of the site in folder ``data``. Raises ``SettingsError``."""
+    raw: dict[str, Any] = {}
+    path = file_of(data)
+    if path.exists():
+        try:
+            raw = tomllib.loads(path.read_text())
+        except (tomllib.TOMLDecodeError, OSError) as error:
+            raise SettingsError(f"{path}: {error}") from error
+    raw |= _from_environment(environment)
+    raw["data"] = data
+    return checked(raw)
+
+
+def checked(raw: dict[str, Any]) -> Settings:
+    """Settings from plain values. Raises ``SettingsError`` with one sentence."""
+    try:
+        settings = msgspec.convert(raw, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"settings: {error}") from error
+    if settings.hosts > 1 and settings.driver != "simulated":
+        raise SettingsError("settings: more than one host needs the simulated driver")
+    for name, value, schemes in (
+        ("log", settings.log, ("postgres", "postgresql", "kafka")),
+        ("database", settings.database, ("postgres", "postgresql")),
+    ):
+        if value and value.partition("://")[0] not in schemes:
+            raise SettingsError(f"settings: {name} begins with none of {', '.join(schemes)}")
+    return settings
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for field in msgspec.structs.fields(Settings):
+        text = environment.get(PREFIX + field.name.upper())
+        if text is None or field.name == "data":
+            continue
+        if field.type in (dict[str, Any], dict[str, float], list[str]):
+            try:
+                found[field.name] = msgspec.json.decode(text)
+            except msgspec.DecodeError:
+                raise SettingsError(f"{PREFIX}{field.name.upper()} is not JSON") from None
+        else:
+            found[field.name] = text
+    return found
+
+
+def write(settings: Settings) -> None:
+    """Write the site's file; only what differs from the defaults."""
+    defaults = Settings()
+    lines = ["# Settings of this Chronova site; docs/settings.md explains them."]
+    for field in msgspec.structs.fields(Settings):
+        value = getattr(settings, field.name)
+        if field.name != "data" and value != getattr(defaults, field.name):
+            lines.append(f"{field.name} = {_toml(value)}")
+    path = file_of(settings.data)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
+    path.chmod(0o600)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        inner = ", ".join(
+            f"{msgspec.json.encode(k).decode()} = {_toml(v)}" for k, v in value.items()
+        )
+        return f"{{ {inner} }}"
+    return msgspec.json.encode(value).decode()

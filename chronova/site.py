@@ -1,0 +1,152 @@
+"""A whole site on one machine: up, down, status, reset.
+
+Up is idempotent and every wait in it has a limit; it begins with what is there and starts only
+what is missing. Down ends what up started and keeps the data; reset forgets the data.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+
+from chronova import bootstrap, credentials, supervisor
+from chronova.client import Client, ClientError
+from chronova.connections import make_keys, make_topics, open_site_log
+from chronova.credentials import Credentials
+from chronova.embedded import broker, libvirtd
+from chronova.embedded.libvirt_install import LibvirtMissing
+from chronova.embedded.postgres import EmbeddedPostgres
+from chronova.roles.agent import host_names
+from chronova.settings import Settings, write
+
+READY_S = 60.0
+TURN_S = 0.1
+
+Say = Callable[[str], None]
+
+
+class SiteError(Exception):
+    """The site could not be brought up; the text is one sentence, with what to look at."""
+
+
+def pick_driver(settings: Settings, wanted: str, say: Say) -> str:
+    """``auto``: libvirt where it is or can be installed, else simulated; says which."""
+    if wanted == "simulated":
+        return wanted
+    try:
+        libvirtd.ensure_libvirt(settings.data_path, say)
+        return "libvirt"
+    except LibvirtMissing as error:
+        if wanted == "libvirt":
+            raise SiteError(str(error)) from error
+        say(f"No libvirt here ({error}); hosts are simulated")
+        return "simulated"
+
+
+def embedded_postgres(settings: Settings) -> EmbeddedPostgres:
+    """The embedded Postgres of the site."""
+    return EmbeddedPostgres(settings.data_path / "postgres")
+
+
+def start_database(settings: Settings) -> str:
+    """Start the embedded Postgres; its address."""
+    url = embedded_postgres(settings).start()
+    pid = embedded_postgres(settings).pid
+    path = supervisor.pid_file(settings.data_path, "postgres")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"{pid}\n")
+    return url
+
+
+def up(settings: Settings, say: Say) -> Credentials:
+    """Bring the site of these settings up; returns when a server could be booted."""
+    write(settings)
+    make_keys(settings)
+    known = credentials.read(settings)
+    credentials.write(settings, known)
+    log = open_site_log(settings)
+    try:
+        made = make_topics(settings, log)
+    finally:
+        log.close()
+    if made:
+        say(f"Topics made: {len(made)}")
+    supervisor.begin(settings)
+    client = Client(settings.url)
+    _wait_for(lambda: _answers(client), "the API", settings)
+    _login(settings, known, client)
+    bootstrap.ensure_flavors(client)
+    bootstrap.ensure_image(settings, client, say)
+    _wait_for(lambda: _hosts_up(client, len(host_names(settings))), "the compute hosts", settings)
+    return known
+
+
+def _wait_for(ready: Callable[[], bool], what: str, settings: Settings) -> None:
+    end = time.monotonic() + READY_S
+    while not ready():
+        if time.monotonic() > end:
+            logs = settings.data_path / "logs"
+            raise SiteError(f"{what} did not get ready within {READY_S:.0f} s; see {logs}")
+        time.sleep(TURN_S)
+
+
+def _answers(client: Client) -> bool:
+    try:
+        client.call("GET", "/identity/v3")
+    except ClientError:
+        return False
+    return True
+
+
+def _login(settings: Settings, known: Credentials, client: Client) -> None:
+    try:
+        client.login("admin", known.admin, "admin")
+    except ClientError as error:
+        if error.status != 401:
+            raise SiteError(str(error)) from error
+        bootstrap.ensure_users(settings, known)
+        client.login("admin", known.admin, "admin")
+
+
+def _hosts_up(client: Client, wanted: int) -> bool:
+    services = client.call("GET", "/compute/v2.1/os-services?binary=nova-compute")["services"]
+    return bool(sum(service["state"] == "up" for service in services) >= wanted)
+
+
+def down(settings: Settings, say: Say) -> None:
+    """End what ``up`` started; data and guests stay."""
+    ended = supervisor.finish(settings)
+    if broker.stop(settings.data_path / "kafka"):
+        ended.append("broker")
+    database = embedded_postgres(settings)
+    if database.pid is not None:
+        database.stop()
+        supervisor.pid_file(settings.data_path, "postgres").unlink(missing_ok=True)
+        ended.append("postgres")
+    libvirtd.stop_libvirt(settings.data_path)
+    say(f"Ended: {', '.join(ended)}" if ended else "Nothing was running")
+
+
+def reset(settings: Settings, say: Say) -> None:
+    """Down, then forget: guests, data, passwords."""
+    if settings.driver == "libvirt" and settings.data_path.exists():
+        _remove_guests(settings, say)
+    down(settings, say)
+    shutil.rmtree(settings.data_path, ignore_errors=True)
+
+
+def _remove_guests(settings: Settings, say: Say) -> None:
+    from chronova.roles.agent import driver_of
+    from handlers.compute.drivers.contract import DriverError
+
+    supervisor.finish(settings)
+    for host in host_names(settings):
+        try:
+            libvirtd.ensure_libvirt(settings.data_path, say)
+            driver = driver_of(settings, host)
+            for server_id in driver.power_states():
+                driver.ensure_absent(server_id)
+            driver.close()
+        except (DriverError, LibvirtMissing) as error:
+            say(f"Guests of {host} were not removed: {error}")

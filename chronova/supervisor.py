@@ -1,0 +1,157 @@
+"""The supervisor: starts the roles of this machine and starts again what dies.
+
+For sites without systemd, as ``make up`` makes them. It knows nothing of what the roles do. A role
+that keeps dying is started again ever more slowly, up to ``PAUSE_MAX_S``. SIGTERM ends the roles in
+order, each with ``GRACE_S`` to finish, and then the supervisor. Its own death ends nothing: the
+next one takes the living roles over by their pid files.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from chronova.settings import Settings
+from chronova.stopping import Stop
+
+GRACE_S = 30.0
+PAUSE_MIN_S, PAUSE_MAX_S = 0.2, 10.0
+HEALTHY_S = 30.0
+TURN_S = 0.2
+
+ROLES = ("decider", "projector", "agent", "api")
+"""In the order of their start; any order works."""
+
+
+class Child(msgspec.Struct):
+    """A role's process, and when it may be started again."""
+
+    role: str
+    process: psutil.Process | None = None
+    popen: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    pause: float = PAUSE_MIN_S
+    not_before: float = 0.0
+
+
+def pid_file(data: Path, name: str) -> Path:
+    """Where a process's pid lies."""
+    return data / "run" / f"{name}.pid"
+
+
+def running(data: Path, name: str) -> psutil.Process | None:
+    """The process of a pid file, when it lives and is one of ours."""
+    try:
+        process = psutil.Process(int(pid_file(data, name).read_text()))
+        line = process.cmdline()
+        if process.status() == psutil.STATUS_ZOMBIE or not any("chronova" in p for p in line):
+            return None
+        return process
+    except (OSError, ValueError, psutil.Error):
+        return None
+
+
+def spawn(settings: Settings, arguments: list[str], name: str) -> subprocess.Popen[bytes]:
+    """Start ``chronova ARGUMENTS`` detached; its log is ``<data>/logs/<name>.log``."""
+    data = settings.data_path
+    for folder in ("logs", "run"):
+        (data / folder).mkdir(parents=True, exist_ok=True)
+    with (data / "logs" / f"{name}.log").open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "chronova", "--data", str(data), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    pid_file(data, name).write_text(f"{process.pid}\n")
+    return process
+
+
+class Supervisor:
+    """Keeps ``roles`` running."""
+
+    def __init__(self, settings: Settings, roles: tuple[str, ...] = ROLES) -> None:
+        self._settings = settings
+        self._data = settings.data_path
+        self._children = [Child(role) for role in roles]
+
+    def run(self) -> None:
+        """Until SIGTERM or SIGINT."""
+        stop = Stop()
+        while not stop.stopped():
+            for child in self._children:
+                self._tend(child)
+            stop.pause(TURN_S)
+        for child in reversed(self._children):
+            self._end(child)
+
+    def _tend(self, child: Child) -> None:
+        if child.popen is not None:
+            child.popen.poll()
+        if child.process is None:
+            child.process = running(self._data, child.role)
+        if child.process is not None and _lives(child.process):
+            return
+        now = time.monotonic()
+        if child.process is not None:
+            child.process = None
+            healthy = now - child.started > HEALTHY_S
+            child.pause = PAUSE_MIN_S if healthy else min(child.pause * 2, PAUSE_MAX_S)
+            child.not_before = now + child.pause
+            sys.stderr.write(f"{child.role} ended; next start in {child.pause:.1f} s\n")
+        if now >= child.not_before:
+            child.popen = spawn(self._settings, ["serve", child.role], child.role)
+            child.process = psutil.Process(child.popen.pid)
+            child.started = now
+
+    def _end(self, child: Child) -> None:
+        if child.process is None or not _lives(child.process):
+            return
+        end(child.process, GRACE_S)
+        pid_file(self._data, child.role).unlink(missing_ok=True)
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def end(process: psutil.Process, grace_s: float) -> None:
+    """End one process: politely, then after ``grace_s`` for good."""
+    try:
+        process.send_signal(signal.SIGTERM)
+        process.wait(grace_s)
+    except psutil.TimeoutExpired:
+        process.kill()
+        process.wait(5)
+    except psutil.NoSuchProcess:
+        return
+
+
+def begin(settings: Settings) -> None:
+    """Start the supervisor, unless it runs."""
+    if running(settings.data_path, "supervisor") is None:
+        spawn(settings, ["supervise"], "supervisor")
+
+
+def finish(settings: Settings) -> list[str]:
+    """End the supervisor and the roles; the names of what was ended."""
+    ended = []
+    data = settings.data_path
+    for name in ("supervisor", *reversed(ROLES)):
+        process = running(data, name)
+        if process is not None and process.pid != os.getpid():
+            end(process, GRACE_S * 2 if name == "supervisor" else GRACE_S)
+            ended.append(name)
+        pid_file(data, name).unlink(missing_ok=True)
+    return ended

@@ -1,0 +1,153 @@
+"""A host's presence: what it is and has, and that it lives.
+
+At its start the agent registers each host; now and then it reports what changed. Heartbeats
+lie outside the event log: only a change of up-ness is a fact, and the scheduler records that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from commands.fleet.host import RegisterHost, ReportInventory
+from events import topics
+from events.fleet.heartbeat import Heartbeat
+from events.fleet.inventory import (
+    DISK_GB,
+    MEMORY_MB,
+    VCPU,
+    Hypervisor,
+    Inventory,
+    SupportedInstance,
+)
+from events.fleet.request import SHARD
+from events.log.contract import Log, Outgoing
+from events.log.records import Codec, headers
+from events.message import Context, Message
+from handlers.compute.drivers.contract import Driver, HostResources
+
+RESERVED_RAM_MIB = 512
+"""``reserved_host_memory_mb``."""
+CPU_RATIO, RAM_RATIO, DISK_RATIO = 4.0, 1.0, 1.0
+"""``initial_*_allocation_ratio``."""
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """The ids that a host keeps for ever."""
+
+    node_id: str
+    service_id: str
+
+
+def inventories_of(resources: HostResources) -> dict[str, Inventory]:
+    """What the scheduler may give away."""
+    reserved = min(RESERVED_RAM_MIB, resources.ram_mib)
+    return {
+        VCPU: Inventory(total=resources.vcpus, allocation_ratio=CPU_RATIO),
+        MEMORY_MB: Inventory(
+            total=resources.ram_mib, reserved=reserved, allocation_ratio=RAM_RATIO
+        ),
+        DISK_GB: Inventory(total=resources.disk_gib, allocation_ratio=DISK_RATIO),
+    }
+
+
+def hypervisor_of(resources: HostResources) -> Hypervisor:
+    """Facts about the node."""
+    return Hypervisor(
+        hostname=resources.hypervisor_hostname,
+        type=resources.hypervisor_type,
+        version=resources.hypervisor_version,
+        host_ip=resources.host_ip,
+        cpu_info=msgspec.json.encode(resources.cpu_info).decode(),
+        supported_instances=[
+            SupportedInstance(architecture=arch, hypervisor_type=kind, vm_mode=mode)
+            for arch, kind, mode in resources.supported_instances
+        ],
+    )
+
+
+class Presence:
+    """Speaks for the hosts of one agent. Any one thread at a time; the log is shared."""
+
+    def __init__(
+        self,
+        log: Log,
+        name: str,
+        hosts: Mapping[str, Driver],
+        identities: Mapping[str, Identity],
+        *,
+        clock: Callable[[], int],
+        new_id: Callable[[], str],
+        version: str = "",
+        codec: Codec | None = None,
+    ) -> None:
+        self._log = log
+        self._source = f"/chronova/agent/{name}"
+        self._hosts = hosts
+        self._identities = identities
+        self._clock = clock
+        self._new_id = new_id
+        self._version = version
+        self._started = clock()
+        self._codec = codec or Codec()
+        self._said: dict[str, Message] = {}
+
+    def register(self) -> None:
+        """Say what each host is and has. Raises ``LogUnavailable`` or the driver's errors."""
+        records = []
+        for host, driver in self._hosts.items():
+            resources = driver.resources()
+            identity = self._identities[host]
+            command = RegisterHost(
+                host=host,
+                node_id=identity.node_id,
+                service_id=identity.service_id,
+                hypervisor=hypervisor_of(resources),
+                inventories=inventories_of(resources),
+            )
+            self._said[host] = self._inventory(host, resources)
+            records.append(self._record(topics.commands("fleet"), SHARD, command))
+        self._append(records)
+
+    def report_changes(self) -> None:
+        """Say what changed since it was last said."""
+        records = []
+        for host, driver in self._hosts.items():
+            report = self._inventory(host, driver.resources())
+            if self._said.get(host) != report:
+                self._said[host] = report
+                records.append(self._record(topics.commands("fleet"), SHARD, report))
+        self._append(records)
+
+    def beat(self) -> None:
+        """Say that each host's service lives."""
+        self._append(
+            [
+                self._record(
+                    topics.HEARTBEATS,
+                    host,
+                    Heartbeat(
+                        host=host,
+                        at=self._clock(),
+                        started_at=self._started,
+                        version=self._version,
+                    ),
+                )
+                for host in self._hosts
+            ]
+        )
+
+    def _inventory(self, host: str, resources: HostResources) -> ReportInventory:
+        return ReportInventory(
+            host=host, hypervisor=hypervisor_of(resources), inventories=inventories_of(resources)
+        )
+
+    def _record(self, topic: str, key: str, message: Message) -> Outgoing:
+        context = Context(id=self._new_id(), time=self._clock())
+        made = headers(context, message.type_name, self._source)
+        return Outgoing(topic, key, self._codec.encode(message), made)
+
+    def _append(self, records: Sequence[Outgoing]) -> None:
+        if records:
+            self._log.append(records)
