@@ -15,10 +15,12 @@ from typing import Any, Protocol, cast
 import falcon
 
 from api.authentication import Authenticator
-from api.http.authenticated import Authenticated
+from api.http.authenticated import Authenticated, Authenticates
 from api.http.errors import Errors
 from api.http.request_ids import RequestIds
 from api.services import Services
+
+App = falcon.App[falcon.Request, falcon.Response]
 
 SERVICES = ("identity", "compute", "image", "placement", "registry")
 
@@ -33,12 +35,18 @@ class Package(Protocol):
         """An error's body and its content type."""
 
 
-def create_app(services: Services, packages: Sequence[str] = SERVICES) -> falcon.App:  # type: ignore[type-arg]
-    """The application that serves ``packages``."""
+def create_app(
+    services: Services,
+    packages: Sequence[str] = SERVICES,
+    authenticator: Authenticates | None = None,
+) -> App:
+    """The application that serves ``packages``. ``authenticator``: who knows the tokens, if not
+    our own identity service."""
     mounted = {name: cast(Package, import_module(f"api.{name}")) for name in packages}
     own = [part for package in mounted.values() for part in _middleware(package, services)]
-    authenticated = Authenticated(Authenticator(services), services.settings.public_url)
-    app = falcon.App(middleware=[RequestIds(), *own, authenticated])
+    knows = authenticator or Authenticator(services)
+    authenticated = Authenticated(knows, services.settings.public_url)
+    app: App = falcon.App(middleware=[RequestIds(), *own, authenticated])
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = True
     Errors({name: package.render_error for name, package in mounted.items()}).install(app)

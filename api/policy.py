@@ -48,12 +48,12 @@ READER = _role_in_project("reader")
 OWNER: Check = _owner
 
 
-def ANYONE(caller: Caller, project_id: str | None, user_id: str | None) -> bool:  # noqa: N802
+def ANYONE(caller: Caller, project_id: str | None, user_id: str | None) -> bool:
     """Every authenticated caller."""
     return True
 
 
-def NOBODY(caller: Caller, project_id: str | None, user_id: str | None) -> bool:  # noqa: N802
+def NOBODY(caller: Caller, project_id: str | None, user_id: str | None) -> bool:
     """No caller at all."""
     return False
 

@@ -6,17 +6,25 @@ without a valid one.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import falcon
 
-from api.authentication import Authenticator, Unauthenticated
+from api.authentication import Unauthenticated
+from api.caller import Caller
+
+
+class Authenticates(Protocol):
+    """Whoever knows tokens: our own identity service, or another one."""
+
+    def authenticate(self, token: str) -> Caller:
+        """The caller. Raises ``Unauthenticated``."""
 
 
 class Authenticated:
     """Middleware: no caller, no entry."""
 
-    def __init__(self, authenticator: Authenticator, public_url: str) -> None:
+    def __init__(self, authenticator: Authenticates, public_url: str) -> None:
         self._authenticator = authenticator
         self._challenge = f'Keystone uri="{public_url}/identity"'
 

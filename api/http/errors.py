@@ -32,7 +32,7 @@ class Errors:
     def __init__(self, renderers: Mapping[str, Render]) -> None:
         self._renderers = renderers
 
-    def install(self, app: falcon.App) -> None:  # type: ignore[type-arg]
+    def install(self, app: falcon.App[falcon.Request, falcon.Response]) -> None:
         """Take over all error handling of ``app``."""
         app.add_error_handler(Exception, self._unexpected)
         app.add_error_handler(falcon.HTTPError, self._http_error)

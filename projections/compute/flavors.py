@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import orjson
 from sqlalchemy import (
     ARRAY,
@@ -20,6 +19,7 @@ from sqlalchemy import (
 )
 
 from events.compute.flavor import Flavor
+from events.state_codec import decode_state
 from projections.table import Row, project, projected_table
 
 VERSION = 1
@@ -91,7 +91,7 @@ def find_flavor(engine: Engine, flavor_id: str) -> Flavor | None:
     statement = select(FLAVORS.c.state).where(FLAVORS.c.id == flavor_id, ~FLAVORS.c.deleted)
     with engine.connect() as connection:
         state = connection.execute(statement).scalar()
-    return None if state is None else msgspec.msgpack.decode(state, type=Flavor)
+    return None if state is None else decode_state(state, Flavor)
 
 
 def usable_by(flavor: Flavor, project_id: str, admin: bool = False) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import msgspec
 import orjson
 from sqlalchemy import BigInteger, Boolean, Column, Engine, Index, Text, select
 
 from events.compute.key_pair import KeyPair, key_pair_id
+from events.state_codec import decode_state
 from projections.instants import microseconds
 from projections.table import Row, project, projected_table
 
@@ -51,7 +51,7 @@ def find_key_pair(engine: Engine, user_id: str, name: str) -> KeyPair | None:
     )
     with engine.connect() as connection:
         state = connection.execute(statement).scalar()
-    return None if state is None else msgspec.msgpack.decode(state, type=KeyPair)
+    return None if state is None else decode_state(state, KeyPair)
 
 
 project("key_pair", KEY_PAIRS, row, VERSION)

@@ -1,0 +1,55 @@
+"""What the compute API must know of hosts: which there are, how they do, which zones they make."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+
+from sqlalchemy import Engine, select
+
+from projections.fleet.hosts import HOSTS
+from projections.fleet.zones import compute_zones
+
+H = HOSTS.c
+
+
+def host_statuses(engine: Engine, names: Collection[str]) -> dict[str, str]:
+    """Nova's host_status of each of these hosts."""
+    if not names:
+        return {}
+    statement = select(H.id, H.forced_down, H.disabled, H.up).where(H.id.in_(sorted(names)))
+    with engine.connect() as connection:
+        return {
+            host: _status(forced_down, disabled, up)
+            for host, forced_down, disabled, up in connection.execute(statement).tuples()
+        }
+
+
+def _status(forced_down: bool, disabled: bool, up: bool) -> str:
+    if forced_down:
+        return "DOWN"
+    if disabled:
+        return "MAINTENANCE"
+    return "UP" if up else "UNKNOWN"
+
+
+def is_host(engine: Engine, name: str) -> bool:
+    """Whether there is such a host."""
+    statement = select(H.id).where(H.id == name, ~H.deleted)
+    with engine.connect() as connection:
+        return connection.execute(statement).first() is not None
+
+
+def host_of_node(engine: Engine, node: str) -> str | None:
+    """The host whose hypervisor has that name."""
+    statement = select(H.id).where(H.hostname == node, ~H.deleted)
+    with engine.connect() as connection:
+        found: str | None = connection.execute(statement).scalar()
+    return found
+
+
+def available_zones(engine: Engine) -> set[str]:
+    """Zones with at least one enabled host that is up."""
+    with engine.connect() as connection:
+        zones = compute_zones(connection, time.time_ns() // 1000)
+    return {zone.name for zone in zones if zone.available}

@@ -1,0 +1,28 @@
+"""Pages: how many, after which, and the link to the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
+from api.compute.operation import Call
+
+
+def limit_of(call: Call) -> int:
+    """How many items a page may have: what is asked for, up to the API's own bound."""
+    most = call.services.settings.list_items_max
+    asked = call.last("limit")
+    return most if asked is None else min(int(asked), most)
+
+
+def next_links(call: Call, path: str, ids: Sequence[str], limit: int) -> list[dict[str, str]]:
+    """The link to the next page; empty when this one is not full."""
+    if not ids or len(ids) < limit:
+        return []
+    given: list[tuple[str, str]] = []
+    for name, value in call.req.params.items():
+        if name not in ("limit", "marker"):
+            values = value if isinstance(value, list) else [value]
+            given += [(name, one) for one in values]
+    query = urlencode(sorted([*given, ("limit", str(limit)), ("marker", ids[-1])]))
+    return [{"rel": "next", "href": f"{call.link(path)}?{query}"}]

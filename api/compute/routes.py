@@ -1,0 +1,33 @@
+"""All operations of the compute API. A new resource file is one more name here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from api.compute import (
+    actions,
+    addresses,
+    create,
+    instance_actions,
+    listing,
+    metadata,
+    servers,
+    tags,
+    versions,
+)
+from api.compute.operation import Operation, resources
+from api.services import Services
+
+FILES = (actions, addresses, create, instance_actions, listing, metadata, servers, tags)
+
+
+def operations() -> Iterable[Operation]:
+    """Every row of every file."""
+    for file in FILES:
+        yield from file.OPERATIONS
+
+
+def routes(services: Services) -> Iterable[tuple[str, object]]:
+    """Paths relative to ``/compute``, each with its resource."""
+    yield from versions.routes(services)
+    yield from resources(services, operations())

@@ -1,0 +1,85 @@
+"""One server: show, update, delete."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api.compute import fields
+from api.compute.operation import Answer, Call, Operation
+from api.compute.server_access import find, is_admin, on_server
+from api.compute.validation import Body, Property, object_of, wrapped
+from api.compute.views import SHOW, UPDATE, ServerViews
+from commands.compute.delete import DeleteServer
+from commands.compute.rename import (
+    ChangeAccessAddresses,
+    ChangeHostname,
+    DescribeServer,
+    RenameServer,
+)
+from events.message import Command
+from projections.compute.server_queries import ServerRow
+
+UPDATE_BODY = Body(
+    wrapped(
+        "server",
+        object_of(
+            (
+                Property("name", fields.NAME),
+                Property("OS-DCF:diskConfig", fields.DISK_CONFIG),
+                Property("accessIPv4", fields.IPV4),
+                Property("accessIPv6", fields.IPV6),
+                Property("description", fields.DESCRIPTION, 19),
+                Property("hostname", fields.HOSTNAME, 90, 93),
+                Property("hostname", fields.FQDN, 94),
+                Property("pinned_availability_zone", {"type": ["string", "null"]}, 104),
+            )
+        ),
+    )
+)
+
+
+def show(call: Call, server: ServerRow) -> Answer:
+    """The whole view."""
+    return Answer({"server": ServerViews(call, SHOW, (server.host,)).view(server)})
+
+
+def update(call: Call, server: ServerRow) -> Answer:
+    """Change what it is called; the view as it is then."""
+    for command in _changes(server.id, call.body["server"]):
+        call.send(command, server.project_id)
+    changed = find(call, "os_compute_api:servers:update")
+    return Answer({"server": ServerViews(call, UPDATE, (changed.host,)).view(changed)})
+
+
+def _changes(server_id: str, body: dict[str, Any]) -> list[Command]:
+    commands: list[Command] = []
+    if "name" in body:
+        commands.append(RenameServer(server_id=server_id, name=body["name"].strip()))
+    if "description" in body:
+        commands.append(DescribeServer(server_id=server_id, description=body["description"]))
+    if "hostname" in body:
+        commands.append(ChangeHostname(server_id=server_id, hostname=body["hostname"]))
+    v4, v6 = body.get("accessIPv4"), body.get("accessIPv6")
+    if v4 is not None or v6 is not None:
+        commands.append(
+            ChangeAccessAddresses(server_id=server_id, access_ip_v4=v4, access_ip_v6=v6)
+        )
+    return commands
+
+
+def delete(call: Call, server: ServerRow) -> Answer:
+    """204; the server is gone as soon as its host has removed it."""
+    call.send(DeleteServer(server_id=server.id, admin=is_admin(call)), server.project_id)
+    return Answer(status=204)
+
+
+OPERATIONS = (
+    Operation("GET", "/servers/{server_id}", on_server("os_compute_api:servers:show", show)),
+    Operation(
+        "PUT",
+        "/servers/{server_id}",
+        on_server("os_compute_api:servers:update", update),
+        body=UPDATE_BODY,
+    ),
+    Operation("DELETE", "/servers/{server_id}", on_server("os_compute_api:servers:delete", delete)),
+)

@@ -1,0 +1,274 @@
+"""Reading servers: one by id, and lists by filter, order and page.
+
+One by id is the hot path: a constant statement straight to the driver. Lists use the indexes of
+``servers.py`` in their default order (newest first), also for the pages after a marker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    and_,
+    false,
+    func,
+    or_,
+    select,
+    true,
+    tuple_,
+)
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import DataError
+
+from projections.compute.servers import SERVERS
+
+C = SERVERS.c
+
+ONE = (
+    "SELECT id, project_id, user_id, host, vm_state, task_state, flavor_id, image_id, locked_by,"
+    " deleted, document FROM servers WHERE id = %s"
+)
+VIEWED = (C.id, C.host, C.flavor_id, C.document)
+NAMED = (C.id, C.name)
+
+
+class ServerRow(msgspec.Struct, frozen=True, gc=False):
+    """A server as found: what authorisation and the view need."""
+
+    id: str
+    project_id: str
+    user_id: str
+    host: str | None
+    vm_state: str
+    task_state: str | None
+    flavor_id: str
+    image_id: str
+    locked_by: str | None
+    deleted: bool
+    document: str
+
+
+class Viewed(msgspec.Struct, frozen=True, gc=False):
+    """A server in a list: what the view needs."""
+
+    id: str
+    host: str | None
+    flavor_id: str
+    document: str
+
+
+class Named(msgspec.Struct, frozen=True, gc=False):
+    """A server in a brief list."""
+
+    id: str
+    name: str
+
+
+class BadPattern(ValueError):
+    """A filter is not a regular expression that the database understands."""
+
+
+class UnknownMarker(LookupError):
+    """The marker is no server's id."""
+
+
+def find_server(engine: Engine, server_id: str) -> ServerRow | None:
+    """The server of that id, whoever owns it; deleted ones are found too."""
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql(ONE, (server_id,)).first()
+    return None if found is None else ServerRow(*found)
+
+
+SORTABLE: dict[str, ColumnElement[Any]] = {
+    "access_ip_v4": C.access_ip_v4,
+    "access_ip_v6": C.access_ip_v6,
+    "auto_disk_config": C.disk_config,
+    "availability_zone": C.availability_zone,
+    "config_drive": C.config_drive,
+    "created_at": C.created_at,
+    "display_description": C.description,
+    "display_name": C.name,
+    "host": C.host,
+    "hostname": C.hostname,
+    "image_ref": C.image_id,
+    "instance_type_id": C.flavor_id,
+    "key_name": C.key_name,
+    "launch_index": C.launch_index,
+    "launched_at": C.launched_at,
+    "locked": C.locked_by,
+    "locked_by": C.locked_by,
+    "node": C.node,
+    "power_state": C.power_state,
+    "project_id": C.project_id,
+    "task_state": C.task_state,
+    "terminated_at": C.terminated_at,
+    "updated_at": C.updated_at,
+    "user_id": C.user_id,
+    "uuid": C.id,
+    "vm_state": C.vm_state,
+}
+"""Nova's sort keys that tell servers apart here."""
+
+EXACT: dict[str, ColumnElement[Any]] = {
+    "project_id": C.project_id,
+    "user_id": C.user_id,
+    "uuid": C.id,
+    "host": C.host,
+    "node": C.node,
+    "image": C.image_id,
+    "flavor": C.flavor_id,
+    "reservation_id": C.reservation_id,
+    "vm_state": C.vm_state,
+    "task_state": C.task_state,
+    "power_state": C.power_state,
+    "launch_index": C.launch_index,
+    "locked_by": C.locked_by,
+    "config_drive": C.config_drive,
+    "key_name": C.key_name,
+    "disk_config": C.disk_config,
+    "deleted": C.deleted,
+}
+PATTERN: dict[str, ColumnElement[Any]] = {
+    "name": C.name,
+    "hostname": C.hostname,
+    "description": C.description,
+    "availability_zone": C.availability_zone,
+    "access_ip_v4": C.access_ip_v4,
+    "access_ip_v6": C.access_ip_v6,
+}
+
+
+class Order(msgspec.Struct, frozen=True):
+    """One sort key."""
+
+    key: str = "created_at"
+    descending: bool = True
+
+
+class ServerQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked for. ``exact``: column equals one of the values; ``patterns``: it matches the
+    regular expression; ``at``: (column, operator, microseconds); ``none``: nothing can match."""
+
+    exact: Mapping[str, Sequence[object]] = {}
+    patterns: Mapping[str, str] = {}
+    at: Sequence[tuple[str, str, int]] = ()
+    tags_all: Sequence[str] = ()
+    tags_any: Sequence[str] = ()
+    tags_not_all: Sequence[str] = ()
+    tags_not_any: Sequence[str] = ()
+    locked: bool | None = None
+    none: bool = False
+    order: Sequence[Order] = (Order(),)
+    limit: int = 1000
+    marker: str | None = None
+
+
+def list_servers(engine: Engine, query: ServerQuery) -> list[Viewed]:
+    """A page of servers. Raises ``UnknownMarker`` or ``BadPattern``."""
+    return [Viewed(*tuple(found)) for found in _page(engine, query, VIEWED)]
+
+
+def list_names(engine: Engine, query: ServerQuery) -> list[Named]:
+    """As ``list_servers``, ids and names only."""
+    return [Named(*tuple(found)) for found in _page(engine, query, NAMED)]
+
+
+def _page(
+    engine: Engine, query: ServerQuery, columns: Sequence[ColumnElement[Any]]
+) -> Sequence[Row[Any]]:
+    order = _complete(query.order)
+    statement = select(*columns).where(_matching(query)).limit(query.limit)
+    for item in order:
+        column = _ordering(item.key)
+        statement = statement.order_by(column.desc() if item.descending else column.asc())
+    with engine.connect() as connection:
+        if query.marker is not None:
+            statement = statement.where(_after(order, _marked(connection, order, query)))
+        if query.none or not query.limit:
+            return []
+        try:
+            return connection.execute(statement).all()
+        except DataError as error:
+            raise BadPattern(str(error.orig).splitlines()[0]) from None
+
+
+def _marked(connection: Connection, order: Sequence[Order], query: ServerQuery) -> Row[Any]:
+    """The marker's values of the order's columns; one of another project is unknown."""
+    statement = select(*(_ordering(item.key) for item in order)).where(C.id == query.marker)
+    if "project_id" in query.exact:
+        statement = statement.where(C.project_id.in_(query.exact["project_id"]))
+    found = connection.execute(statement).first()
+    if found is None:
+        raise UnknownMarker(query.marker)
+    return found
+
+
+def _complete(order: Sequence[Order]) -> list[Order]:
+    """With the id as the last resort, so that pages have no gaps."""
+    complete = list(order) or [Order()]
+    if all(item.key != "uuid" for item in complete):
+        complete.append(Order("uuid", complete[0].descending))
+    return complete
+
+
+def _ordering(key: str) -> ColumnElement[Any]:
+    """The column; where it may be null, null counts as the least value."""
+    column = SORTABLE[key]
+    if not getattr(column, "nullable", True):
+        return column
+    return func.coalesce(column, -1 if column.type.python_type is int else "")
+
+
+def _after(order: Sequence[Order], last: Row[Any]) -> ColumnElement[bool]:
+    columns = [_ordering(item.key) for item in order]
+    values = list(last)
+    if len({item.descending for item in order}) == 1:
+        pair = tuple_(*columns)
+        return pair < tuple_(*values) if order[0].descending else pair > tuple_(*values)
+    alternatives = []
+    for i, item in enumerate(order):
+        beyond = columns[i] < values[i] if item.descending else columns[i] > values[i]
+        alternatives.append(and_(*(columns[j] == values[j] for j in range(i)), beyond))
+    return or_(false(), *alternatives)
+
+
+OPERATORS = {">=": "__ge__", "<=": "__le__", "=": "__eq__"}
+
+
+def _matching(query: ServerQuery) -> ColumnElement[bool]:
+    wanted: list[ColumnElement[bool]] = [true()]
+    for name, values in query.exact.items():
+        column = EXACT[name]
+        if column is C.deleted:
+            wanted.append(column if values[0] else ~column)
+        else:
+            wanted.append(column == values[0] if len(values) == 1 else column.in_(values))
+    wanted += [PATTERN[name].regexp_match(value) for name, value in query.patterns.items()]
+    wanted += [getattr(C[name], OPERATORS[sign])(at) for name, sign, at in query.at]
+    wanted += _tagged(query)
+    if query.locked is not None:
+        wanted.append(C.locked_by.is_not(None) if query.locked else C.locked_by.is_(None))
+    return and_(*wanted)
+
+
+def _tagged(query: ServerQuery) -> list[ColumnElement[bool]]:
+    def tags(values: Sequence[str]) -> ColumnElement[Any]:
+        return postgresql.array(list(values))
+
+    contains, overlaps = C.tags.op("@>"), C.tags.op("&&")
+    wanted: list[ColumnElement[bool]] = []
+    if query.tags_all:
+        wanted.append(contains(tags(query.tags_all)))
+    if query.tags_any:
+        wanted.append(overlaps(tags(query.tags_any)))
+    if query.tags_not_all:
+        wanted.append(~contains(tags(query.tags_not_all)))
+    if query.tags_not_any:
+        wanted.append(~overlaps(tags(query.tags_not_any)))
+    return wanted
