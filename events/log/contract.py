@@ -138,7 +138,8 @@ class Worker(Protocol):
     """Consumes partitions it owns and writes what follows, exactly once. One thread's.
 
     A *member* shares its topics with the other members of its group; a *fixed* worker has
-    its partitions named and fences an earlier worker of the same name.
+    its partitions named and fences an earlier worker of the same name, whose ``transact``
+    and, once it has noticed, ``poll`` raise ``Fenced`` for good.
     """
 
     def poll(self, timeout_s: float, records_max: int = 500) -> Polled:

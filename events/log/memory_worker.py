@@ -34,10 +34,11 @@ class MemoryWorker:
         self._positions: dict[TopicPartition, int] = {}
         self._turn = 0
         self._closed = False
+        self._fenced = False
 
     def poll(self, timeout_s: float, records_max: int = 500) -> Polled:
         """See the contract."""
-        self._check_open()
+        self._check_usable()
         self._cluster.strike("poll", self._log.process)
         changes = self._changes()
         if changes is not None:
@@ -52,7 +53,7 @@ class MemoryWorker:
 
     def transact(self, records: Sequence[Outgoing], offsets: Mapping[TopicPartition, int]) -> None:
         """See the contract. With no ``offsets`` all owned partitions must still be its own."""
-        self._check_open()
+        self._check_usable()
         placed = self._cluster.check(records)
         fault = self._cluster.strike("transact", self._log.process)
         missing = [source for source in offsets if source not in self._epochs]
@@ -65,7 +66,7 @@ class MemoryWorker:
 
     def rewind(self) -> None:
         """See the contract."""
-        self._check_open()
+        self._check_usable()
         self._cluster.strike("rewind", self._log.process)
         self._cluster.groups.renew(self.group, self.number)
 
@@ -79,9 +80,11 @@ class MemoryWorker:
             self._log.workers.remove(self)
             self._cluster.groups.leave(self.group, self.number)
 
-    def _check_open(self) -> None:
+    def _check_usable(self) -> None:
         if self._closed:
             raise LogUnavailable("the worker has been closed")
+        if self._fenced:
+            raise Fenced("a later worker of this name has taken its partitions")
 
     def _changes(self) -> Polled | None:
         groups = self._cluster.groups
@@ -95,6 +98,9 @@ class MemoryWorker:
             if source not in held or held[source].epoch != epoch
         ]
         assigned = [s for s in held if s in revoked or s not in self._epochs]
+        if not self._topics and not held:
+            self._fenced = True
+            self._check_usable()
         for source in revoked:
             self._positions.pop(source, None)
             self._starts.pop(source, None)

@@ -108,9 +108,8 @@ def _array(numbers: Iterable[int | None]) -> str:
 
 def fetch_call(positions: Mapping[int, int], records_max: int, bytes_max: int) -> str:
     """The statement that reads from ``positions`` (partition id → offset)."""
-    return (
-        f"EXECUTE log_fetch({_array(positions)},{_array(positions.values())},{records_max},{bytes_max})"
-    )
+    parts, offsets = _array(positions), _array(positions.values())
+    return f"EXECUTE log_fetch({parts},{offsets},{records_max},{bytes_max})"
 
 
 def decode_rows(rows: Iterable[Row], sources: Mapping[int, TopicPartition]) -> list[Record]:

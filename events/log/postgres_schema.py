@@ -336,7 +336,7 @@ def installation(schema: str) -> str:
 
 
 def fetch_statement(schema: str) -> str:
-    """The prepared statement ``log_fetch(parts, positions, records_max, bytes_max)``, each session's.
+    """Prepares ``log_fetch(parts, positions, records_max, bytes_max)`` for a session.
 
     ``bytes_max`` bounds what one partition gives: its share of rows follows from the largest
     record there ever was in it. Rows of one partition come in order, partitions as given.

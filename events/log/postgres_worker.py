@@ -57,14 +57,15 @@ class PostgresWorker:
         self._starts: dict[int, int] = {}
         self._rewinding = False
         self._closed = False
+        self._fenced = False
         watch.group_changed = True
 
     def poll(self, timeout_s: float, records_max: int = 500) -> Polled:
         """See the contract. Raises ``LogUnavailable`` when the log was away all the time."""
         deadline = time.monotonic() + timeout_s
+        self._check_usable()
         while True:
             self._watch.bell.clear()
-            self._used()
             try:
                 changes = self._changes()
                 records = [] if changes else self._feed.fetch(records_max)
@@ -85,7 +86,7 @@ class PostgresWorker:
 
     def transact(self, records: Sequence[Outgoing], offsets: Mapping[TopicPartition, int]) -> None:
         """See the contract. With no ``offsets`` all owned partitions must still be its own."""
-        self._used()
+        self._check_usable()
         owner = self._owner()
         missing = [source for source in offsets if self._parts.get(source) not in self._epochs]
         if owner is None or missing or not self._epochs:
@@ -108,7 +109,7 @@ class PostgresWorker:
         """See the contract. Raises ``LogUnavailable`` if that cannot be made sure of now; the
         next ``poll`` does it then, before anything else."""
         self._rewinding = True
-        self._used()
+        self._check_usable()
         self._settle()
 
     def wake(self) -> None:
@@ -124,9 +125,11 @@ class PostgresWorker:
         if self._membership is not None:
             self._listener.leave(self._membership, LEAVE_S)
 
-    def _used(self) -> None:
+    def _check_usable(self) -> None:
         if self._closed:
             raise LogUnavailable("the worker has been closed")
+        if self._fenced:
+            raise Fenced("a later worker of this name has taken its partitions")
         if self._membership is not None:
             self._membership.used_at = time.monotonic()
 
@@ -157,6 +160,9 @@ class PostgresWorker:
             part for part, epoch in self._epochs.items() if held.get(part, (-1,))[0] != epoch
         ]
         assigned = [part for part in held if part in revoked or part not in self._epochs]
+        if self._membership is None and not held:
+            self._fenced = True
+            self._check_usable()
         for part in revoked:
             self._feed.drop(part)
             self._starts.pop(part, None)

@@ -1,0 +1,35 @@
+"""A log to test, in each of its implementations: the fixture ``site``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.events.log.site import KafkaSite, MemorySite, PostgresSite, Site
+
+
+@pytest.fixture(params=["memory", "postgres", "kafka"])
+def site(request: pytest.FixtureRequest) -> Iterator[Site]:
+    """A log of each kind, fresh by its names."""
+    yield from _opened(request, request.param)
+
+
+@pytest.fixture(params=["postgres", "kafka"])
+def real_site(request: pytest.FixtureRequest) -> Iterator[Site]:
+    """A log of each kind that runs in processes of its own."""
+    yield from _opened(request, request.param)
+
+
+def _opened(request: pytest.FixtureRequest, kind: str) -> Iterator[Site]:
+    made: Site
+    if kind == "memory":
+        made = MemorySite()
+    elif kind == "postgres":
+        made = PostgresSite(request.getfixturevalue("database"))
+    else:
+        made = KafkaSite(request.getfixturevalue("broker"))
+    try:
+        yield made
+    finally:
+        made.close()
