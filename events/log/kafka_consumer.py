@@ -207,6 +207,8 @@ class Consumer(KafkaConsumer):  # type: ignore[misc]
         return True
 
     def _wait(self, deadline: Deadline) -> None:
+        if self._fetcher._completed_fetches:
+            return  # answered between the drain and the new requests, which forget such futures
         for future in list(self._fetcher._fetch_futures):
             future.add_both(self._signal)
         reset = self._fetcher._reset_task
