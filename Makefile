@@ -1,0 +1,87 @@
+# Chronova. `make help` lists every target.
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?= .chronova
+LOG ?=
+KAFKA ?=
+DATABASE ?=
+DRIVER ?=
+HOSTS ?=
+PORT ?=
+CHRONOVA = $(BIN)/chronova --data $(DATA)
+UP = $(if $(LOG),--log $(LOG)) $(if $(KAFKA),--kafka $(KAFKA)) $(if $(DATABASE),--database '$(DATABASE)') \
+     $(if $(DRIVER),--driver $(DRIVER)) $(if $(HOSTS),--hosts $(HOSTS)) $(if $(PORT),--port $(PORT))
+
+.DEFAULT_GOAL := help
+.PHONY: help env up down reset status kafka schemas test check format lint types tidy unit sim chaos soak \
+        bench bench-profile hooks clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+env: $(VENV)/.users ## Make the environment to run in
+
+$(VENV)/bin/python:
+	@sh scripts/make-environment $(VENV)
+
+$(VENV)/.users: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e . 'python-openstackclient>=8'
+	@touch $@
+
+$(VENV)/.developers: $(VENV)/.users
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,dev]'
+	@touch $@
+
+up: env ## Start everything: LOG= KAFKA= DATABASE= DRIVER= HOSTS= PORT= DATA=
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(CHRONOVA) up $(UP)
+
+down: env ## Stop what `make up` started; the data stays
+	@$(CHRONOVA) down
+
+reset: env ## Stop everything and forget the data
+	@$(CHRONOVA) reset
+
+status: env ## Say what runs and how it is
+	@$(CHRONOVA) status
+
+kafka: env ## Start a development broker (Java, from Maven Central's jars)
+	@$(BIN)/python -m chronova.embedded.broker $(DATA)/kafka
+
+schemas: env ## Commit the schemas of new and changed records
+	@$(BIN)/python -m schemas.commit
+
+test: $(VENV)/.developers ## Run all tests; they bring what they need
+	@sh scripts/run-tests $(BIN) $(TESTS)
+
+check: $(VENV)/.developers format lint types tidy unit ## All that needs no service, within a minute
+
+format: $(VENV)/.developers ## Is everything formatted
+	@$(BIN)/ruff format --check --quiet .
+
+lint: $(VENV)/.developers
+	@$(BIN)/ruff check --quiet .
+
+types: $(VENV)/.developers
+	@$(BIN)/mypy
+
+tidy: $(VENV)/.developers ## The conventions that are tested: imports, purity, schemas
+	@$(BIN)/pytest -q tests/tidy tests/schemas
+
+unit: $(VENV)/.developers ## Pure tests and a few hundred simulated seeds
+	@$(BIN)/pytest -q -m 'not service' tests
+
+sim: $(VENV)/.developers ## Simulate: SEEDS=2000
+	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),2000)
+
+bench: $(VENV)/.developers ## Measure against Nova's figures, on both logs
+	@$(BIN)/python -m bench $(BENCH)
+
+bench-profile: $(VENV)/.developers ## Where the time of one boot goes
+	@$(BIN)/python -m bench.profile $(BENCH)
+
+hooks: $(VENV)/.developers ## Install the pre-commit hooks
+	@$(BIN)/pre-commit install
+
+clean: ## Remove the environment and caches
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
