@@ -200,7 +200,7 @@ def freeze(connection: Connection, build: Build) -> Places:
 
 def switch(connection: Connection, old: Build | None, new: Build) -> None:
     """End the transaction that ``freeze`` or ``begin`` began: ``new`` is live, ``old`` is kept
-    and closed. Raises ``ProjectorFenced`` (and rolls back) when ``old`` is not the live build any more.
+    and closed. Raises ``ProjectorFenced`` when ``old`` is not live any more.
     """
     with connection.cursor() as cursor:
         if old is not None:

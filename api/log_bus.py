@@ -1,0 +1,158 @@
+"""The bus over a log: append the command, wait for its answer, wait until it shows.
+
+Every wait has a limit and what is under way is bounded: beyond ``in_flight_max`` requests the
+answer is 503 at once. A command whose answer does not come in time may still be decided: the
+client is told 503 and asks again (with an Idempotency-Key, or by looking).
+
+Nothing is opened before the first ``send`` (so it survives a fork made before), and each process
+opens its own.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import uuid
+from typing import Protocol
+
+import structlog
+
+from api.bus import Actor, Refused, Unavailable
+from api.log_appender import GroupAppender
+from api.log_replies import Replies
+from events import topics
+from events.log.contract import Log, LogError, Outgoing, RecordTooLarge
+from events.log.records import Codec, headers
+from events.message import Command, Context
+from events.outcome import Reply
+
+SOURCE = "/chronova/api"
+DECISION_TIMEOUT_S = 15.0
+VISIBLE_TIMEOUT_S = 2.0
+IN_FLIGHT_MAX = 256
+RETRY_AFTER_S = 2
+
+logger = structlog.get_logger("bus")
+
+
+class Waiter(Protocol):
+    """What tells that a position shows; ``projections.waiting.PositionWaiter``."""
+
+    def wait(self, topic: str, partition: int, position: int, timeout_s: float) -> bool:
+        """Until the projection shows the position; False after ``timeout_s``."""
+
+    def close(self) -> None:
+        """Release everything."""
+
+
+class LogBus:
+    """``api.bus.Bus`` over ``log``. Thread-safe; ``close`` closes it and its ``waiter``."""
+
+    def __init__(
+        self,
+        log: Log,
+        waiter: Waiter,
+        *,
+        decision_timeout_s: float = DECISION_TIMEOUT_S,
+        visible_timeout_s: float = VISIBLE_TIMEOUT_S,
+        in_flight_max: int = IN_FLIGHT_MAX,
+        codec: Codec | None = None,
+    ) -> None:
+        self._log = log
+        self._waiter = waiter
+        self._decision_timeout_s = decision_timeout_s
+        self._visible_timeout_s = visible_timeout_s
+        self._codec = codec or Codec()
+        self._places = threading.BoundedSemaphore(in_flight_max)
+        self._appender = GroupAppender(log)
+        self._opening = threading.Lock()
+        self._replies: Replies | None = None
+        self._pid = 0
+        self._closed = False
+
+    def send(self, command: Command, key: str, actor: Actor) -> None:
+        """See ``api.bus.Bus``. ``actor.request_id`` goes into every record that follows."""
+        if not self._places.acquire(blocking=False):
+            raise Unavailable("Too many requests are under way.", RETRY_AFTER_S)
+        try:
+            reply = self._decided(command, key, actor)
+        except RecordTooLarge as error:
+            raise Refused(413, "overLimit", "The request is larger than the log accepts.") from (
+                error
+            )
+        except LogError as error:
+            logger.warning("log_away", request=actor.request_id, reason=str(error))
+            raise Unavailable("The log is not available.", RETRY_AFTER_S) from error
+        finally:
+            self._places.release()
+        if reply.status:
+            raise Refused(reply.status, reply.code, reply.detail)
+        self._shown(reply, actor)
+
+    def close(self) -> None:
+        """End the threads; what is under way ends with ``Unavailable``. Twice is fine."""
+        with self._opening:
+            self._closed = True
+            replies, self._replies = self._replies, None
+        if replies is not None and self._pid == os.getpid():
+            replies.close()
+        self._waiter.close()
+
+    def _decided(self, command: Command, key: str, actor: Actor) -> Reply:
+        deadline = time.monotonic() + self._decision_timeout_s
+        replies = self._opened()
+        context = Context(
+            id=str(uuid.uuid4()),
+            time=time.time_ns() // 1000,
+            request_id=actor.request_id,
+            user_id=actor.user_id,
+            project_id=actor.project_id,
+            traceparent=actor.traceparent,
+            reply_to=str(replies.partition),
+        )
+        awaited = replies.expect(context.id)
+        try:
+            self._append(command, key, context, deadline)
+            reply = awaited.wait(max(0.0, deadline - time.monotonic()))
+        finally:
+            replies.forget(context.id)
+        if reply is None:
+            logger.warning("undecided", request=actor.request_id, command=command.type_name)
+            raise Unavailable("No decision was made in time.", RETRY_AFTER_S)
+        return reply
+
+    def _append(self, command: Command, key: str, context: Context, deadline: float) -> None:
+        made = headers(context, command.type_name, SOURCE)
+        value = self._codec.encode(command)
+        size = len(value) + len(key) + sum(len(name) + len(text) for name, text in made.items())
+        if size > self._log.record_bytes_max:
+            raise RecordTooLarge(f"{command.type_name} takes {size} bytes")
+        record = Outgoing(topics.commands(command.type_domain), key, value, made)
+        self._appender.append(record, max(0.001, deadline - time.monotonic()))
+
+    def _shown(self, reply: Reply, actor: Actor) -> None:
+        if not reply.topic or not reply.position:
+            return
+        began = time.monotonic()
+        if not self._waiter.wait(
+            reply.topic, reply.partition, reply.position, self._visible_timeout_s
+        ):
+            logger.warning(
+                "not_visible_yet",
+                request=actor.request_id,
+                position=f"{reply.topic}/{reply.partition}:{reply.position}",
+                waited_s=round(time.monotonic() - began, 3),
+            )
+
+    def _opened(self) -> Replies:
+        replies = self._replies
+        if replies is not None and self._pid == os.getpid():
+            return replies
+        with self._opening:
+            if self._closed:
+                raise Unavailable("The API is shutting down.", RETRY_AFTER_S)
+            if self._replies is None or self._pid != os.getpid():
+                self._replies = Replies(self._log, self._codec)
+                self._pid = os.getpid()
+            return self._replies
