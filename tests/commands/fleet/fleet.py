@@ -1,0 +1,147 @@
+"""Given, when, then for the fleet: a partition in memory that folds what is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import commands.fleet
+from commands.decision import DECIDERS, Decision
+from commands.fleet.host import RegisterHost, host_inventories
+from commands.fleet.place import PlaceServers
+from events.aggregate import folds_of
+from events.fleet.host import Host
+from events.fleet.inventory import Hypervisor, SupportedInstance
+from events.fleet.request import RequestSpec
+from events.message import Command, Event
+
+assert commands.fleet
+
+PROJECT = "p" * 32
+USER = "u" * 32
+
+
+class Fleet:
+    """A ``View`` with a memory of what was decided last."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, dict[str, Any]] = {}
+        self.history: list[Event] = []
+        self.last = Decision()
+        self.clock = 1_000_000
+
+    def get(self, aggregate: str, id: str) -> Any:
+        return self.states.get(aggregate, {}).get(id)
+
+    def all(self, aggregate: str) -> Mapping[str, Any]:
+        return self.states.get(aggregate, {})
+
+    def given(self, *events: Event) -> Fleet:
+        """These facts happened."""
+        for event in events:
+            self.history.append(event)
+            for aggregate, id in folds_of(event):
+                state = aggregate.evolve(self.get(aggregate.name, id), event)
+                if aggregate.gone(state):
+                    self.states[aggregate.name].pop(id, None)
+                else:
+                    self.states.setdefault(aggregate.name, {})[id] = state
+        return self
+
+    def when(self, *commands: Command) -> Fleet:
+        """These are decided and folded, one after the other; the last decision is kept."""
+        for command in commands:
+            self.clock += 1
+            decider = DECIDERS[command.type_name]
+            if decider.aggregate is None or decider.key is None:
+                self.last = decider.decide(self, command, self.clock)
+            else:
+                state = self.get(decider.aggregate, getattr(command, decider.key))
+                self.last = decider.decide(state, command, self.clock)
+            self.given(*self.last.events)
+        return self
+
+    def then(self, *events: Event) -> Fleet:
+        """Exactly these facts followed."""
+        assert self.last.refusal is None, self.last.refusal
+        assert self.last.events == events
+        return self
+
+    def nothing(self) -> Fleet:
+        """It was accepted and nothing changed."""
+        return self.then()
+
+    def refused(self, status: int, code: str, words: str) -> Fleet:
+        """It was refused with a sentence that contains ``words``."""
+        assert self.last.refusal is not None, self.last.events
+        assert (self.last.refusal.status, self.last.refusal.code) == (status, code)
+        assert words in self.last.refusal.detail
+        return self
+
+    def host(self, name: str) -> Host:
+        host: Host = self.states["host"][name]
+        return host
+
+    def placed(self) -> dict[str, str]:
+        """Server → host, of all that hold room."""
+        return {id: a.host for id, a in self.states.get("allocation", {}).items()}
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(self.last.events)
+
+
+def hypervisor(name: str, **facts: Any) -> Hypervisor:
+    known: dict[str, Any] = {
+        "hostname": f"{name}.example",
+        "type": "QEMU",
+        "version": 7_002_000,
+        "host_ip": "10.0.0.1",
+        "cpu_info": '{"arch": "x86_64", "features": ["avx", "vmx"], "topology": {"cores": 4}}',
+        "supported_instances": [
+            SupportedInstance(architecture="x86_64", hypervisor_type="qemu", vm_mode="hvm")
+        ],
+    }
+    return Hypervisor(**(known | facts))
+
+
+def register(
+    name: str, vcpus: int = 4, ram_mib: int = 8704, disk_gib: int = 100, **facts: Any
+) -> RegisterHost:
+    """An agent's first word: 16 VCPU, 8192 MB and 100 GB to give, by default."""
+    traits = facts.pop("traits", [])
+    return RegisterHost(
+        host=name,
+        node_id=f"node-{name}",
+        service_id=f"service-{name}",
+        hypervisor=hypervisor(name, **facts),
+        inventories=host_inventories(vcpus, ram_mib, disk_gib),
+        traits=traits,
+    )
+
+
+def spec(**wanted: Any) -> RequestSpec:
+    known: dict[str, Any] = {
+        "vcpus": 1,
+        "ram_mib": 1024,
+        "disk_gib": 1,
+        "flavor_name": "m1.tiny",
+        "user_id": USER,
+    }
+    return RequestSpec(**(known | wanted))
+
+
+def place(
+    *server_ids: str,
+    generation: int = 1,
+    seed: int = 7,
+    excluded: tuple[str, ...] = (),
+    **wanted: Any,
+) -> PlaceServers:
+    return PlaceServers(
+        server_ids=list(server_ids),
+        project_id=PROJECT,
+        spec=spec(**wanted),
+        generation=generation,
+        excluded_hosts=list(excluded),
+        seed=seed,
+    )
