@@ -61,7 +61,8 @@ class Event(Message, frozen=True, kw_only=True):
 
     @property
     def subject(self) -> tuple[str, str]:
-        """Aggregate and id of whose history this is part."""
+        """Aggregate and id of whose history this is part. Only where ``folds`` is not empty: an
+        event that changes no aggregate is part of its command's history."""
         aggregate, field = self.folds[0]
         return aggregate, getattr(self, field)
 

@@ -1,6 +1,7 @@
 """How commands ended, where no aggregate's own event says it, and the answers to senders.
 
-A refusal is recorded as well: an audit wants to see it.
+A refusal is recorded as well: an audit wants to see it. Such an event changes no aggregate; its
+subject is the command itself.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ Detail = Annotated[str, "One sentence for the caller."]
 class CommandRefused(Event, frozen=True, kw_only=True):
     """A command was refused; nothing changed."""
 
-    folds = (("command", "command_id"),)
     command_id: CommandId
     command: CommandName
     status: Status
@@ -30,7 +30,6 @@ class CommandRefused(Event, frozen=True, kw_only=True):
 class CommandFailed(Event, frozen=True, kw_only=True):
     """Deciding a command raised an error: a defect in Chronova; nothing changed."""
 
-    folds = (("command", "command_id"),)
     command_id: CommandId
     command: CommandName
     reason: Annotated[str, "Class and text of the error."]

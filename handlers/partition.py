@@ -130,7 +130,7 @@ class Partition:
         self.offset = record.offset + 1
         staged = _Staged(self)
         staged.fold(event)
-        if event.folds and event.subject[0] in AGGREGATES:
+        if event.folds:
             staged.sequences[event.subject] = stamp.sequence
         self._take(staged)
         self._remember(record.headers.get("ce_causationid", ""), event, stamp.position)
@@ -323,7 +323,7 @@ class _Writer:
         self.position += 1
         id = f"{p._topic}/{p.number}/{self.position}"
         key: Key = event.subject if event.folds else ("command", self.context.id)
-        sequence = staged.next_sequence(key) if staged and key[0] in AGGREGATES else 1
+        sequence = staged.next_sequence(key) if staged and event.folds else 1
         envelope = self.context.follow(id, self.context.id, self.now)
         made = headers(envelope, event.type_name, p._source, "/".join(key))
         stamp_headers(made, EventStamp(self.position, sequence, self.hash))
@@ -331,7 +331,7 @@ class _Writer:
         self.hash = chain_hash(key[1], value, made)
         self.outgoing.append(Outgoing(p._topic, key[1], value, made, p.number))
         if staged is not None:
-            self._follows(event, staged.get(*key), id)
+            self._follows(event, staged.get(*key) if event.folds else None, id)
 
     def _follows(self, event: Event, state: Any, event_id: str) -> None:
         for index, follow in enumerate(follows_of(event, state)):

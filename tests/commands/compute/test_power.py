@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import pytest
+
+from commands.compute import power, reboot
+from commands.compute.lock import LockServer, UnlockServer
+from commands.compute.power_state import ReportPowerState
+from events.compute.server import facts as f
+from events.message import Command, Event
+from tests.commands.compute.servers import (
+    HOST,
+    P,
+    S,
+    active,
+    building,
+    compute,
+    error,
+    stopped,
+)
+from tests.parts.given import Story
+
+
+def done(kind: type, operation: int, **fields: object) -> Command:
+    made: Command = kind(server_id=S, project_id=P, generation=1, operation=operation, **fields)
+    return made
+
+
+def states(story: Story) -> tuple[object, ...]:
+    server = story.state("server", S)
+    return server.vm_state, server.task_state, server.power_state
+
+
+def test_stop() -> None:
+    story = compute(*active()).when(power.StopServer(server_id=S))
+    assert states(story) == ("active", "powering-off", 1)
+    (work,) = story.follows(power.StopGuest)
+    assert work.grace_s == 60
+    story.when(done(power.ReportGuestStopped, 2, power_state=4)).happened(f.ServerStopped)
+    assert states(story) == ("stopped", None, 4)
+
+
+def test_start() -> None:
+    story = compute(*stopped()).when(power.StartServer(server_id=S))
+    assert states(story) == ("stopped", "powering-on", 4)
+    story.when(done(power.ReportGuestStarted, 3, power_state=1)).happened(f.ServerStarted)
+    assert states(story) == ("active", None, 1)
+
+
+def test_a_failed_stop_leaves_the_state_and_records_the_fault() -> None:
+    story = compute(*active()).when(power.StopServer(server_id=S))
+    story.when(done(power.ReportStopFailed, 2, reason="stuck")).happened(f.StopFailed)
+    assert states(story) == ("active", None, 1)
+    assert story.state("server", S).fault.message == "stuck"
+
+
+@pytest.mark.parametrize("hard", [True, False])
+def test_reboot(hard: bool) -> None:
+    kind = "HARD" if hard else "SOFT"
+    suffix = "_hard" if hard else ""
+    story = compute(*active()).when(reboot.RebootServer(server_id=S, type=kind))
+    assert states(story)[1] == f"rebooting{suffix}"
+    (work,) = story.follows(reboot.RebootGuest)
+    assert work.hard is hard
+    story.when(done(reboot.ReportRebootStarted, 2))
+    assert states(story)[1] == f"reboot_started{suffix}"
+    story.when(done(reboot.ReportGuestRebooted, 2, power_state=1)).happened(f.ServerRebooted)
+    assert states(story) == ("active", None, 1)
+
+
+def test_a_soft_reboot_that_the_guest_ignores_turns_hard() -> None:
+    story = compute(*active()).when(reboot.RebootServer(server_id=S, type="SOFT"))
+    story.when(done(reboot.ReportSoftRebootUnanswered, 2)).happened(f.RebootTurnedHard)
+    (work,) = story.follows(reboot.RebootGuest)
+    assert work.hard
+    assert work.operation == 3
+    story.when(done(reboot.ReportGuestRebooted, 2, power_state=1)).happened(f.ReportIgnored)
+    assert states(story)[1] == "rebooting_hard"
+
+
+def test_a_hard_reboot_may_begin_over_a_soft_one() -> None:
+    story = compute(*active()).when(reboot.RebootServer(server_id=S, type="SOFT"))
+    story.when(reboot.RebootServer(server_id=S, type="SOFT")).refused(409, "task_state")
+    story.when(reboot.RebootServer(server_id=S, type="HARD")).happened(f.RebootRequested)
+
+
+@pytest.mark.parametrize(("power_state", "vm_state"), [(1, "active"), (4, "error")])
+def test_a_failed_reboot(power_state: int, vm_state: str) -> None:
+    story = compute(*active()).when(reboot.RebootServer(server_id=S, type="HARD"))
+    story.when(done(reboot.ReportRebootFailed, 2, reason="x", power_state=power_state))
+    assert states(story) == (vm_state, None, power_state)
+
+
+@pytest.mark.parametrize(
+    ("facts", "command", "blocked"),
+    [
+        (active(), power.StartServer(server_id=S), "vm_state active"),
+        (stopped(), power.StopServer(server_id=S), "vm_state stopped"),
+        (building(), power.StopServer(server_id=S), "vm_state building"),
+        (stopped(), reboot.RebootServer(server_id=S, type="SOFT"), "vm_state stopped"),
+        (error(), power.StopServer(server_id=S), "launched_at None"),
+        (building(), reboot.RebootServer(server_id=S, type="HARD"), "vm_state building"),
+    ],
+)
+def test_conflicts(facts: list[Event], command: Command, blocked: str) -> None:
+    compute(*facts).when(command).refused(409, blocked)
+
+
+def test_two_requests_race_and_one_wins() -> None:
+    story = compute(*active()).when(power.StopServer(server_id=S)).happened(f.StopRequested)
+    story.when(power.StopServer(server_id=S)).refused(409, "task_state powering-off")
+
+
+def test_unknown_server() -> None:
+    compute().when(power.StopServer(server_id=S)).refused(404, S)
+
+
+def test_locked_servers_obey_only_admins() -> None:
+    story = compute(*active()).when(LockServer(server_id=S, reason="mine"))
+    story.when(power.StopServer(server_id=S)).refused(409, "locked")
+    story.when(power.StopServer(server_id=S, admin=True)).happened(f.StopRequested)
+
+
+def test_an_admins_lock_needs_an_override() -> None:
+    story = compute(*active()).when(LockServer(server_id=S, by_admin=True))
+    story.when(UnlockServer(server_id=S)).refused(403)
+    story.when(UnlockServer(server_id=S, override=True)).happened(f.ServerUnlocked)
+    assert not story.state("server", S).locked
+
+
+def observed(power_state: int, generation: int = 1, host: str = HOST) -> ReportPowerState:
+    return ReportPowerState(
+        server_id=S,
+        project_id=P,
+        generation=generation,
+        host=host,
+        power_state=power_state,
+    )
+
+
+def test_a_guest_that_halts_itself_is_a_stopped_server() -> None:
+    story = compute(*active()).when(observed(4)).happened(f.GuestHalted)
+    assert states(story) == ("stopped", None, 4)
+
+
+def test_a_guest_that_runs_though_it_should_not_is_stopped_at_once() -> None:
+    story = compute(*stopped()).when(observed(1)).happened(f.StopRequested)
+    (work,) = story.follows(power.StopGuest)
+    assert work.grace_s == 0
+
+
+def test_a_pause_is_only_noted() -> None:
+    story = compute(*active()).when(observed(3)).happened(f.PowerStateObserved)
+    assert states(story) == ("active", None, 3)
+
+
+@pytest.mark.parametrize("power_state", [0, 1])
+def test_nothing_new_is_nothing(power_state: int) -> None:
+    compute(*active()).when(observed(power_state)).nothing()
+
+
+def test_a_task_in_flight_is_not_disturbed() -> None:
+    story = compute(*active()).when(power.StopServer(server_id=S))
+    story.when(observed(4)).nothing()
+
+
+def test_a_guest_of_an_older_attempt_is_removed_where_it_is() -> None:
+    from commands.compute.delete import RemoveGuest
+
+    story = compute(*active()).when(observed(1, generation=0, host="host-9"))
+    story.happened(f.StaleGuestFound)
+    (work,) = story.follows(RemoveGuest)
+    assert work.generation == 0
+    assert [o.key for o in story.outgoing if o.topic == "compute.dispatch"] == ["host-9"]
