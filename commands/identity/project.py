@@ -36,6 +36,9 @@ from events.message import Command, Event, ProjectId
 TAGS_MAX = 80
 """As Keystone bounds them."""
 
+DEPTH_MAX = 5
+"""Projects above one another, Keystone's ``max_project_tree_depth``."""
+
 
 class CreateProject(Command, frozen=True, kw_only=True):
     """Make a project in a domain."""
@@ -92,6 +95,8 @@ def create(view: View, command: CreateProject, at: int) -> Decision:
         parent: Tenant | None = view.get("tenant", command.parent_id)
         if parent is None or parent.domain_id != command.domain_id:
             return refuse(400, "ValidationError", f"Could not find project: {command.parent_id}.")
+        if _depth(view, parent) >= DEPTH_MAX:
+            return forbidden(f"Max hierarchy depth of {DEPTH_MAX} is reached for this branch.")
     if name_taken(view, "tenant", command.project_name, domain_id=command.domain_id):
         return _same_name(command.project_name)
     if len(command.tags) > TAGS_MAX:
@@ -194,6 +199,14 @@ def delete(view: View, command: DeleteProject, at: int) -> Decision:
         *credential_deletions(view, at, project_id=id),
         ProjectDeleted(project_id=id, at=at),
     )
+
+
+def _depth(view: View, project: Tenant | None) -> int:
+    depth = 0
+    while project is not None:
+        depth += 1
+        project = view.get("tenant", project.parent_id)
+    return depth
 
 
 def _same_name(name: str) -> Decision:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Index, Text
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Engine, Index, Text, text
 
 from events.identity.application_credential import ApplicationCredential
 from projections.identity.documents import packed
@@ -53,3 +56,22 @@ def row(credential: ApplicationCredential) -> Row:
 
 
 project("application_credential", CREDENTIALS, row, VERSION)
+
+
+ROLES_OF = text(
+    """
+SELECT c.id, r.id, r.name, r.domain_id FROM identity_application_credentials c
+CROSS JOIN LATERAL unnest(c.role_ids) AS given JOIN identity_roles r ON r.id = given
+WHERE c.id = ANY(:ids) AND NOT r.deleted ORDER BY r.name
+"""
+)
+
+
+def credential_roles(engine: Engine, ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """For each credential the roles that it was given, with their names of today."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    with engine.connect() as connection:
+        for id, role_id, name, domain_id in connection.execute(ROLES_OF, {"ids": list(ids)}):
+            role = {"id": role_id, "name": name, "domain_id": domain_id}
+            found.setdefault(id, []).append(role)
+    return found

@@ -104,3 +104,21 @@ def assignments(engine: Engine, filters: Mapping[str, str]) -> list[Held]:
     with engine.connect() as connection:
         rows = connection.execute(text(statement), dict(filters)).mappings().all()
     return [Held(**row) for row in rows]
+
+
+TARGETS = text(
+    """
+SELECT DISTINCT a.target_id FROM identity_assignments a
+JOIN identity_roles r ON r.id = a.role_id AND NOT r.deleted
+WHERE a.target = :target AND NOT a.deleted
+  AND (a.actor = 'user' AND a.actor_id = :user_id OR a.actor = 'group' AND a.actor_id IN
+       (SELECT g.id FROM identity_groups g WHERE g.members @> ARRAY[:user_id] AND NOT g.deleted))
+"""
+)
+
+
+def targets_of(engine: Engine, target: str, user_id: str) -> list[str]:
+    """Ids of the projects or domains that a user has a role on, by itself or by a group."""
+    with engine.connect() as connection:
+        asked = {"target": target, "user_id": user_id}
+        return list(connection.execute(TARGETS, asked).scalars())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ARRAY, Boolean, Column, Index, Text
+from sqlalchemy import ARRAY, Boolean, Column, Engine, Index, Text, select
 
 from events.identity.group import Group
 from projections.identity.documents import packed, unpacked
@@ -47,3 +47,10 @@ def document(group: Group) -> dict[str, Any]:
 
 
 project("group", GROUPS, row, VERSION)
+
+
+def members_of(engine: Engine, group_id: str) -> list[str]:
+    """Ids of a group's users, those that have been deleted since included."""
+    statement = select(GROUPS.c.members).where(GROUPS.c.id == group_id, ~GROUPS.c.deleted)
+    with engine.connect() as connection:
+        return list(connection.execute(statement).scalar() or ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ARRAY, Boolean, Column, Index, Text
+from sqlalchemy import ARRAY, Boolean, Column, Engine, Index, Text, select
 
 from events.identity.role import Role
 from projections.identity.documents import packed, unpacked
@@ -47,3 +47,10 @@ def document(role: Role) -> dict[str, Any]:
 
 
 project("role", ROLES, row, VERSION)
+
+
+def implications(engine: Engine) -> dict[str, list[str]]:
+    """For each role the ids of those that it directly implies."""
+    statement = select(ROLES.c.id, ROLES.c.implies).where(~ROLES.c.deleted).order_by(ROLES.c.name)
+    with engine.connect() as connection:
+        return {id: list(implied) for id, implied in connection.execute(statement)}
