@@ -23,8 +23,10 @@ __all__ = ["URI", "LibvirtMissing", "answers", "ensure_libvirt", "stop_libvirt"]
 URI = "qemu:///system"
 START_TIMEOUT_S = 40
 STOP_TIMEOUT_S = 15
+GUESTS_TIMEOUT_S = 20.0
 VIRSH_TIMEOUT_S = 10
 QEMU_CONF = Path("/etc/libvirt/qemu.conf")
+GUEST_XMLNS = "urn:chronova:libvirt:1"  # of the metadata that the libvirt driver writes
 BEGIN, END = "# begin chronova\n", "# end chronova\n"
 QEMU_SETTINGS = (
     'user = "root"\ngroup = "root"\ndynamic_ownership = 0\n'
@@ -63,14 +65,50 @@ def answers(timeout_s: float = VIRSH_TIMEOUT_S) -> bool:
     return asked.returncode == 0
 
 
-def stop_libvirt(data_dir: Path) -> None:
-    """End the daemons that `ensure_libvirt` started, if any. Guests' QEMU processes go on."""
-    folder = data_dir / "libvirt"
+def stop_libvirt(data_dir: Path, guests_timeout_s: float = GUESTS_TIMEOUT_S) -> None:
+    """End the daemons that `ensure_libvirt` started, if any, and Chronova's guests on them.
+
+    Guests are asked by ACPI and cut off after the time. On a libvirtd that was there before,
+    nothing is touched: its guests go on without Chronova.
+    """
+    folder = data_dir.resolve() / "libvirt"
+    if _running(folder / "libvirtd.pid", "libvirtd") is not None:
+        _power_off_guests(guests_timeout_s)
     for daemon in reversed(_DAEMONS):
         _end(folder / f"{daemon}.pid", daemon)
     if (folder / "qemu.conf.ours").exists():
         _write_as_root(QEMU_CONF, _without_ours(_read_as_root(QEMU_CONF)))
         (folder / "qemu.conf.ours").unlink()
+
+
+def _power_off_guests(timeout_s: float) -> None:
+    until = time.monotonic() + timeout_s
+    guests = _our_running_guests()
+    for server_id in guests:
+        _virsh("shutdown", server_id, "--mode", "acpi")
+    while guests and time.monotonic() < until:
+        time.sleep(0.2)
+        guests = _our_running_guests()
+    for server_id in guests:
+        _virsh("destroy", server_id)
+
+
+def _our_running_guests() -> list[str]:
+    running = _virsh("list", "--uuid", "--state-running").split()
+    return [server_id for server_id in running if _virsh("metadata", server_id, GUEST_XMLNS)]
+
+
+def _virsh(*arguments: str) -> str:
+    """What virsh prints; nothing when it fails (the guest has gone meanwhile)."""
+    asked = subprocess.run(
+        [which("virsh") or "virsh", "--quiet", "--connect", URI, *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=2 * STOP_TIMEOUT_S,
+        check=False,
+    )
+    return asked.stdout.strip() if asked.returncode == 0 else ""
 
 
 def _start_by_systemd(say: Callable[[str], None]) -> None:

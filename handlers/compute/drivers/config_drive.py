@@ -14,8 +14,8 @@ from pathlib import Path
 import pycdlib
 
 from handlers.compute.drivers.contract import DriverError, GuestSpec, Unseal
+from handlers.compute.drivers.disk_errors import disk_errors_named
 from handlers.compute.drivers.disks import written_whole
-from handlers.compute.drivers.image_cache import disk_full_named
 from handlers.compute.drivers.instance_metadata import RANDOM_SEED_BYTES, metadata_files
 
 FILE_NAME = "disk.config"
@@ -39,7 +39,7 @@ def ensure_config_drive(spec: GuestSpec, folder: Path, unseal: Unseal) -> None:
         random_seed=os.urandom(RANDOM_SEED_BYTES),
         admin_password=unseal(sealed) if sealed is not None else None,
     )
-    with disk_full_named(f"server {spec.server_id}"):
+    with disk_errors_named(f"server {spec.server_id}"):
         folder.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as part:
             part.touch(mode=0o600)

@@ -6,7 +6,9 @@ guest wrote. Names are Nova's: disk, disk.eph0, disk.swap; bases ephemeral_<GiB>
 
 from __future__ import annotations
 
+import errno
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +18,8 @@ import msgspec
 
 from handlers.compute.drivers import programs
 from handlers.compute.drivers.contract import FlavorDiskTooSmall, GuestSpec
-from handlers.compute.drivers.image_cache import ImageCache, disk_full_named
+from handlers.compute.drivers.disk_errors import disk_errors_named
+from handlers.compute.drivers.image_cache import ImageCache
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -41,13 +44,28 @@ def disks_of(spec: GuestSpec) -> list[Disk]:
 
 def ensure_disks(spec: GuestSpec, folder: Path, cache: ImageCache) -> None:
     """Have all of the guest's disks in `folder`; see `Driver.ensure_disks`."""
-    with disk_full_named(f"server {spec.server_id}"):
+    with disk_errors_named(f"server {spec.server_id}"):
         folder.mkdir(parents=True, exist_ok=True)
         for disk in disks_of(spec):
             path = folder / disk.file_name
             if not path.exists():
                 _overlay(path, *_BASES[disk.role](spec, cache))
         _write_formats(spec, folder)
+
+
+def supports_direct_io(folder: Path) -> bool:
+    """Whether files there can be opened with O_DIRECT (some network and memory ones cannot)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f".direct_io_{os.getpid()}_{threading.get_ident()}"
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_DIRECT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            return False
+        raise
+    finally:
+        path.unlink(missing_ok=True)
+    return True
 
 
 @contextmanager

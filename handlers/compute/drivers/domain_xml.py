@@ -14,17 +14,13 @@ import msgspec
 from lxml import etree
 from lxml.builder import E, ElementMaker
 
-from handlers.compute.drivers.config_drive import FILE_NAME as CONFIG_DRIVE
-from handlers.compute.drivers.config_drive import wants_config_drive
-from handlers.compute.drivers.contract import DriverError, GuestSpec
-from handlers.compute.drivers.disks import disks_of
+from handlers.compute.drivers.contract import GuestSpec
+from handlers.compute.drivers.domain_disks import disk_elements
 
 NOVA_XMLNS = "http://openstack.org/xmlns/libvirt/nova/1.1"
 CHRONOVA_XMLNS = "urn:chronova:libvirt:1"
 CONSOLE_LOG = "console.log"
 
-_DISK_PREFIX = {"virtio": "vd", "scsi": "sd", "sata": "sd", "usb": "sd", "ide": "hd"}
-_MACHINES_WITHOUT_IDE = ("q35", "virt", "microvm")
 _RNG_NO = ("false", "0", "no")
 _YES = ("true", "1", "yes")
 
@@ -33,12 +29,16 @@ _chronova = ElementMaker(namespace=CHRONOVA_XMLNS, nsmap={"chronova": CHRONOVA_X
 
 
 class DomainHost(msgspec.Struct, frozen=True, kw_only=True):
-    """What of the host goes into a definition. `virt_type`: qemu or kvm."""
+    """What of the host goes into a definition.
+
+    `virt_type`: qemu or kvm; `disk_cache`: none, or writeback where O_DIRECT does not work.
+    """
 
     name: str
     virt_type: str
     machine: str = "pc"
     vnc_listen: str = "127.0.0.1"
+    disk_cache: str = "none"
 
 
 class Ownership(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,7 +185,7 @@ def _clock(host: DomainHost, windows: bool) -> etree._Element:
 
 def _devices(spec: GuestSpec, host: DomainHost, folder: Path, machine: str) -> etree._Element:
     properties = spec.image_properties
-    devices = E.devices(*_disks(spec, folder, machine))
+    devices = E.devices(*disk_elements(spec, folder, machine, host.disk_cache))
     if properties.get("hw_disk_bus") == "scsi":
         model = properties.get("hw_scsi_model", "virtio-scsi")
         devices.append(E.controller(type="scsi", model=model))
@@ -211,56 +211,3 @@ def _devices(spec: GuestSpec, host: DomainHost, folder: Path, machine: str) -> e
         devices.append(E.rng(E.backend("/dev/urandom", model="random"), model="virtio"))
     devices.append(E.memballoon(E.stats(period="10"), model="virtio"))
     return devices
-
-
-def _disks(spec: GuestSpec, folder: Path, machine: str) -> list[etree._Element]:
-    bus = _bus(spec, "hw_disk_bus", "virtio")
-    elements = [
-        _disk(
-            folder / disk.file_name, "disk", "qcow2", f"{_DISK_PREFIX[bus]}{chr(97 + index)}", bus
-        )
-        for index, disk in enumerate(disks_of(spec))
-    ]
-    for element in elements:
-        tune = _io_limits(spec)
-        if tune is not None:
-            element.append(tune)
-    if wants_config_drive(spec):
-        without_ide = any(kind in machine for kind in _MACHINES_WITHOUT_IDE)
-        cdrom = _bus(spec, "hw_cdrom_bus", "sata" if without_ide else "ide")
-        taken = len(elements) if _DISK_PREFIX[cdrom] == _DISK_PREFIX[bus] else 0
-        name = f"{_DISK_PREFIX[cdrom]}{chr(97 + taken)}"
-        elements.append(_disk(folder / CONFIG_DRIVE, "cdrom", "raw", name, cdrom))
-    return elements
-
-
-def _disk(path: Path, device: str, image_format: str, name: str, bus: str) -> etree._Element:
-    """One disk; an optical one is read-only and, on a virtio bus, a plain disk (as in Nova)."""
-    element = E.disk(
-        E.driver(name="qemu", type=image_format, cache="none" if device == "disk" else "writeback"),
-        E.source(file=str(path)),
-        E.target(dev=name, bus=bus),
-        type="file",
-        device="disk" if bus == "virtio" else device,
-    )
-    if device == "cdrom":
-        element.append(E.readonly())
-    return element
-
-
-def _io_limits(spec: GuestSpec) -> etree._Element | None:
-    """The flavor's quota:disk_* limits, e.g. quota:disk_read_bytes_sec."""
-    prefix = "quota:disk_"
-    limits = {
-        key.removeprefix(prefix): value
-        for key, value in sorted(spec.flavor_extra_specs.items())
-        if key.startswith(prefix) and key.removeprefix(prefix).endswith(("bytes_sec", "iops_sec"))
-    }
-    return E.iotune(*(E(name, value) for name, value in limits.items())) if limits else None
-
-
-def _bus(spec: GuestSpec, name: str, default: str) -> str:
-    bus = spec.image_properties.get(name, default)
-    if bus not in _DISK_PREFIX:
-        raise DriverError(f"Image {spec.image_id} wants {name}={bus}, which this host has not.")
-    return bus

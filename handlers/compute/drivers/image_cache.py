@@ -7,7 +7,6 @@ image (a file lock: it dies with the process) has concurrent calls, of any proce
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import os
@@ -20,13 +19,13 @@ import msgspec
 
 from handlers.compute.drivers import programs
 from handlers.compute.drivers.contract import (
-    DiskFull,
     DriverError,
     GuestSpec,
     ImageCorrupt,
     ImageFetch,
     ImageUnavailable,
 )
+from handlers.compute.drivers.disk_errors import disk_errors_named
 
 LOCK_TIMEOUT_S = 3600
 LOCK_POLL_S = 0.02
@@ -77,7 +76,7 @@ class ImageCache:
             return
         with self.locked(path.name):
             if not self._is_there(spec, path):
-                with disk_full_named(spec.image_id):
+                with disk_errors_named(f"image {spec.image_id}"):
                     self._fetch(spec, fetch, path)
 
     @contextmanager
@@ -139,17 +138,6 @@ class ImageCache:
         finally:
             part.unlink(missing_ok=True)
             converted.unlink(missing_ok=True)
-
-
-@contextmanager
-def disk_full_named(subject: str) -> Iterator[None]:
-    """OSErrors of writing files come out as the contract's errors."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(f"No space is left on this host's disk for {subject}.") from error
-        raise DriverError(f"Writing the files of {subject} failed: {error.strerror}.") from error
 
 
 def _note(path: Path) -> Path:

@@ -65,7 +65,12 @@ class LibvirtConnection:
             return connection
 
     def watch(self, on_reopened: Callable[[], None]) -> None:
-        """Reopen a lost connection without being asked, and say so each time."""
+        """Have a connection from now on: reopen a lost one without being asked, and say so."""
+        try:
+            self.get()
+        except HypervisorUnavailable as error:
+            _log.warning("libvirt is not there yet", uri=self._uri, error=str(error))
+            self._lost.set()
         if self._watcher is None:
             self._watcher = threading.Thread(
                 target=self._watch, args=(on_reopened,), name="libvirt-watcher", daemon=True

@@ -28,35 +28,31 @@ from handlers.compute.drivers.contract import (
     PowerState,
     Unseal,
 )
+from handlers.compute.drivers.disk_errors import disk_errors_named
 from handlers.compute.drivers.domain_xml import (
-    CHRONOVA_XMLNS,
     CONSOLE_LOG,
     DomainHost,
-    Ownership,
     domain_xml,
-    ownership,
     wanted_ownership,
 )
 from handlers.compute.drivers.host_resources import host_resources
-from handlers.compute.drivers.image_cache import ImageCache, disk_full_named
+from handlers.compute.drivers.image_cache import ImageCache
 from handlers.compute.drivers.libvirt_connection import LibvirtConnection
+from handlers.compute.drivers.libvirt_domain import (
+    ask_to_shut_down,
+    destroy,
+    find,
+    nova_state,
+    power_state,
+    read_ownership,
+    start,
+    undefine,
+)
 from handlers.compute.drivers.libvirt_events import GuestEvents
 
 SHUTDOWN_RETRY_S = 10.0  # Nova's shutdown_retry_interval
 LOOK_AGAIN_S = 1.0  # while waiting for a guest, in case its event was lost
-DESTROY_ATTEMPTS = 3  # each of libvirt's takes up to 15 s; a guest in D state needs more
 
-_POWER_STATES = {
-    libvirt.VIR_DOMAIN_NOSTATE: PowerState.NOSTATE,
-    libvirt.VIR_DOMAIN_RUNNING: PowerState.RUNNING,
-    libvirt.VIR_DOMAIN_BLOCKED: PowerState.RUNNING,
-    libvirt.VIR_DOMAIN_PAUSED: PowerState.PAUSED,
-    # On its way down, not down: libvirt says SHUTOFF when the process is gone.
-    libvirt.VIR_DOMAIN_SHUTDOWN: PowerState.RUNNING,
-    libvirt.VIR_DOMAIN_SHUTOFF: PowerState.SHUTDOWN,
-    libvirt.VIR_DOMAIN_CRASHED: PowerState.CRASHED,
-    libvirt.VIR_DOMAIN_PMSUSPENDED: PowerState.SUSPENDED,
-}
 _EVENT_OF_STATE = {
     PowerState.RUNNING: LifecycleEvent.STARTED,
     PowerState.PAUSED: LifecycleEvent.PAUSED,
@@ -64,11 +60,6 @@ _EVENT_OF_STATE = {
     PowerState.CRASHED: LifecycleEvent.STOPPED,
     PowerState.SUSPENDED: LifecycleEvent.SUSPENDED,
 }
-_UNDEFINE = (
-    libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
-    | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
-    | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
-)
 _OFF = (PowerState.SHUTDOWN, PowerState.CRASHED)
 
 
@@ -88,7 +79,12 @@ class LibvirtDriver:
     ) -> None:
         self._host = host
         self._instances_dir = instances_dir.resolve()
-        self._domain_host = DomainHost(name=host, virt_type=virt_type, machine=machine)
+        self._domain_host = DomainHost(
+            name=host,
+            virt_type=virt_type,
+            machine=machine,
+            disk_cache="none" if disks.supports_direct_io(instances_dir) else "writeback",
+        )
         self._host_ip = host_ip
         self._unseal = unseal
         self._cache = ImageCache(self._instances_dir)
@@ -123,9 +119,9 @@ class LibvirtDriver:
                 raise DriverError(f"The {disk.role} disk of server {spec.server_id} is not there.")
         xml = domain_xml(spec, self._domain_host, folder)
         with self._libvirt.calling() as connection:
-            domain = _find(connection, spec.server_id)
+            domain = find(connection, spec.server_id)
             if domain is not None:
-                known = self._ownership(domain)
+                known = read_ownership(domain, self._host)
                 if known is None:
                     raise DriverError(
                         f"A domain {spec.server_id} that is not Chronova's is on {self._host}."
@@ -139,36 +135,36 @@ class LibvirtDriver:
     def ensure_running(self, server_id: str) -> None:
         """Create, resume or wake the domain."""
         with self._libvirt.calling() as connection:
-            _start(self._domain(connection, server_id))
+            start(self._domain(connection, server_id))
 
     def ensure_stopped(self, server_id: str, graceful_timeout_s: float) -> None:
         """ACPI shutdown, then destroy."""
         with self._libvirt.calling() as connection:
             domain = self._domain(connection, server_id)
-            if _power_state(domain) is PowerState.RUNNING and graceful_timeout_s > 0:
+            if power_state(domain) is PowerState.RUNNING and graceful_timeout_s > 0:
                 self._shut_down(domain, graceful_timeout_s)
-            _destroy(domain)
+            destroy(domain)
 
     def reboot_soft(self, server_id: str, timeout_s: float) -> bool:
         """ACPI shutdown and start; a guest that restarts by itself has done it, too."""
         with self._libvirt.calling() as connection:
             domain = self._domain(connection, server_id)
-            state = _power_state(domain)
+            state = power_state(domain)
             if state is PowerState.PAUSED:
                 return False
             if state is PowerState.RUNNING:
                 resets = self._events.resets(server_id)
                 if not self._shut_down(domain, timeout_s, or_restart=True):
                     return self._events.resets(server_id) != resets
-            _start(domain)
+            start(domain)
             return True
 
     def reboot_hard(self, spec: GuestSpec) -> None:
         """Destroy, restore missing files, define, create."""
         with self._libvirt.calling() as connection:
-            domain = _find(connection, spec.server_id)
-            if domain is not None and self._ownership(domain) is not None:
-                _destroy(domain)
+            domain = find(connection, spec.server_id)
+            if domain is not None and read_ownership(domain, self._host) is not None:
+                destroy(domain)
         self.ensure_disks(spec)
         self.ensure_config_drive(spec)
         self.ensure_defined(spec)
@@ -178,14 +174,14 @@ class LibvirtDriver:
         """Destroy, undefine, remove the files."""
         folder = self._folder(server_id)
         with self._libvirt.calling() as connection:
-            domain = _find(connection, server_id)
-            if domain is not None and self._ownership(domain) is not None:
-                _destroy(domain)
-                _undefine(domain)
+            domain = find(connection, server_id)
+            if domain is not None and read_ownership(domain, self._host) is not None:
+                destroy(domain)
+                undefine(domain)
         self._owned.pop(server_id, None)
         self._events.forget(server_id)
         leaving = folder.with_name(f"{server_id}_del")
-        with disk_full_named(f"server {server_id}"):
+        with disk_errors_named(f"server {server_id}"):
             if leaving.exists():
                 shutil.rmtree(leaving)
             if folder.exists():
@@ -197,10 +193,10 @@ class LibvirtDriver:
     def power_state(self, server_id: str) -> PowerState:
         """The state of the domain; NOSTATE when there is none of ours."""
         with self._libvirt.calling() as connection:
-            domain = _find(connection, server_id)
+            domain = find(connection, server_id)
             if domain is None or not self._owned_domain(domain):
                 return PowerState.NOSTATE
-            return _power_state(domain)
+            return power_state(domain)
 
     def power_states(self) -> dict[str, PowerState]:
         """One call for all domains' states (and one for each domain not seen before)."""
@@ -209,7 +205,7 @@ class LibvirtDriver:
             for domain, stats in connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE):
                 server_id = domain.UUIDString()
                 if self._owned_domain(domain):
-                    states[server_id] = _nova_state(stats["state.state"], stats["state.reason"])
+                    states[server_id] = nova_state(stats["state.state"], stats["state.reason"])
         for gone in set(self._owned) - set(states):
             self._owned.pop(gone, None)
         return states
@@ -217,8 +213,8 @@ class LibvirtDriver:
     def generation(self, server_id: str) -> int | None:
         """From the domain's metadata."""
         with self._libvirt.calling() as connection:
-            domain = _find(connection, server_id)
-            known = self._ownership(domain) if domain is not None else None
+            domain = find(connection, server_id)
+            known = read_ownership(domain, self._host) if domain is not None else None
             return known.generation if known is not None else None
 
     def console_log(self, server_id: str, bytes_max: int) -> bytes:
@@ -250,7 +246,6 @@ class LibvirtDriver:
         """Events from libvirt; after a lost connection, each guest's present state once."""
         self._events.listen(callback)
         self._libvirt.watch(self._tell_states)
-        self._libvirt.get()
 
     def close(self) -> None:
         """Close the connection and end the threads."""
@@ -267,32 +262,16 @@ class LibvirtDriver:
         return self._instances_dir / plain
 
     def _domain(self, connection: Any, server_id: str) -> Any:
-        domain = _find(connection, server_id)
+        domain = find(connection, server_id)
         if domain is None or not self._owned_domain(domain):
             raise _not_found(server_id, self._host)
         return domain
-
-    def _ownership(self, domain: Any) -> Ownership | None:
-        """What the domain's persistent metadata says; None for somebody else's domain."""
-        try:
-            xml = domain.metadata(
-                libvirt.VIR_DOMAIN_METADATA_ELEMENT,
-                CHRONOVA_XMLNS,
-                libvirt.VIR_DOMAIN_AFFECT_CONFIG,
-            )
-        except libvirt.libvirtError as error:
-            absent = (libvirt.VIR_ERR_NO_DOMAIN_METADATA, libvirt.VIR_ERR_OPERATION_INVALID)
-            if error.get_error_code() in absent:
-                return None
-            raise
-        known = ownership(xml)
-        return known if known.host == self._host else None
 
     def _owned_domain(self, domain: Any) -> bool:
         server_id = domain.UUIDString()
         known = self._owned.get(server_id)
         if known is None:
-            known = self._owned[server_id] = self._ownership(domain) is not None
+            known = self._owned[server_id] = read_ownership(domain, self._host) is not None
         return known
 
     def _owns(self, server_id: str) -> bool:
@@ -320,82 +299,17 @@ class LibvirtDriver:
         until = now + timeout_s
         while True:
             seen = self._events.seen()
-            if _power_state(domain) in _OFF:
+            if power_state(domain) in _OFF:
                 return True
             restarted = or_restart and self._events.resets(server_id) != resets
             now = time.monotonic()
             if restarted or now >= until:
                 return False
             if now >= ask_at:
-                _ask_to_shut_down(domain)
+                ask_to_shut_down(domain)
                 ask_at = now + SHUTDOWN_RETRY_S
             self._events.wait(seen, min(LOOK_AGAIN_S, until - now))
 
 
 def _not_found(server_id: str, host: str) -> GuestNotFound:
     return GuestNotFound(f"Server {server_id} has no guest on {host}.")
-
-
-def _find(connection: Any, server_id: str) -> Any:
-    try:
-        return connection.lookupByUUIDString(server_id)
-    except libvirt.libvirtError as error:
-        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
-            return None
-        raise
-
-
-def _power_state(domain: Any) -> PowerState:
-    return _nova_state(*domain.state())
-
-
-def _nova_state(state: int, reason: int) -> PowerState:
-    if state == libvirt.VIR_DOMAIN_SHUTOFF and reason == libvirt.VIR_DOMAIN_SHUTOFF_CRASHED:
-        return PowerState.CRASHED
-    return _POWER_STATES.get(state, PowerState.NOSTATE)
-
-
-def _start(domain: Any) -> None:
-    state = _power_state(domain)
-    try:
-        if state is PowerState.PAUSED:
-            domain.resume()
-        elif state is PowerState.SUSPENDED:
-            domain.pMWakeup()
-        elif state is not PowerState.RUNNING:
-            domain.create()
-    except libvirt.libvirtError as error:
-        # Another got there first: it runs, which is what was wanted.
-        if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID or not domain.isActive():
-            raise
-
-
-def _ask_to_shut_down(domain: Any) -> None:
-    try:
-        domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
-    except libvirt.libvirtError as error:
-        if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:  # it is off by now
-            raise
-
-
-def _destroy(domain: Any) -> None:
-    """Cut the guest off, patiently: a process in the middle of I/O takes its time to die."""
-    for attempt in range(1, DESTROY_ATTEMPTS + 1):
-        if not domain.isActive():
-            return
-        try:
-            domain.destroy()
-        except libvirt.libvirtError as error:
-            code = error.get_error_code()
-            if code == libvirt.VIR_ERR_OPERATION_INVALID:
-                return
-            if code != libvirt.VIR_ERR_SYSTEM_ERROR or attempt == DESTROY_ATTEMPTS:
-                raise
-
-
-def _undefine(domain: Any) -> None:
-    try:
-        domain.undefineFlags(_UNDEFINE)
-    except libvirt.libvirtError as error:
-        if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
-            raise

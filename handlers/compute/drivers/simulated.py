@@ -32,6 +32,7 @@ from handlers.compute.drivers.contract import (
     LifecycleEvent,
     PowerState,
 )
+from handlers.compute.drivers.disk_errors import disk_errors_named
 from handlers.compute.drivers.simulated_faults import Fault, FaultPlan
 from handlers.compute.drivers.simulated_guests import SimulatedGuest, SimulatedHypervisor
 
@@ -352,6 +353,7 @@ _STATE_AFTER = {
 def _fetched_checksum(spec: GuestSpec, fetch: ImageFetch) -> str:
     with tempfile.TemporaryDirectory(prefix="chronova-image-") as folder:
         path = Path(folder, "image")
-        fetch(spec.image_id, path)
+        with disk_errors_named(f"image {spec.image_id}"):
+            fetch(spec.image_id, path)
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha512").hexdigest()
