@@ -89,7 +89,7 @@ FIELDS = (
     Property("name", fields.NAME, required_since=1),
     Property(
         "flavorRef",
-        {"type": ["string", "integer"], "minLength": 1, "minimum": 0},
+        {"type": ["string", "integer"], "minLength": 1, "minimum": 0, "format": "printable"},
         required_since=1,
     ),
     Property("imageRef", {"type": "string", "pattern": f"^$|{fields.UUID['pattern']}"}),

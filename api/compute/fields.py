@@ -57,7 +57,7 @@ METADATA: Schema = {
     "patternProperties": {"^[a-zA-Z0-9-_:. ]{1,255}$": {"type": "string", "maxLength": 255}},
     "additionalProperties": False,
 }
-TAG: Schema = {"type": "string", "minLength": 1, "maxLength": 60, "pattern": "^[^,/]*$"}
+TAG: Schema = {"type": "string", "minLength": 1, "maxLength": 60, "pattern": "^[^,/\\x00]*$"}
 TAGS_MAX = 50
 TAGS: Schema = {"type": "array", "items": TAG, "maxItems": TAGS_MAX}
 UUID: Schema = {

@@ -14,6 +14,7 @@ import falcon
 import orjson
 
 from api.compute import versions
+from api.compute.faults import not_found
 
 LEGACY = 0
 OLDEST = 1
@@ -47,6 +48,8 @@ class Microversions:
         req.context.microversion = LEGACY if root == "v2" else negotiate(req, resp)
         if PROJECT.fullmatch(segments[3]):
             req.context.url_project = segments.pop(3)
+        if "\x00" in req.path:
+            raise not_found()
         segments[2] = "v2.1"
         req.path = "/".join(segments)
 

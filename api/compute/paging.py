@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from urllib.parse import urlencode
 
 from api.compute.operation import Call
@@ -24,5 +25,7 @@ def next_links(call: Call, path: str, ids: Sequence[str], limit: int) -> list[di
         if name not in ("limit", "marker"):
             values = value if isinstance(value, list) else [value]
             given += [(name, one) for one in values]
-    query = urlencode(sorted([*given, ("limit", str(limit)), ("marker", ids[-1])]))
+    given += [("limit", str(limit)), ("marker", ids[-1])]
+    # By name alone: values of a repeated parameter (sort_key, sort_dir) keep their order.
+    query = urlencode(sorted(given, key=itemgetter(0)))
     return [{"rel": "next", "href": f"{call.link(path)}?{query}"}]

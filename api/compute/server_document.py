@@ -11,19 +11,20 @@ from projections.compute.server_queries import ServerRow
 
 def metadata_of(server: ServerRow) -> dict[str, str]:
     """The metadata."""
-    return dict(_document(server)["metadata"])
+    return dict(whole(server)["metadata"])
 
 
 def tags_of(server: ServerRow) -> list[str]:
     """The tags."""
-    return list(_document(server)["tags"])
+    return list(whole(server)["tags"])
 
 
 def addresses_of(server: ServerRow) -> dict[str, list[dict[str, Any]]]:
     """The addresses by network label."""
-    return dict(_document(server)["addresses"])
+    return dict(whole(server)["addresses"])
 
 
-def _document(server: ServerRow) -> dict[str, Any]:
+def whole(server: ServerRow) -> dict[str, Any]:
+    """All of it: the newest microversion, for an admin."""
     document: dict[str, Any] = orjson.loads(server.document)
     return document

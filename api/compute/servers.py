@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from api.compute import fields
+from api.compute.faults import bad_request, conflict
 from api.compute.operation import Answer, Call, Operation
 from api.compute.server_access import find, is_admin, on_server
+from api.compute.server_document import whole
 from api.compute.validation import Body, Property, object_of, wrapped
 from api.compute.views import SHOW, UPDATE, ServerViews
 from commands.compute.delete import DeleteServer
@@ -45,6 +47,7 @@ def show(call: Call, server: ServerRow) -> Answer:
 
 def update(call: Call, server: ServerRow) -> Answer:
     """Change what it is called; the view as it is then."""
+    _check_fixed(call.body["server"], whole(server))
     for command in _changes(server.id, call.body["server"]):
         call.send(command, server.project_id)
     changed = find(call, "os_compute_api:servers:update")
@@ -65,6 +68,18 @@ def _changes(server_id: str, body: dict[str, Any]) -> list[Command]:
             ChangeAccessAddresses(server_id=server_id, access_ip_v4=v4, access_ip_v6=v6)
         )
     return commands
+
+
+def _check_fixed(body: dict[str, Any], server: dict[str, Any]) -> None:
+    """What stays as it was made: the pinned zone and the disk config may only be repeated."""
+    key = "pinned_availability_zone"
+    if key in body and body[key] != server[key]:
+        if body[key] is not None:
+            raise conflict(f"Server {server['id']} cannot be pinned to zone {body[key]}.")
+        raise bad_request("A server's pinned availability zone cannot be removed in this cloud.")
+    key = "OS-DCF:diskConfig"
+    if key in body and body[key] != server[key]:
+        raise bad_request("A server's OS-DCF:diskConfig cannot be changed in this cloud.")
 
 
 def delete(call: Call, server: ServerRow) -> Answer:

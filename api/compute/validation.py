@@ -106,6 +106,9 @@ class Query:
         if unknown and version >= self._strict_since:
             raise bad_request(_unexpected(unknown))
         asked = {name: values for name, values in given.items() if name in known}
+        for name, values in asked.items():
+            if any("\x00" in value for value in values):
+                raise bad_request(f"Invalid input for query parameters {name}.")
         validator = self._compiled.get(version)
         if validator is None:
             validator = self._compiled[version] = _compile(self._schema, version)

@@ -18,7 +18,8 @@ def read_bytes(req: falcon.Request, limit: int) -> bytes:
     """The body. Raises 413 when it is longer than ``limit`` bytes."""
     announced = req.content_length
     if announced is None:
-        body = bytes(req.bounded_stream.read(limit + 1))
+        chunked = (req.get_header("transfer-encoding") or "").lower() == "chunked"
+        body = bytes((req.stream if chunked else req.bounded_stream).read(limit + 1))
     elif announced > limit:
         raise falcon.HTTPContentTooLarge(description="Request is too large.")
     else:

@@ -8,17 +8,30 @@ expected is logged with its request id and answered as a 500 that says nothing o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from traceback import format_exception
 
 import falcon
 import structlog
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from api.bus import Refused, Unavailable
 from api.http.request_ids import request_id
+from projections.failures import ProjectionNotReady
 
 Render = Callable[[int, str, str], tuple[bytes, str]]
 """``render_error(status, code, detail)`` gives the body and its content type."""
 
 log = structlog.get_logger("api")
+
+PHRASES = {
+    404: "The resource could not be found.",
+    405: "The method is not allowed for this resource.",
+}
+"""What is said where nobody said anything: routes that do not exist."""
+
+AWAY = (OperationalError, InterfaceError, PoolExhausted, ProjectionNotReady)
+"""What reading the projections raises while they cannot be read: it passes."""
 
 APOLOGY = (
     "Unexpected API Error. Please report this to your operator with the request id {request_id}.\n"
@@ -38,6 +51,7 @@ class Errors:
         app.add_error_handler(falcon.HTTPError, self._http_error)
         app.add_error_handler(Refused, self._refused)
         app.add_error_handler(Unavailable, self._unavailable)
+        app.add_error_handler(AWAY, self._unreadable)
 
     def _answer(
         self, req: falcon.Request, resp: falcon.Response, status: int, code: str, detail: str
@@ -57,7 +71,7 @@ class Errors:
     ) -> None:
         for name, value in (error.headers or {}).items():  # type: ignore[union-attr]
             resp.set_header(name, value)
-        detail = error.description or error.title or ""
+        detail = error.description or PHRASES.get(error.status_code) or error.title or ""
         code = error.code if isinstance(error.code, str) else ""
         self._answer(req, resp, error.status_code, code, detail)
 
@@ -76,6 +90,19 @@ class Errors:
         resp.set_header("Retry-After", str(error.retry_after_s))
         self._answer(req, resp, 503, "", error.detail)
 
+    def _unreadable(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        error: Exception,
+        params: dict[str, object],
+    ) -> None:
+        reason = " ".join(str(error).split())
+        log.warning("projections away", request_id=request_id(req), path=req.path, reason=reason)
+        resp.set_header("Retry-After", "1")
+        detail = "The service cannot read its database at the moment; try again."
+        self._answer(req, resp, 503, "", detail)
+
     def _unexpected(
         self,
         req: falcon.Request,
@@ -88,7 +115,8 @@ class Errors:
             request_id=request_id(req),
             method=req.method,
             path=req.path,
-            exc_info=error,
+            # A plain traceback: locals may hold passwords.
+            traceback="".join(format_exception(error)),
         )
         detail = APOLOGY.format(request_id=request_id(req), kind=type(error))
         self._answer(req, resp, 500, "", detail)

@@ -18,12 +18,12 @@ from sqlalchemy import (
     and_,
     false,
     func,
+    not_,
     or_,
     select,
     true,
     tuple_,
 )
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DataError
 
 from projections.compute.servers import SERVERS
@@ -258,17 +258,13 @@ def _matching(query: ServerQuery) -> ColumnElement[bool]:
 
 
 def _tagged(query: ServerQuery) -> list[ColumnElement[bool]]:
-    def tags(values: Sequence[str]) -> ColumnElement[Any]:
-        return postgresql.array(list(values))
-
-    contains, overlaps = C.tags.op("@>"), C.tags.op("&&")
     wanted: list[ColumnElement[bool]] = []
     if query.tags_all:
-        wanted.append(contains(tags(query.tags_all)))
+        wanted.append(C.tags.contains(list(query.tags_all)))
     if query.tags_any:
-        wanted.append(overlaps(tags(query.tags_any)))
+        wanted.append(C.tags.overlap(list(query.tags_any)))
     if query.tags_not_all:
-        wanted.append(~contains(tags(query.tags_not_all)))
+        wanted.append(not_(C.tags.contains(list(query.tags_not_all))))
     if query.tags_not_any:
-        wanted.append(~overlaps(tags(query.tags_not_any)))
+        wanted.append(not_(C.tags.overlap(list(query.tags_not_any))))
     return wanted

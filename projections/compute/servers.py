@@ -11,7 +11,8 @@ from hashlib import sha224
 from typing import Any
 
 import orjson
-from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Index, Integer, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from events.compute.server import Fault, Server
 from projections.compute.status import FAULT, PROGRESS, status_of

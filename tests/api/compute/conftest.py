@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -10,8 +9,8 @@ from tests.parts.local_bus import store
 from tests.parts.postgres import PostgresServer
 
 
-@pytest.fixture
-def world(database: PostgresServer, tmp_path: Path) -> Iterator[World]:
-    """A cloud with a host, an image and a flavor."""
+@pytest.fixture(scope="module")
+def world(database: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A cloud with a host, an image and a flavor, shared by a file's tests; no quota in the way."""
     with store(database.url) as engine:
-        yield stocked(World(engine, tmp_path))
+        yield stocked(World(engine, tmp_path_factory.mktemp("cloud")))

@@ -12,11 +12,11 @@ import sqlalchemy
 
 import commands.compute
 import commands.fleet
-import commands.image
-import handlers.reactions
+import commands.image  # noqa: F401 - takes part
+import handlers.reactions  # noqa: F401 - take part
 import projections.compute
 import projections.fleet
-import projections.image  # noqa: F401 - they take part
+import projections.image  # noqa: F401 - takes part
 from api.app import create_app
 from api.authentication import Unauthenticated
 from api.caller import Caller
@@ -31,6 +31,7 @@ from commands.compute.power import (
     StartGuest,
     StopGuest,
 )
+from commands.compute.quota import SetQuotas
 from commands.compute.reboot import RebootGuest, ReportGuestRebooted
 from commands.fleet.host import RegisterHost
 from commands.image.create import CreateImage
@@ -43,6 +44,7 @@ PROJECT = "1" * 32
 OTHER = "2" * 32
 OPERATORS = "3" * 32
 SHA512 = "ab" * 64
+UNLIMITED = ("instances", "cores", "ram")
 
 
 def caller(user: str, project: str, *roles: str) -> Caller:
@@ -256,6 +258,16 @@ class World:
         return server_id
 
     image_id = ""
+    shown_id = ""
+
+
+def refused(answer: falcon.testing.Result, status: int, name: str, text: str = "") -> None:
+    """The answer is an error in Nova's form, with ``text`` in its message."""
+    assert answer.status_code == status, answer.text
+    assert list(answer.json) == [name]
+    assert answer.json[name]["code"] == status
+    assert text in answer.json[name]["message"], answer.json
+    assert answer.headers["x-compute-request-id"].startswith("req-")
 
 
 def stocked(world: World) -> World:
@@ -263,4 +275,5 @@ def stocked(world: World) -> World:
     world.host()
     world.flavor()
     world.image_id = world.image()
+    world.bus.send(SetQuotas(project_id=PROJECT, limits=dict.fromkeys(UNLIMITED, -1)), PROJECT)
     return world
