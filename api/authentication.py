@@ -18,7 +18,7 @@ import msgspec
 from api.caller import Caller
 from api.services import Services
 from api.tokens.keys import BadToken, TokenKeys
-from api.tokens.reading import Session, TokenReader
+from api.tokens.reading import Session, TokenReader, now
 
 RECHECK_S = 5.0
 CALLERS_MAX = 10_000
@@ -69,7 +69,7 @@ class Authenticator:
             known is not None
             and known.changes == changes.count
             and time.monotonic() - known.looked_at < self._recheck_s
-            and known.caller.expires_at > time.time_ns() // 1000
+            and known.caller.expires_at > now()
         ):
             return known.caller
         return self._look(token)
