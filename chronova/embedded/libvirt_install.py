@@ -56,7 +56,7 @@ def missing_packages() -> list[str]:
 
 def which(program: str) -> str | None:
     """The program's path, also where an ordinary user's PATH lacks the sbin folders."""
-    return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/bin")
+    return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 
 
 def privileged(command: Sequence[str]) -> list[str] | None:
