@@ -84,6 +84,7 @@ class LivenessMonitor:
     """Reads heartbeats, sends ``ReportServiceDown`` and ``ReportServiceUp``. One thread's.
 
     ``clock`` is monotonic, in seconds: hosts' own clocks do not matter, only when they are heard.
+    ``wall_clock`` (microseconds since 1970) and ``new_id`` are for the envelopes of commands.
     """
 
     def __init__(
@@ -95,12 +96,16 @@ class LivenessMonitor:
         service_down_time_s: float = 60.0,
         report_interval_s: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+        new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
         poll_s: float = POLL_S,
     ) -> None:
         self._log = log
         self._codec = codec
         self._hosts = hosts
         self._clock = clock
+        self._wall_clock = wall_clock
+        self._new_id = new_id
         self._poll_s = poll_s
         self._liveness = Liveness(service_down_time_s, report_interval_s)
         self._reader: Reader | None = None
@@ -154,7 +159,7 @@ class LivenessMonitor:
                 logger.info(verdict.type_name, host=verdict.host)
 
     def _command(self, verdict: Verdict) -> Outgoing:
-        context = Context(id=str(uuid.uuid4()), time=time.time_ns() // 1000)
+        context = Context(id=self._new_id(), time=self._wall_clock())
         made = headers(context, verdict.type_name, "/chronova/scheduler")
         return Outgoing(topics.commands("fleet"), SHARD, self._codec.encode(verdict), made)
 
