@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from events.topics import DOMAINS
+
 PREFIX = "CHRONOVA_"
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -40,7 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Of each topic but the fleet's. Fixed once the topics are made."""
     database: str = ""
     """Postgres of the projections, postgresql://… Empty: the embedded one."""
-    domains: list[str] = ["compute", "fleet", "identity", "image"]
+    domains: list[str] = msgspec.field(default_factory=lambda: list(DOMAINS))
     """Which domains the decider of this machine decides."""
     bind: str = "127.0.0.1"
     """Address the API listens on. Loopback unless told otherwise."""

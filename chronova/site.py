@@ -100,13 +100,19 @@ def _answers(client: Client) -> bool:
 
 
 def _login(settings: Settings, known: Credentials, client: Client) -> None:
+    _wait_for(lambda: _logged_in(client, known) is not None, "the projector", settings)
+    if not _logged_in(client, known):
+        bootstrap.ensure_users(settings, known)
+        client.login("admin", known.admin, "admin")
+
+
+def _logged_in(client: Client, known: Credentials) -> bool | None:
+    """Whether the admin's password is right; None: nobody can tell yet."""
     try:
         client.login("admin", known.admin, "admin")
     except ClientError as error:
-        if error.status != 401:
-            raise SiteError(str(error)) from error
-        bootstrap.ensure_users(settings, known)
-        client.login("admin", known.admin, "admin")
+        return False if error.status == 401 else None
+    return True
 
 
 def _hosts_up(client: Client, wanted: int) -> bool:

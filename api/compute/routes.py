@@ -8,6 +8,7 @@ from api.compute import (
     actions,
     addresses,
     create,
+    flavors,
     instance_actions,
     listing,
     metadata,
@@ -18,7 +19,7 @@ from api.compute import (
 from api.compute.operation import Operation, resources
 from api.services import Services
 
-FILES = (actions, addresses, create, instance_actions, listing, metadata, servers, tags)
+FILES = (actions, addresses, create, flavors, instance_actions, listing, metadata, servers, tags)
 
 
 def operations() -> Iterable[Operation]:

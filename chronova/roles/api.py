@@ -78,7 +78,9 @@ class _Server(BaseApplication):  # type: ignore[misc]
     def load(self) -> Any:
         services = services_of(self._settings)
         logger.info("serving", url=self._settings.url)
-        return create_app(services)
+        import importlib.util
+        from api.app import SERVICES
+        return create_app(services, [s for s in SERVICES if importlib.util.find_spec(f"api.{s}")])
 
 
 def serve(settings: Settings) -> None:
