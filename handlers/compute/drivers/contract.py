@@ -145,7 +145,7 @@ Raises ImageUnavailable when it cannot; OSErrors of writing may pass through.
 """
 
 Unseal = Callable[[str], str]
-"""Opens a sealed admin password with the host's key."""
+"""Opens a sealed admin password with the host's key. Raises DriverError when it cannot."""
 
 LifecycleCallback = Callable[[str, LifecycleEvent], None]
 """`callback(server_id, event)`: called on the driver's thread; must return at once."""
@@ -235,7 +235,8 @@ class Driver(Protocol):
         """Call back at each lifecycle event of this host's guests, until `close`.
 
         Events are hints: some may be lost (a restart of libvirtd), so a periodic look at
-        `power_states` stays necessary. The driver's own acts cause events, too.
+        `power_states` stays necessary. The driver's own acts cause events, too; after a lost
+        connection each guest's present state is told once more.
         """
         ...
 
