@@ -57,15 +57,21 @@ class Stage:
         self._means.send(req, begin, image.project_id)
         try:
             received = self._receive(req, image, body, upload_id)
-        except Failed as error:
-            fail = FailUpload(image_id=image.id, upload_id=upload_id, reason=error.detail)
-            # Where not even this can be done, the lease runs out and the sweep tidies.
-            with suppress(StoreFailed):
-                self._means.store.release(image.id, upload_id)
-            with suppress(Refused, Unavailable):
-                self._means.send(req, fail, image.project_id)
+        except Refused:
+            raise  # The upload was given up or the image deleted: nothing is left to report.
+        except Exception as error:
+            self._give_up(req, image, upload_id, str(error) or type(error).__name__)
             raise
         self._finish(req, image, upload_id, received)
+
+    def _give_up(self, req: falcon.Request, image: ImageRow, upload_id: str, reason: str) -> None:
+        """Queue the image again. Where not even this can be done, the lease runs out and the
+        sweep tidies."""
+        with suppress(StoreFailed):
+            self._means.store.release(image.id, upload_id)
+        fail = FailUpload(image_id=image.id, upload_id=upload_id, reason=reason)
+        with suppress(Refused, Unavailable):
+            self._means.send(req, fail, image.project_id)
 
     def _receive(
         self, req: falcon.Request, image: ImageRow, body: Body, upload_id: str

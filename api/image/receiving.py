@@ -14,6 +14,7 @@ from typing import Any
 
 import falcon
 import msgspec
+from gunicorn.http.errors import ParseException
 
 from api.image.inspection import Found, Inspection, Unsafe
 from api.image.store import ImageStore, Stored, StoreFailed, StoreFull
@@ -68,6 +69,8 @@ class Body:
             raise Failed(408, f"No data came for {STALL_TIMEOUT_S:.0f} s.") from None
         except OSError as error:
             raise Failed(400, f"The connection was lost in the upload: {error}") from error
+        except ParseException as error:
+            raise Failed(400, f"The chunks of the body are malformed: {error}") from error
         self.received += len(chunk)
         if self.received > self._bytes_max:
             raise self._too_large()
