@@ -110,7 +110,8 @@ class Site:
         self.images_path = settings.images_path
         self.key_path = settings.image_url_key_path
         gate: Any = Gate()
-        self.app = falcon.App(middleware=[RequestIds(), Authenticated(gate, settings.public_url)])
+        parts: Any = [RequestIds(), Authenticated(gate, settings.public_url)]
+        self.app: Any = falcon.App(middleware=parts)
         self.app.req_options.strip_url_path_trailing_slash = True
         self.app.req_options.keep_blank_qs_values = True
         Errors({"image": api.image.render_error}).install(self.app)

@@ -73,7 +73,8 @@ def served(image_database: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
     directory = tmp_path_factory.mktemp("served")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
-    command = [sys.executable, "-m", "tests.api.image.served", image_database, directory, str(port)]
+    arguments = [image_database, str(directory), str(port)]
+    command = [sys.executable, "-m", "tests.api.image.served", *arguments]
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
         try:

@@ -8,6 +8,7 @@ from commands.image.upload import BeginUpload, ExtendUpload, FailUpload, FinishU
 from events.image import content as c
 from events.image.attributes import ImageDeleted
 from events.image.image import IMAGE
+from events.message import Event
 from tests.commands.image.story import ID, NOW, created, given, state_after
 
 BEGIN = BeginUpload(image_id=ID, upload_id="u1", staged=False, lease_ms=1000)
@@ -30,7 +31,7 @@ def started(staged: bool = False, upload_id: str = "u1") -> c.ImageUploadStarted
     )
 
 
-def arrived(kind: type[c.ImageUploaded | c.ImageStaged], formats: list[str]) -> object:
+def arrived(kind: type[c.ImageUploaded | c.ImageStaged], formats: list[str]) -> Event:
     return kind(
         at=NOW,
         image_id=ID,
