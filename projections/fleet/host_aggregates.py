@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import orjson
-from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Connection, Index, Text, select
+from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Connection, Index, Text, any_, select
 
 from events.fleet.host_aggregate import HostAggregate
 from events.fleet.request import DEFAULT_ZONE
@@ -99,7 +99,7 @@ def zone_of_host(connection: Connection, host: str) -> str:
     """The availability zone of a host."""
     zone: str | None = connection.execute(
         select(C.availability_zone)
-        .where(~C.deleted, C.availability_zone.isnot(None), C.hosts.contains([host]))
+        .where(~C.deleted, C.availability_zone.isnot(None), any_(C.hosts) == host)
         .limit(1)
     ).scalar()
     return zone or DEFAULT_ZONE
