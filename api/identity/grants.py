@@ -19,6 +19,7 @@ from events.identity.assignment import SYSTEM, ActorKind, TargetKind
 from projections.identity.assignments import assignments
 from projections.identity.domains import DOMAINS
 from projections.identity.groups import GROUPS
+from projections.identity.listing import Match
 from projections.identity.projects import PROJECTS
 from projections.identity.roles import ROLES
 from projections.identity.users import USERS
@@ -48,9 +49,8 @@ class Grants(Resource):
         """200 with roles."""
         rule = "list_system_grants" if self._target == "system" else "list_grants"
         place = self._place(req, rule, ids)
-        answer_list(
-            self.directory, req, resp, "roles", ROLES, [], ROLES.c.id.in_(self._held(place))
-        )
+        wanted = [Match("id", self._held(place), "among")]
+        answer_list(self.directory, req, resp, "roles", ROLES, wanted)
 
     def _held(self, place: Place) -> list[str]:
         filters = {

@@ -99,7 +99,8 @@ class GroupUsers(Resource):
         group_for(self.directory, req, "list_users_in_group", group_id)
         members = members_of(self.directory.engine, group_id)
         wanted = matches(req, {"name": str, "enabled": flag})
-        answer_list(self.directory, req, resp, "users", USERS, wanted, USERS.c.id.in_(members))
+        wanted.append(Match("id", members, "among"))
+        answer_list(self.directory, req, resp, "users", USERS, wanted)
 
 
 class GroupUser(Resource):

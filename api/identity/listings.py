@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import falcon
-from sqlalchemy import ColumnElement, Table
+from sqlalchemy import Table
 
 from api.http.body import write_json
 from api.identity.answers import MOUNT
@@ -77,13 +77,12 @@ def answer_list(
     plural: str,
     table: Table,
     wanted: Sequence[Match],
-    *conditions: ColumnElement[bool],
     path: str | None = None,
 ) -> None:
     """Answer a list of documents. Raises 404 for an unknown marker."""
     page = page_of(req, table)
     try:
-        found = documents(directory.engine, table, wanted, page, *conditions)
+        found = documents(directory.engine, table, wanted, page)
     except UnknownMarker:
         raise not_found("marker", page.marker or "") from None
     body = listed(directory, req, plural, found, path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import falcon
-from sqlalchemy import ColumnElement, Table, true
 
 from api.http.body import write_json
 from api.identity.catalog import catalog
@@ -12,6 +11,7 @@ from api.identity.listings import Filters, answer_list, flag, matches, write_lis
 from api.identity.policy import Target, authorize
 from projections.identity.assignments import targets_of
 from projections.identity.domains import DOMAINS
+from projections.identity.listing import Match
 from projections.identity.projects import PROJECTS
 from projections.identity.standing import Scope, standing
 
@@ -24,10 +24,8 @@ class OwnProjects(Resource):
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The enabled projects that the caller has a role on."""
         user_id = caller_of(req).user_id
-        reachable = _reachable(self.directory, PROJECTS, "project", user_id)
-        answer_list(
-            self.directory, req, resp, "projects", PROJECTS, [], reachable, PROJECTS.c.enabled
-        )
+        wanted = [Match("enabled", True), _reachable(self.directory, "project", user_id)]
+        answer_list(self.directory, req, resp, "projects", PROJECTS, wanted)
 
 
 class UserProjects(Resource):
@@ -39,9 +37,8 @@ class UserProjects(Resource):
         target = Target(domain_id=user["domain_id"] if user else None, user_id=user_id)
         authorize(caller_of(req), "list_user_projects", target)
         self.directory.get_user(user_id)
-        reachable = _reachable(self.directory, PROJECTS, "project", user_id)
-        wanted = matches(req, FILTERS)
-        answer_list(self.directory, req, resp, "projects", PROJECTS, wanted, reachable)
+        wanted = [*matches(req, FILTERS), _reachable(self.directory, "project", user_id)]
+        answer_list(self.directory, req, resp, "projects", PROJECTS, wanted)
 
 
 class OwnDomains(Resource):
@@ -50,8 +47,8 @@ class OwnDomains(Resource):
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The enabled domains that the caller has a role on."""
         user_id = caller_of(req).user_id
-        reachable = _reachable(self.directory, DOMAINS, "domain", user_id)
-        answer_list(self.directory, req, resp, "domains", DOMAINS, [], reachable, DOMAINS.c.enabled)
+        wanted = [Match("enabled", True), _reachable(self.directory, "domain", user_id)]
+        answer_list(self.directory, req, resp, "domains", DOMAINS, wanted)
 
 
 class OwnSystem(Resource):
@@ -80,6 +77,5 @@ class OwnCatalog(Resource):
         write_json(resp, {"catalog": catalog(self.directory.settings), "links": links})
 
 
-def _reachable(directory: Directory, table: Table, kind: str, user_id: str) -> ColumnElement[bool]:
-    ids = targets_of(directory.engine, kind, user_id)
-    return table.c.id.in_(ids) if ids else ~true()
+def _reachable(directory: Directory, kind: str, user_id: str) -> Match:
+    return Match("id", targets_of(directory.engine, kind, user_id), "among")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import falcon
-from sqlalchemy import ColumnElement, false
 
 from api.http.body import read_object, write_json
 from api.identity.bodies import (
@@ -33,7 +32,7 @@ from commands.identity.project import (
     UntagProject,
 )
 from projections.identity.domains import DOMAINS
-from projections.identity.listing import Match
+from projections.identity.listing import Comparison, Match
 from projections.identity.projects import PROJECTS
 
 PROPERTIES = {
@@ -63,10 +62,10 @@ class Projects(Resource):
         wanted = matches(req, FILTERS)
         if not allowed(caller, "list_projects"):
             wanted.append(Match("domain_id", caller.domain_id))
-        conditions = _tag_conditions(req)
+        wanted += _tag_filters(req)
         if present(req, "is_domain"):
-            conditions.append(false())
-        answer_list(self.directory, req, resp, "projects", PROJECTS, wanted, *conditions)
+            wanted.append(Match("id", [], "among"))  # none acts as a domain
+        answer_list(self.directory, req, resp, "projects", PROJECTS, wanted)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """201."""
@@ -205,14 +204,12 @@ def project_for(
     return found
 
 
-def _tag_conditions(req: falcon.Request) -> list[ColumnElement[bool]]:
+def _tag_filters(req: falcon.Request) -> list[Match]:
     """The filters tags, tags-any, not-tags and not-tags-any."""
-    column: Any = PROJECTS.c.tags
-    made = []
-    for parameter, test in (("tags", column.contains), ("tags-any", column.overlap)):
-        for prefix in ("", "not-"):
-            given = req.get_param(prefix + parameter)
-            if given:
-                condition = test(given.split(","))
-                made.append(~condition if prefix else condition)
-    return made
+    comparisons: dict[str, Comparison] = {"tags": "has_all", "tags-any": "has_any"}
+    return [
+        Match("tags", given.split(","), comparison, negated=bool(prefix))
+        for parameter, comparison in comparisons.items()
+        for prefix in ("", "not-")
+        if (given := req.get_param(prefix + parameter))
+    ]

@@ -129,16 +129,14 @@ class ImpliedRole(Resource):
         self, req: falcon.Request, resp: falcon.Response, role_id: str, implied_id: str
     ) -> None:
         """200, or 404 when the one does not imply the other."""
-        authorize(caller_of(req), "list_role_inference_rules")
-        if implied_id not in implications(self.directory.engine).get(role_id, ()):
-            raise not_found("implied role", f"{role_id} does not imply {implied_id}")
+        self._check(req, role_id, implied_id)
         write_json(resp, self._body(role_id, implied_id))
 
     def on_head(
         self, req: falcon.Request, resp: falcon.Response, role_id: str, implied_id: str
     ) -> None:
         """204, or 404."""
-        self.on_get(req, resp, role_id, implied_id)
+        self._check(req, role_id, implied_id)
         resp.status = 204
 
     def on_put(
@@ -157,6 +155,11 @@ class ImpliedRole(Resource):
         command = StopImplyingRole(role_id=role_id, implied_role_id=implied_id)
         self.directory.send(req, command, KEY)
         resp.status = 204
+
+    def _check(self, req: falcon.Request, role_id: str, implied_id: str) -> None:
+        authorize(caller_of(req), "list_role_inference_rules")
+        if implied_id not in implications(self.directory.engine).get(role_id, ()):
+            raise not_found("implied role", f"{role_id} does not imply {implied_id}")
 
     def _body(self, role_id: str, implied_id: str) -> dict[str, Any]:
         return {

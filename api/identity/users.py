@@ -163,9 +163,8 @@ class UserGroups(Resource):
     def on_get(self, req: falcon.Request, resp: falcon.Response, user_id: str) -> None:
         """200."""
         user_for(self.directory, req, "list_groups_for_user", user_id)
-        member: Any = GROUPS.c.members
-        wanted = matches(req, {"name": str})
-        answer_list(self.directory, req, resp, "groups", GROUPS, wanted, member.contains([user_id]))
+        wanted = [*matches(req, {"name": str}), Match("members", [user_id], "has_all")]
+        answer_list(self.directory, req, resp, "groups", GROUPS, wanted)
 
 
 def user_for(directory: Directory, req: falcon.Request, rule: str, user_id: str) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Engine, Index, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Engine, Index, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from events.identity.application_credential import ApplicationCredential
 from projections.identity.documents import packed

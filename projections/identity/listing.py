@@ -9,7 +9,7 @@ import msgspec
 import orjson
 from sqlalchemy import ColumnElement, Engine, Table, func, select, tuple_
 
-Comparison = Literal["equals", "contains", "startswith", "endswith"]
+Comparison = Literal["equals", "contains", "startswith", "endswith", "among", "has_all", "has_any"]
 
 
 class UnknownMarker(LookupError):
@@ -17,12 +17,17 @@ class UnknownMarker(LookupError):
 
 
 class Match(msgspec.Struct, frozen=True):
-    """One filter: ``column`` compared with ``value``; texts may ignore case."""
+    """One filter: ``column`` compared with ``value``; texts may ignore case.
+
+    ``among``: the value is a list of which the column is one; ``has_all``, ``has_any``: the
+    column is an array that has all, or any, of the value's. Nothing is among no values.
+    """
 
     column: str
     value: Any
     comparison: Comparison = "equals"
     ignore_case: bool = False
+    negated: bool = False
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -39,13 +44,12 @@ def documents(
     table: Table,
     matches: Iterable[Match] = (),
     page: Page | None = None,
-    *conditions: ColumnElement[bool],
 ) -> list[dict[str, Any]]:
     """The documents of what is not deleted. Raises ``UnknownMarker``."""
     page = page or Page()
     order: Sequence[Any] = (table.c[page.sort_key], table.c.id)
     statement = select(table.c.document).where(
-        ~table.c.deleted, *(_condition(table, match) for match in matches), *conditions
+        ~table.c.deleted, *(_condition(table, match) for match in matches)
     )
     with engine.connect() as connection:
         if page.marker is not None:
@@ -77,8 +81,15 @@ def _condition(table: Table, match: Match) -> ColumnElement[bool]:
     if match.ignore_case:
         column, value = func.lower(column), value.lower()
     made: ColumnElement[bool]
-    if match.comparison == "equals":
-        made = column.is_(None) if value is None else column == value
-    else:
-        made = getattr(column, match.comparison)(value, autoescape=True)
-    return made
+    match match.comparison:
+        case "equals":
+            made = column.is_(None) if value is None else column == value
+        case "among":
+            made = column.in_(value)
+        case "has_all":
+            made = column.contains(value)
+        case "has_any":
+            made = column.overlap(value)
+        case _:
+            made = getattr(column, match.comparison)(value, autoescape=True)
+    return ~made if match.negated else made

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Index, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Text
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from events.identity.tenant import Tenant
 from projections.identity.documents import packed, unpacked

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ARRAY, Boolean, Column, Engine, Index, Text, select
+from sqlalchemy import Boolean, Column, Engine, Index, Text, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from events.identity.role import Role
 from projections.identity.documents import packed, unpacked

@@ -16,3 +16,12 @@ if TYPE_CHECKING:
 def cloud(database: PostgresServer, tmp_path: Path) -> Iterator[parts.Cloud]:
     with parts.cloud(database.url, tmp_path) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def cloud_once(
+    database: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[parts.Cloud]:
+    """For tests that change nothing."""
+    with parts.cloud(database.url, tmp_path_factory.mktemp("cloud")) as running:
+        yield running
