@@ -27,7 +27,8 @@ from events.log.postgres_membership import Membership, Memberships
 BEAT_S = 0.5
 REFRESH_S = 1.0
 TRIM_S = 10.0
-TRIM_RECORDS = 5_000
+"""Also the time until idle connections are looked through."""
+TRIM_RECORDS = 500
 BACKOFF_S = 0.2
 STATEMENT_S = 5.0
 
@@ -71,7 +72,7 @@ class Listener:
         self._closing = False
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_write, False)
-        self._refresh_at = self._beat_at = 0.0
+        self._refresh_at = self._beat_at = self._work_at = 0.0
         self._trim_at = time.monotonic() + TRIM_S
 
     def add(self, watch: Watch) -> None:
@@ -152,20 +153,41 @@ class Listener:
         return connection
 
     def _serve(self, connection: Connection) -> None:
+        poll = select.poll()
+        poll.register(connection.fileno(), select.POLLIN)
+        poll.register(self._wake_read, select.POLLIN)
+        self._work_at = 0.0
         while True:
-            self._listen(connection)
-            with self._lock:
-                members = self._memberships.all()
-            if members and (time.monotonic() >= self._beat_at or self._memberships.pressing):
-                self._beat_at = time.monotonic() + BEAT_S
-                self._memberships.keep(connection)
-            if self._closing:
-                return
-            self._refresh(connection)
-            self._trim(connection)
-            self._wait(connection, bool(members))
+            # Between news and the bell nothing else is done: others wait for this thread.
+            if time.monotonic() >= self._work_at:
+                self._work(connection)
+                if self._closing:
+                    return
+            if not connection.notified:
+                left_s = max(0.0, self._work_at - time.monotonic())
+                for fd, _ in poll.poll(left_s * 1000):
+                    if fd == self._wake_read:
+                        os.read(self._wake_read, 4096)
+                        self._work_at = 0.0
             for channel, payload in connection.notifications():
                 self._heard(channel, payload)
+
+    def _work(self, connection: Connection) -> None:
+        """All that is due, and when something will be again."""
+        self._listen(connection)
+        with self._lock:
+            members = self._memberships.all()
+        if members and (time.monotonic() >= self._beat_at or self._memberships.pressing):
+            self._beat_at = time.monotonic() + BEAT_S
+            self._memberships.keep(connection)
+            self._listen(connection)
+        self._refresh(connection)
+        self._trim(connection)
+        self._work_at = min(self._refresh_at, self._trim_at)
+        if self._memberships.pressing:
+            self._work_at = 0.0
+        elif members:
+            self._work_at = min(self._work_at, self._beat_at)
 
     def _listen(self, connection: Connection) -> None:
         watches = self._watches
@@ -205,17 +227,6 @@ class Listener:
         self._trim_at = time.monotonic() + (BEAT_S if more else TRIM_S)
         self._pool.close_idle()
 
-    def _wait(self, connection: Connection, beating: bool) -> None:
-        until = min(self._refresh_at, self._trim_at, self._beat_at if beating else self._trim_at)
-        if self._memberships.pressing or connection.notified:
-            until = 0.0
-        poll = select.poll()
-        poll.register(connection.fileno(), select.POLLIN)
-        poll.register(self._wake_read, select.POLLIN)
-        for fd, _ in poll.poll(max(0.0, until - time.monotonic()) * 1000):
-            if fd == self._wake_read:
-                os.read(self._wake_read, 4096)
-
     def _heard(self, channel: str, payload: str) -> None:
         kind = channel[len(self._schema) + 1]
         if kind == "t":
@@ -224,6 +235,7 @@ class Listener:
         elif kind == "g":
             group = int(channel[len(self._schema) + 2 :])
             self._memberships.look_at(group)
+            self._work_at = 0.0
             for watch in self._watches:
                 if watch.group == group:
                     watch.regroup()
