@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import Any
@@ -24,7 +25,7 @@ from api.http.errors import Errors
 from api.http.request_ids import RequestIds
 from api.services import ApiSettings, Services
 from tests.parts.local_bus import LocalBus, store
-from tests.parts.postgres import postgres_server
+from tests.parts.postgres import PostgresServer
 
 
 def caller(project: str | None, *roles: str) -> Caller:
@@ -133,15 +134,9 @@ class Site:
         return [*self.images_path.glob("temporary/*")]
 
 
-@pytest.fixture(scope="session")
-def image_database() -> Iterator[str]:
-    with postgres_server() as server:
-        yield server.url
-
-
 @pytest.fixture
-def site(image_database: str, tmp_path: Path) -> Iterator[Site]:
-    with store(image_database) as engine:
+def site(database: PostgresServer, tmp_path: Path) -> Iterator[Site]:
+    with store(database.url) as engine:
         yield Site(engine, tmp_path)
 
 
@@ -154,15 +149,21 @@ class _Quiet(WSGIRequestHandler):
         pass
 
 
-@pytest.fixture
-def address(site: Site) -> Iterator[str]:
-    """The service on a port, for clients that speak HTTP."""
-    server = make_server("127.0.0.1", 0, site.app, _Threaded, _Quiet)
+@contextmanager
+def serving(app: Any, port: int = 0) -> Iterator[int]:
+    """``app`` on a port, for clients that speak HTTP."""
+    server = make_server("127.0.0.1", port, app, _Threaded, _Quiet)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/image"
+        yield server.server_port
     finally:
         server.shutdown()
         thread.join(10)
         server.server_close()
+
+
+@pytest.fixture
+def address(site: Site) -> Iterator[str]:
+    with serving(site.app) as port:
+        yield f"http://127.0.0.1:{port}/image"

@@ -15,6 +15,7 @@ import orjson
 import pytest
 
 from tests.api.image.test_data import DATA, wait_until
+from tests.parts.postgres import PostgresServer
 
 OCTETS = {"Content-Type": "application/octet-stream"}
 
@@ -69,11 +70,11 @@ def _answers(port: int) -> bool:
 
 
 @pytest.fixture(scope="module")
-def served(image_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(database: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     directory = tmp_path_factory.mktemp("served")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
-    arguments = [image_database, str(directory), str(port)]
+    arguments = [database.url, str(directory), str(port)]
     command = [sys.executable, "-m", "tests.api.image.served", *arguments]
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
