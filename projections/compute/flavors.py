@@ -6,7 +6,6 @@ from typing import Any
 
 import orjson
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     Boolean,
     Column,
@@ -17,6 +16,7 @@ from sqlalchemy import (
     Text,
     select,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from events.compute.flavor import Flavor
 from events.state_codec import decode_state
