@@ -147,12 +147,14 @@ class LogBus:
 
     def _opened(self) -> Replies:
         replies = self._replies
-        if replies is not None and self._pid == os.getpid():
+        if replies is not None and self._pid == os.getpid() and replies.alive:
             return replies
         with self._opening:
             if self._closed:
                 raise Unavailable("The API is shutting down.", RETRY_AFTER_S)
-            if self._replies is None or self._pid != os.getpid():
+            replies = self._replies
+            if replies is None or self._pid != os.getpid() or not replies.alive:
                 self._replies = Replies(self._log, self._codec)
                 self._pid = os.getpid()
-            return self._replies
+                return self._replies
+            return replies

@@ -59,6 +59,11 @@ class Replies:
         self._thread = threading.Thread(target=self._run, name="replies", daemon=True)
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether the thread still reads."""
+        return self._thread.is_alive()
+
     def expect(self, command_id: str) -> Awaited:
         """Before the command is sent: its answer will be wanted."""
         awaited = Awaited()

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 from sqlalchemy import BigInteger, Column, Index, Table, Text
 
-from events.message import Context, Event
+from events.message import Event
 from projections.table import METADATA
 
 SUCCESS, ERROR = "Success", "Error"
@@ -154,9 +154,10 @@ class ActionLog:
             yield from steps
 
     def record(
-        self, event: Event, before: Any, after: Any, context: Context, sequence: int
+        self, event: Event, before: Any, after: Any, headers: Mapping[str, str], sequence: int
     ) -> None:
-        """Take note of a server's fact. ``before`` and ``after``: the server's states around it."""
+        """Take note of a server's fact. ``before`` and ``after``: the server's states around it;
+        ``headers``: its record's."""
         rule = RULES.get(event.type_name)
         if rule is None or after is None:
             return
@@ -170,17 +171,17 @@ class ActionLog:
             rule = DELETED_UNASKED
         if busy and rule.action == "delete":
             self._end(event, STEPS, ERROR, DELETED_MEANWHILE)
-        request_id = context.request_id
+        request_id = headers.get("ce_requestid", "")
         if rule.action is not None:
-            request_id = request_id or f"req-{uuid.uuid5(uuid.NAMESPACE_URL, context.id)}"
-            self._begin_action(rule.action, event, request_id, context, sequence)
+            request_id = request_id or _request_of_nobody(headers["ce_id"])
+            self._begin_action(rule.action, event, request_id, headers, sequence)
         if rule.begins is not None:
             step = self._begin_step(rule.begins, event, after, request_id, sequence)
             if not rule.ends and rule.result:
                 step.finish_time, step.result = event.at, rule.result
 
     def _begin_action(
-        self, action: str, event: Event, request_id: str, context: Context, sequence: int
+        self, action: str, event: Event, request_id: str, headers: Mapping[str, str], sequence: int
     ) -> None:
         server_id: str = event.subject[1]
         self.actions.setdefault(
@@ -189,8 +190,8 @@ class ActionLog:
                 "server_id": server_id,
                 "request_id": request_id,
                 "action": action,
-                "user_id": context.user_id or None,
-                "project_id": context.project_id or None,
+                "user_id": headers.get("ce_actoruser"),
+                "project_id": headers.get("ce_actorproject"),
                 "start_time": event.at,
                 "updated_at": event.at,
                 "sequence": sequence,
@@ -217,6 +218,11 @@ class ActionLog:
             self.endings.setdefault(
                 (server_id, name), Ending(server_id, name, event.at, result, details)
             )
+
+
+def _request_of_nobody(event_id: str) -> str:
+    """A request id for what nobody requested: the same whenever the event is projected."""
+    return f"req-{uuid.uuid5(uuid.NAMESPACE_URL, event_id)}"
 
 
 def _host_id(project_id: str, host: str) -> str:

@@ -18,14 +18,13 @@ from typing import Any
 import msgspec
 
 from events.log.contract import Record, TopicPartition
-from events.log.records import BadRecord, Codec, EventStamp, context_of, stamp_of
-from events.message import MESSAGES, Context, Event, UnknownMessage
+from events.log.records import BadRecord, Codec, EventStamp, stamp_of
+from events.message import MESSAGES, Event, UnknownMessage
 from projections.actions import ActionLog
 from projections.builds import Place, Places
 from projections.failures import PositionGap, UnreadableEvent
-from projections.history import history_row
+from projections.history import history_line
 from projections.model import ReadModel
-from projections.table import Row
 from schemas.catalog import UnknownSchema
 
 Key = tuple[str, str]
@@ -38,12 +37,12 @@ NOTHING: Folded = (None, 0)
 
 
 class Read(msgspec.Struct, frozen=True):
-    """A decoded event with its place and envelope."""
+    """A decoded event with its place, and its line of the history."""
 
     record: Record
     event: Event
     stamp: EventStamp
-    context: Context
+    line: str
 
 
 class Batch(msgspec.Struct):
@@ -51,7 +50,7 @@ class Batch(msgspec.Struct):
 
     reached: Places
     touched: dict[Key, Folded]
-    history: list[Row]
+    history: list[str]
     actions: ActionLog
 
 
@@ -107,7 +106,7 @@ class Fold:
         batch = Batch({}, {}, [], ActionLog())
         for one in reads:
             self._evolve(one, loaded, batch)
-            batch.history.append(history_row(one.record, one.event, one.stamp, one.context))
+            batch.history.append(one.line)
             batch.reached[one.record.source] = Place(one.record.offset + 1, one.stamp.position)
         return batch
 
@@ -134,14 +133,15 @@ class Fold:
                 continue
             batch.touched[key] = (after, sequence + 1 if before is not None else 1)
             if n == 0:
-                batch.actions.record(event, before, after, one.context, one.stamp.sequence)
+                batch.actions.record(event, before, after, one.record.headers, one.stamp.sequence)
 
     def _decode(self, record: Record) -> Read:
         try:
             event = self._codec.decode(record.value)
             if not isinstance(event, Event):
                 raise BadRecord(f"{event.type_name} is no event")
-            return Read(record, event, stamp_of(record), context_of(record))
+            stamp = stamp_of(record)
+            return Read(record, event, stamp, history_line(record, event, stamp))
         except (BadRecord, UnknownSchema, UnknownMessage) as error:
             raise UnreadableEvent(f"{_name(record)} cannot be read: {error}") from error
 

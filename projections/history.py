@@ -7,12 +7,15 @@ Times are microseconds since 1970: ``time`` the decider's clock, ``appended`` th
 
 from __future__ import annotations
 
+import re
+
+import orjson
 from sqlalchemy import JSON, BigInteger, Column, Index, Integer, LargeBinary, Table, Text
 
 from events.log.contract import Record
-from events.log.records import EventStamp
-from events.message import Context, Event
-from projections.table import METADATA, Row
+from events.log.records import BadRecord, EventStamp, instant
+from events.message import Event
+from projections.table import METADATA
 
 HISTORY = Table(
     "history",
@@ -42,28 +45,48 @@ HISTORY = Table(
 )
 
 
-def history_row(record: Record, event: Event, stamp: EventStamp, context: Context) -> Row:
-    """The row of an event. ``body`` is the whole value, its schema id included."""
-    aggregate, aggregate_id = event.subject if event.folds else ("", "")
-    return {
-        "domain": record.topic.partition(".")[0],
-        "partition": record.partition,
-        "position": stamp.position,
-        "offset": record.offset,
-        "aggregate": aggregate,
-        "aggregate_id": aggregate_id,
-        "sequence": stamp.sequence,
-        "type": event.type_name,
-        "event_id": context.id,
-        "request_id": context.request_id,
-        "correlation_id": context.correlation_id,
-        "causation_id": context.causation_id,
-        "user_id": context.user_id,
-        "project_id": context.project_id,
-        "time": context.time,
-        "appended": record.timestamp,
-        "schema_id": int.from_bytes(record.value[1:5], "big"),
-        "key": record.key,
-        "body": record.value,
-        "headers": dict(record.headers),
-    }
+COLUMNS = ", ".join(f'"{column.name}"' for column in HISTORY.columns)
+COPY = f"COPY history ({COLUMNS}) FROM STDIN"
+
+_BREAK = re.compile("[\n\r\0]").search
+_TABS = len(HISTORY.columns) - 1
+_SPECIAL = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\ufffd"})
+
+
+def history_line(record: Record, event: Event, stamp: EventStamp) -> str:
+    """An event's row in Postgres's COPY text form, without the line's end. ``body`` is the
+    whole value, its schema id included. Raises ``BadRecord`` when a header is missing.
+
+    Text in Postgres cannot hold NUL: U+FFFD stands for it.
+    """
+    h = record.headers
+    aggregate, _, aggregate_id = h.get("ce_subject", "").partition("/")
+    try:
+        fields = (
+            record.topic.partition(".")[0],
+            str(record.partition),
+            str(stamp.position),
+            str(record.offset),
+            aggregate,
+            aggregate_id,
+            str(stamp.sequence),
+            event.type_name,
+            h["ce_id"],
+            h.get("ce_requestid", ""),
+            h.get("ce_correlationid", ""),
+            h.get("ce_causationid", ""),
+            h.get("ce_actoruser", ""),
+            h.get("ce_actorproject", ""),
+            str(instant(h["ce_time"])),
+            str(record.timestamp),
+            str(int.from_bytes(record.value[1:5], "big")),
+            record.key,
+            "\\x" + record.value.hex(),
+            orjson.dumps(h if isinstance(h, dict) else dict(h)).decode(),
+        )
+    except (KeyError, ValueError) as error:
+        raise BadRecord(f"{record.topic}/{record.partition}@{record.offset}: {error}") from error
+    line = "\t".join(fields)
+    if line.count("\\") == 1 and line.count("\t") == _TABS and not _BREAK(line):
+        return line.replace("\\", "\\\\")  # only that of the body: nearly always so
+    return "\t".join(field.translate(_SPECIAL) for field in fields)

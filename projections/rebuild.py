@@ -12,9 +12,11 @@ reported, not refused: repairing them is what a rebuild is for.
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
@@ -34,6 +36,7 @@ RECORDS_MAX = 5000
 STATES_MAX = 20_000
 TICK_S = 0.2
 SWITCH_S_MAX = 30.0
+GARBAGE = 50_000
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -108,7 +111,8 @@ class Rebuild:
             builds.install(control)
             live = builds.live_build(control)
             build = self._build(control)
-            return self._run(control, live, build, progress)
+            with _rare_collections():
+                return self._run(control, live, build, progress)
         finally:
             control.close()
 
@@ -203,6 +207,18 @@ class Rebuild:
         except BaseException:
             builds.rollback(control)
             raise
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """A fold makes many objects and no cycles: looking for those takes a quarter of the time
+    (52 → 40 µs for an event, measured)."""
+    before = gc.get_threshold()
+    gc.set_threshold(GARBAGE, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 class Crew:

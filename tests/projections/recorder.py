@@ -1,0 +1,122 @@
+"""Events in a log, stamped as a decider stamps them, and a few servers' stories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from events import topics
+from events.compute.flavor import FlavorSnapshot
+from events.compute.server import facts as f
+from events.log.contract import Log, Outgoing
+from events.log.records import GENESIS, Codec, EventStamp, chain_hash, headers, stamp_headers
+from events.message import Context, Event
+
+START = 1_700_000_000_000_000
+FLAVOR = FlavorSnapshot(flavor_id="1", name="m1.tiny", vcpus=1, ram_mib=512, root_gib=1)
+LATER = 10**16
+
+
+class Recorder:
+    """Writes events; ``position``, ``sequence`` and hash go on from what it wrote before."""
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+        self.positions: dict[tuple[str, int], int] = {}
+        self._hashes: dict[tuple[str, int], str] = {}
+        self._sequences: dict[tuple[str, str], int] = {}
+        self._codec = Codec()
+
+    def outgoing(
+        self,
+        event: Event,
+        partition: int = 0,
+        request_id: str = "",
+        user_id: str = "user",
+        domain: str = "compute",
+    ) -> Outgoing:
+        """The record of an event."""
+        source = (topics.events(domain), partition)
+        position = self.positions[source] = self.positions.get(source, 0) + 1
+        key = event.subject if event.folds else ("command", "none")
+        sequence = self._sequences[key] = self._sequences.get(key, 0) + 1
+        context = Context(
+            id=f"{source[0]}/{partition}/{position}",
+            time=event.at + 5,
+            request_id=request_id,
+            correlation_id="first",
+            causation_id="before",
+            user_id=user_id,
+            project_id="project",
+        )
+        made = headers(context, event.type_name, "/test", "/".join(key))
+        stamp_headers(made, EventStamp(position, sequence, self._hashes.get(source, GENESIS)))
+        value = self._codec.encode(event)
+        self._hashes[source] = chain_hash(key[1], value, made)
+        return Outgoing(source[0], key[1], value, made, partition)
+
+    def append(self, events: Iterable[Event], partition: int = 0, request_id: str = "") -> None:
+        """Write events of one request."""
+        self.write([self.outgoing(event, partition, request_id) for event in events])
+
+    def write(self, records: Sequence[Outgoing]) -> None:
+        """Write records in chunks that any log takes."""
+        for n in range(0, len(records), 1000):
+            self.log.append(records[n : n + 1000])
+
+
+def created(server_id: str, at: int = START, project_id: str = "project") -> f.ServerCreated:
+    """A server without an image was accepted."""
+    return f.ServerCreated(
+        at=at,
+        server_id=server_id,
+        project_id=project_id,
+        user_id="user",
+        server_name=f"name of {server_id}",
+        hostname=server_id,
+        reservation_id="r-1",
+        flavor=FLAVOR,
+        metadata={"z": "1", "a": "2"},
+        deadline=LATER,
+    )
+
+
+def deleted(server_id: str, at: int, project_id: str = "project") -> f.ServerDeleted:
+    """A server is gone."""
+    return f.ServerDeleted(
+        at=at,
+        server_id=server_id,
+        project_id=project_id,
+        vcpus=FLAVOR.vcpus,
+        ram_mib=FLAVOR.ram_mib,
+        generation=1,
+    )
+
+
+def boot(server_id: str, at: int = START, project_id: str = "project") -> list[Event]:
+    """From its creation to its guest's start: five facts."""
+    same = {"server_id": server_id, "generation": 1}
+    return [
+        created(server_id, at, project_id),
+        f.HostSelected(at=at + 10, host="host-1", node="node-1", deadline=LATER, **same),
+        f.ImageFetched(at=at + 20, **same),
+        f.DisksCreated(at=at + 30, **same),
+        f.DomainStarted(at=at + 40, power_state=1, **same),
+    ]
+
+
+def power(server_id: str, at: int) -> list[Event]:
+    """Stopped and started again: four facts."""
+    return [
+        f.StopRequested(at=at, server_id=server_id, operation=2, deadline=LATER),
+        f.ServerStopped(at=at + 10, server_id=server_id, operation=2, power_state=4),
+        f.StartRequested(at=at + 20, server_id=server_id, operation=3, deadline=LATER),
+        f.ServerStarted(at=at + 30, server_id=server_id, operation=3, power_state=1),
+    ]
+
+
+def deletion(server_id: str, at: int) -> list[Event]:
+    """Deleted on request: two facts."""
+    return [
+        f.DeletionRequested(at=at, server_id=server_id, operation=4, deadline=LATER),
+        deleted(server_id, at + 10),
+    ]
