@@ -8,16 +8,22 @@ next one takes the living roles over by their pid files.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import time
+import traceback
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 import msgspec
 import psutil
+from setproctitle import setproctitle
 
+from chronova import journal
 from chronova.settings import Settings
 from chronova.stopping import Stop
 
@@ -35,7 +41,6 @@ class Child(msgspec.Struct):
 
     role: str
     process: psutil.Process | None = None
-    popen: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     pause: float = PAUSE_MIN_S
     not_before: float = 0.0
@@ -58,12 +63,10 @@ def running(data: Path, name: str) -> psutil.Process | None:
         return None
 
 
-def spawn(settings: Settings, arguments: list[str], name: str) -> subprocess.Popen[bytes]:
-    """Start ``chronova ARGUMENTS`` detached; its log is ``<data>/logs/<name>.log``."""
+def spawn(settings: Settings, arguments: list[str], name: str) -> int:
+    """Start ``chronova ARGUMENTS`` detached; its log is ``<data>/logs/<name>.log``. Its pid."""
     data = settings.data_path
-    for folder in ("logs", "run"):
-        (data / folder).mkdir(parents=True, exist_ok=True)
-    with (data / "logs" / f"{name}.log").open("ab") as output:
+    with _log_file(data, name).open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "chronova", "--data", str(data), *arguments],
             stdin=subprocess.DEVNULL,
@@ -72,7 +75,51 @@ def spawn(settings: Settings, arguments: list[str], name: str) -> subprocess.Pop
             start_new_session=True,
         )
     pid_file(data, name).write_text(f"{process.pid}\n")
-    return process
+    return process.pid
+
+
+def _log_file(data: Path, name: str) -> Path:
+    for folder in ("logs", "run"):
+        (data / folder).mkdir(parents=True, exist_ok=True)
+    return data / "logs" / f"{name}.log"
+
+
+def preload() -> None:
+    """Import what the roles need, once for all: their processes share those pages, and a role
+    that died is back within milliseconds. No thread, connection or clock is begun here."""
+    for role in ROLES:
+        import_module(f"chronova.roles.{role}")
+    gc.collect()
+    gc.freeze()
+
+
+def fork(settings: Settings, role: str) -> int:
+    """Run a role in a process forked from this one, which has no threads. Its pid."""
+    data = settings.data_path
+    log = _log_file(data, role)
+    pid = os.fork()
+    if pid:
+        pid_file(data, role).write_text(f"{pid}\n")
+        return pid
+    code = 1
+    try:
+        os.setsid()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        for stream in (1, 2):
+            os.dup2(output, stream)
+        setproctitle(f"chronova serve {role}")
+        journal.begin(role)
+        import_module(f"chronova.roles.{role}").serve(settings)
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException as error:  # noqa: BLE001 - the process ends with it, in its own log
+        traceback.print_exception(error)
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
 
 
 class Supervisor:
@@ -85,6 +132,8 @@ class Supervisor:
 
     def run(self) -> None:
         """Until SIGTERM or SIGINT."""
+        preload()
+        setproctitle("chronova supervise")
         stop = Stop()
         while not stop.stopped():
             for child in self._children:
@@ -94,29 +143,33 @@ class Supervisor:
             self._end(child)
 
     def _tend(self, child: Child) -> None:
-        if child.popen is not None:
-            child.popen.poll()
         if child.process is None:
             child.process = running(self._data, child.role)
         if child.process is not None and _lives(child.process):
             return
         now = time.monotonic()
         if child.process is not None:
+            _reap(child.process.pid)
             child.process = None
             healthy = now - child.started > HEALTHY_S
             child.pause = PAUSE_MIN_S if healthy else min(child.pause * 2, PAUSE_MAX_S)
             child.not_before = now + child.pause
             sys.stderr.write(f"{child.role} ended; next start in {child.pause:.1f} s\n")
         if now >= child.not_before:
-            child.popen = spawn(self._settings, ["serve", child.role], child.role)
-            child.process = psutil.Process(child.popen.pid)
+            child.process = psutil.Process(fork(self._settings, child.role))
             child.started = now
 
     def _end(self, child: Child) -> None:
         if child.process is None or not _lives(child.process):
             return
         end(child.process, GRACE_S)
+        _reap(child.process.pid)
         pid_file(self._data, child.role).unlink(missing_ok=True)
+
+
+def _reap(pid: int) -> None:
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
 
 
 def _lives(process: psutil.Process) -> bool:
