@@ -119,5 +119,6 @@ def spec_of(guest: Guest) -> GuestSpec:
         else [],
         sealed_admin_password=guest.sealed_admin_password,
         availability_zone=guest.availability_zone,
+        launch_index=guest.launch_index,
         created_at=guest.created_at,
     )

@@ -14,11 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from commands.fleet.place import PlaceServers, ReleaseAllocation
-
 from commands.compute.boot import BuildGuest
 from commands.compute.delete import RemoveGuest
 from commands.compute.guest import guest_of
+from commands.fleet.place import PlaceServers, ReleaseAllocation
 from events.compute.server import Server
 from events.compute.server import facts as f
 from events.fleet.request import RequestSpec

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from commands.fleet.place import ReleaseAllocation
-
 from commands.compute.delete import RemoveGuest
+from commands.fleet.place import ReleaseAllocation
 from events.compute.server import Server
 from events.compute.server import facts as f
 from handlers.reaction import Dispatch, Follow, Send, reacts

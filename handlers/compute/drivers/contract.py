@@ -77,6 +77,7 @@ class GuestSpec(msgspec.Struct, frozen=True, kw_only=True):
     public_keys: list[PublicKey] = []
     sealed_admin_password: str | None = None
     availability_zone: str = "nova"
+    launch_index: int = 0
     created_at: int
 
 
@@ -218,6 +219,10 @@ class Driver(Protocol):
 
     def generation(self, server_id: str) -> int | None:
         """The generation that the guest was last defined with; None when there is no guest."""
+        ...
+
+    def project_id(self, server_id: str) -> str | None:
+        """The project that the guest was last defined for; None when there is no guest."""
         ...
 
     def console_log(self, server_id: str, bytes_max: int) -> bytes:

@@ -45,6 +45,7 @@ class Ownership(msgspec.Struct, frozen=True, kw_only=True):
     """What Chronova wrote into a domain's metadata."""
 
     host: str
+    project_id: str
     generation: int
     digest: str
 
@@ -60,9 +61,13 @@ def domain_xml(spec: GuestSpec, host: DomainHost, folder: Path) -> str:
     digest = hashlib.sha256(etree.tostring(tree, method="c14n")).hexdigest()
     metadata = tree.find("metadata")
     assert metadata is not None
-    metadata.append(
-        _chronova.server(host=host.name, generation=str(spec.generation), digest=digest)
+    written = _chronova.server(
+        host=host.name,
+        project=spec.project_id,
+        generation=str(spec.generation),
+        digest=digest,
     )
+    metadata.append(written)
     return str(etree.tostring(tree, encoding="unicode", pretty_print=True))
 
 
@@ -71,6 +76,7 @@ def ownership(metadata_xml: str) -> Ownership:
     element = etree.fromstring(metadata_xml)
     return Ownership(
         host=element.get("host", ""),
+        project_id=element.get("project", ""),
         generation=int(element.get("generation", "0")),
         digest=element.get("digest", ""),
     )

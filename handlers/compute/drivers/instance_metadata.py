@@ -67,7 +67,7 @@ def meta_data(
         "uuid": spec.server_id,
         "hostname": full_hostname(spec),
         "name": spec.name,
-        "launch_index": 0,
+        "launch_index": spec.launch_index,
         "availability_zone": spec.availability_zone,
     }
     if spec.metadata:

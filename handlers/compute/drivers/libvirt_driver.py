@@ -32,6 +32,7 @@ from handlers.compute.drivers.disk_errors import disk_errors_named
 from handlers.compute.drivers.domain_xml import (
     CONSOLE_LOG,
     DomainHost,
+    Ownership,
     domain_xml,
     wanted_ownership,
 )
@@ -212,10 +213,18 @@ class LibvirtDriver:
 
     def generation(self, server_id: str) -> int | None:
         """From the domain's metadata."""
+        known = self._ownership(server_id)
+        return known.generation if known is not None else None
+
+    def project_id(self, server_id: str) -> str | None:
+        """From the domain's metadata."""
+        known = self._ownership(server_id)
+        return known.project_id if known is not None else None
+
+    def _ownership(self, server_id: str) -> Ownership | None:
         with self._libvirt.calling() as connection:
             domain = find(connection, server_id)
-            known = read_ownership(domain, self._host) if domain is not None else None
-            return known.generation if known is not None else None
+            return read_ownership(domain, self._host) if domain is not None else None
 
     def console_log(self, server_id: str, bytes_max: int) -> bytes:
         """The tail of what virtlogd wrote."""

@@ -158,6 +158,7 @@ class SimulatedDriver:
             self._delay("ensure_defined")
             self._change(
                 guest,
+                project_id=spec.project_id,
                 generation=spec.generation,
                 state=guest.state if guest.defined else PowerState.SHUTDOWN,
             )
@@ -199,7 +200,12 @@ class SimulatedDriver:
                 raise DiskFull(f"The disks of server {spec.server_id} are not there.")
             if guest.state not in (PowerState.NOSTATE, PowerState.SHUTDOWN):
                 self._halt(guest, LifecycleEvent.STOPPED, PowerState.SHUTDOWN)
-            self._change(guest, generation=spec.generation, state=PowerState.SHUTDOWN)
+            self._change(
+                guest,
+                project_id=spec.project_id,
+                generation=spec.generation,
+                state=PowerState.SHUTDOWN,
+            )
             self._run(guest, "reboot_hard")
 
     def ensure_absent(self, server_id: str) -> None:
@@ -232,6 +238,11 @@ class SimulatedDriver:
         """The generation that the guest was last defined with; None when there is no guest."""
         guest = self.hypervisor.guests.get(server_id)
         return guest.generation if guest is not None and guest.defined else None
+
+    def project_id(self, server_id: str) -> str | None:
+        """The project of the guest; None when there is no guest."""
+        guest = self.hypervisor.guests.get(server_id)
+        return guest.project_id if guest is not None and guest.defined else None
 
     def console_log(self, server_id: str, bytes_max: int) -> bytes:
         """What a guest would have printed since its last start, made up from its record."""

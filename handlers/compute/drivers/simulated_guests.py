@@ -27,6 +27,7 @@ class SimulatedGuest(msgspec.Struct, kw_only=True, omit_defaults=True):
     name: str = ""
     hostname: str = ""
     image_id: str = ""
+    project_id: str = ""
     generation: int = 0
     ram_mib: int = 0
     vcpus: int = 0
