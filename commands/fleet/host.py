@@ -53,7 +53,7 @@ Report = RegisterHost | ReportInventory
 @decides_on_view(RegisterHost)
 def register_host(view: View, command: RegisterHost, at: int) -> Decision:
     """Take the host into the fleet, or note what changed since. An agent that starts is alive."""
-    if (reason := unsound(command.inventories)) is not None:
+    if (reason := unsound(command.hypervisor, command.inventories)) is not None:
         return refuse(400, "badRequest", reason)
     host: Host | None = view.get("host", command.host)
     if host is None or host.deleted:
@@ -89,7 +89,7 @@ def report_inventory(host: Host | None, command: ReportInventory, at: int) -> De
     """Note what changed."""
     if host is None or host.deleted:
         return refuse(404, "itemNotFound", f"Compute host {command.host} could not be found.")
-    if (reason := unsound(command.inventories)) is not None:
+    if (reason := unsound(command.hypervisor, command.inventories)) is not None:
         return refuse(400, "badRequest", reason)
     return accept(*_changes(host, command, at))
 

@@ -53,8 +53,10 @@ class Hypervisor(msgspec.Struct, frozen=True, kw_only=True):
     booted_at: Annotated[int | None, "When the host booted, microseconds since 1970."] = None
 
 
-def unsound(inventories: dict[str, Inventory]) -> str | None:
-    """Why these inventories cannot be, in one sentence; None when they can."""
+def unsound(hypervisor: Hypervisor, inventories: dict[str, Inventory]) -> str | None:
+    """Why such a host cannot be, in one sentence; None when it can."""
+    if not _is_object(hypervisor.cpu_info):
+        return "cpu_info must be a JSON object."
     for name, inventory in inventories.items():
         if inventory.total < 0 or inventory.max_unit < 0:
             return f"Inventory of {name}: total and max_unit must not be negative."
@@ -63,3 +65,10 @@ def unsound(inventories: dict[str, Inventory]) -> str | None:
         if not 0 < inventory.allocation_ratio < 1e6:
             return f"Inventory of {name}: allocation_ratio must be above 0 and below 1,000,000."
     return None
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(text), dict)
+    except msgspec.DecodeError:
+        return False

@@ -7,6 +7,7 @@ what is used counts the reservation in. A deleted host stays as a row.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -117,7 +118,9 @@ def document(host: Host, amounts: dict[str, int]) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=1024)
 def _json(text: str) -> Any:
+    """What a JSON text says. Remembered: a row is made for each claim, the text stays the same."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:

@@ -77,6 +77,16 @@ def test_impossible_inventories(inventory: Inventory, words: str) -> None:
     Fleet().when(command).refused(400, "badRequest", words)
 
 
+@pytest.mark.parametrize("cpu_info", ["", "[]", "x86_64"])
+def test_impossible_facts(cpu_info: str) -> None:
+    command = register("a", cpu_info=cpu_info)
+    Fleet().when(command).refused(400, "badRequest", "cpu_info must be a JSON object.")
+    again = ReportInventory(
+        host="a", hypervisor=command.hypervisor, inventories=command.inventories
+    )
+    Fleet().when(register("a"), again).refused(400, "badRequest", "cpu_info")
+
+
 def test_a_host_smaller_than_its_reservation_has_nothing_to_give() -> None:
     f = Fleet().when(register("a", ram_mib=256))
     assert f.host("a").largest_ram_mib == 0
