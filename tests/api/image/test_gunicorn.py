@@ -12,18 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import psutil
 import pytest
 
 from tests.api.image.test_data import DATA, wait_until
 from tests.parts.postgres import PostgresServer
 
+FILE_BYTES_MAX = 3 << 20
 OCTETS = {"Content-Type": "application/octet-stream"}
 
 
 class Served:
     """The service on a port."""
 
-    def __init__(self, port: int, images: Path) -> None:
+    def __init__(self, master: int, port: int, images: Path) -> None:
+        self.master = master
         self.port = port
         self.images = images
 
@@ -80,7 +83,7 @@ def served(database: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -
         process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             wait_until(lambda: process.poll() is None and _answers(port), 30)
-            yield Served(port, directory / "images")
+            yield Served(process.pid, port, directory / "images")
         finally:
             process.terminate()
             process.wait(20)
@@ -105,6 +108,24 @@ def test_more_than_the_limit_in_chunks(served: Served) -> None:
     status, _, body = served("PUT", f"/v2/images/{id}/file", iter([DATA] * 5), **headers)
     assert status == 413 and b"maximum size" in body
     assert (served.status(id), served.temporary()) == ("queued", [])
+
+
+@pytest.fixture
+def full(served: Served) -> Iterator[Served]:
+    """No file of the server grows beyond a bound: what a full disk is to an upload (EFBIG)."""
+    (worker,) = psutil.Process(served.master).children()
+    before = worker.rlimit(psutil.RLIMIT_FSIZE)
+    worker.rlimit(psutil.RLIMIT_FSIZE, (FILE_BYTES_MAX, before[1]))
+    yield served
+    worker.rlimit(psutil.RLIMIT_FSIZE, before)
+
+
+def test_a_full_store(full: Served) -> None:
+    id = full.create()
+    status, _, body = full("PUT", f"/v2/images/{id}/file", b"x" * (FILE_BYTES_MAX + 1), **OCTETS)
+    assert status == 413 and b"Image storage media is full" in body
+    assert (full.status(id), full.temporary()) == ("queued", [])
+    assert full("PUT", f"/v2/images/{id}/file", b"x" * FILE_BYTES_MAX, **OCTETS)[0] == 204
 
 
 @pytest.mark.parametrize(
