@@ -13,4 +13,4 @@ from tests.parts.postgres import PostgresServer
 def world(database: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A cloud with a host, an image and a flavor, shared by a file's tests; no quota in the way."""
     with store(database.url) as engine:
-        yield stocked(World(engine, tmp_path_factory.mktemp("cloud")))
+        yield stocked(World.new(engine, tmp_path_factory.mktemp("cloud")))

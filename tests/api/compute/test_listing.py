@@ -46,7 +46,7 @@ class Fleet:
 @pytest.fixture(scope="module")
 def fleet(database: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     with store(database.url) as engine:
-        yield Fleet(stocked(World(engine, tmp_path_factory.mktemp("cloud"))))
+        yield Fleet(stocked(World.new(engine, tmp_path_factory.mktemp("cloud"))))
 
 
 ALL = ["b", "a-5", "a-4", "a-3", "a-2", "a-1"]

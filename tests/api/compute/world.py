@@ -90,15 +90,19 @@ class KnownTokens:
 class World:
     """The API (``client``), the control plane behind it (``bus``), and one host's part."""
 
-    def __init__(self, engine: sqlalchemy.Engine, path: Path) -> None:
-        self.engine = engine
-        self.bus = LocalBus(engine)
-        self.settings = ApiSettings(public_url="http://cloud.test", data_path=path)
-        self.services = Services(self.bus, engine, self.settings)
-        self.client = falcon.testing.TestClient(
-            create_app(self.services, ("compute",), KnownTokens())
-        )
+    def __init__(self, services: Services, bus: LocalBus) -> None:
+        self.engine = services.engine
+        self.bus = bus
+        self.settings = services.settings
+        self.client = falcon.testing.TestClient(create_app(services, ("compute",), KnownTokens()))
         self._done = 0
+
+    @classmethod
+    def new(cls, engine: sqlalchemy.Engine, path: Path) -> World:
+        """A world of its own at http://cloud.test."""
+        bus = LocalBus(engine)
+        settings = ApiSettings(public_url="http://cloud.test", data_path=path)
+        return cls(Services(bus, engine, settings), bus)
 
     def request(
         self,
