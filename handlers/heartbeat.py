@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
-
 from events.fleet.heartbeat import Heartbeat
 from events.log.contract import Outgoing
 from events.log.records import Codec, headers
@@ -11,9 +9,9 @@ from events.message import Context
 from events.topics import HEARTBEATS
 
 
-def heartbeat_record(codec: Codec, beat: Heartbeat) -> Outgoing:
-    """The record to append (``Log.append``); losing one harms nobody."""
-    context = Context(id=str(uuid.uuid4()), time=beat.at)
+def heartbeat_record(codec: Codec, beat: Heartbeat, id: str) -> Outgoing:
+    """The record to append (``Log.append``); losing one harms nobody. ``id``: the record's."""
+    context = Context(id=id, time=beat.at)
     return Outgoing(
         HEARTBEATS,
         beat.host,

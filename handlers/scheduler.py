@@ -27,12 +27,13 @@ from commands.fleet.judges import (
 )
 from commands.fleet.policy import Policy
 from events import topics
-from events.fleet.heartbeat import COMPUTE, Heartbeat
+from events.fleet.heartbeat import COMPUTE, SCHEDULER, Heartbeat
 from events.fleet.host import Host
 from events.fleet.request import SHARD
 from events.log.contract import LATEST, Log, LogError, LogUnavailable, Outgoing, Reader, Record
 from events.log.records import BadRecord, Codec, headers
 from events.message import Context, UnknownMessage
+from handlers.heartbeat import heartbeat_record
 from handlers.liveness import Liveness, Verdict
 from schemas.catalog import UnknownSchema
 
@@ -85,6 +86,7 @@ class LivenessMonitor:
 
     ``clock`` is monotonic, in seconds: hosts' own clocks do not matter, only when they are heard.
     ``wall_clock`` (microseconds since 1970) and ``new_id`` are for the envelopes of commands.
+    ``name``: the machine that the scheduler's own heartbeats (``nova-scheduler``) name.
     """
 
     def __init__(
@@ -93,6 +95,8 @@ class LivenessMonitor:
         codec: Codec,
         hosts: Hosts,
         *,
+        name: str,
+        version: str = "",
         service_down_time_s: float = 60.0,
         report_interval_s: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
@@ -107,6 +111,10 @@ class LivenessMonitor:
         self._wall_clock = wall_clock
         self._new_id = new_id
         self._poll_s = poll_s
+        self._name = name
+        self._version = version
+        self._started_at = wall_clock()
+        self._beat_at: float | None = None
         self._liveness = Liveness(service_down_time_s, report_interval_s)
         self._reader: Reader | None = None
 
@@ -140,6 +148,7 @@ class LivenessMonitor:
         if hosts is None:
             self._liveness.deaf()
             return
+        self._beat()
         up = {name: host.up for name, host in hosts.items() if not host.deleted}
         self._say(self._liveness.judge(self._clock(), up))
 
@@ -151,6 +160,21 @@ class LivenessMonitor:
             return
         if isinstance(beat, Heartbeat) and beat.binary == COMPUTE:
             self._liveness.heard(beat.host, now)
+
+    def _beat(self) -> None:
+        """The scheduler's own sign of life, every ``report_interval``."""
+        now = self._clock()
+        if self._beat_at is not None and now - self._beat_at < self._liveness.report_interval_s:
+            return
+        self._beat_at = now
+        beat = Heartbeat(
+            host=self._name,
+            binary=SCHEDULER,
+            at=self._wall_clock(),
+            started_at=self._started_at,
+            version=self._version,
+        )
+        self._log.append([heartbeat_record(self._codec, beat, self._new_id())])
 
     def _say(self, verdicts: Sequence[Verdict]) -> None:
         if verdicts:

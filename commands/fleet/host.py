@@ -18,7 +18,7 @@ from events.fleet.host import (
     ServiceCameUp,
     Traits,
 )
-from events.fleet.inventory import DISK_GB, MEMORY_MB, VCPU, Hypervisor, Inventory, unsound
+from events.fleet.inventory import Hypervisor, unsound
 from events.fleet.request import SHARD
 from events.fleet.shard import EMPTY, ShardState
 from events.message import Command, Event, HostName
@@ -120,38 +120,3 @@ def _same(known: Hypervisor, seen: Hypervisor) -> bool:
     if abs(known.booted_at - seen.booted_at) > BOOT_JITTER:
         return False
     return msgspec.structs.replace(seen, booted_at=known.booted_at) == known
-
-
-def host_inventories(
-    vcpus: int,
-    ram_mib: int,
-    disk_gib: int,
-    *,
-    cpu_allocation_ratio: float = 4.0,
-    ram_allocation_ratio: float = 1.0,
-    disk_allocation_ratio: float = 1.0,
-    reserved_host_cpus: int = 0,
-    reserved_host_memory_mb: int = 512,
-    reserved_host_disk_gb: int = 0,
-) -> dict[str, Inventory]:
-    """The inventories of a host of that size, with Nova's initial ratios and reservations.
-
-    A host smaller than what is reserved has nothing to give.
-    """
-    return {
-        VCPU: Inventory(
-            total=vcpus,
-            reserved=min(reserved_host_cpus, vcpus),
-            allocation_ratio=cpu_allocation_ratio,
-        ),
-        MEMORY_MB: Inventory(
-            total=ram_mib,
-            reserved=min(reserved_host_memory_mb, ram_mib),
-            allocation_ratio=ram_allocation_ratio,
-        ),
-        DISK_GB: Inventory(
-            total=disk_gib,
-            reserved=min(reserved_host_disk_gb, disk_gib),
-            allocation_ratio=disk_allocation_ratio,
-        ),
-    }

@@ -12,6 +12,9 @@ from events.message import HostName, Instant, Message
 COMPUTE = "nova-compute"
 """Binary name of the service that every compute host runs."""
 
+SCHEDULER = "nova-scheduler"
+"""Binary name of the process that owns the fleet's partition."""
+
 
 class Heartbeat(Message, frozen=True, kw_only=True):
     """A service was alive at this moment."""

@@ -108,14 +108,15 @@ class Site:
         self.log.create_topics(topics.all_topics(1))
         self.fleet = Fleet().when(*(register(name) for name in names))
         self.commands = self.log.reader({(topics.commands("fleet"), 0): 0})
-        numbers = itertools.count(1)
+        self.ids = (f"record-{number}" for number in itertools.count(1))
         self.monitor = LivenessMonitor(
             self.log,
             self.codec,
             self.hosts,
             clock=lambda: self.now,
             wall_clock=self.micros,
-            new_id=lambda: f"command-{next(numbers)}",
+            new_id=lambda: next(self.ids),
+            name="ctl",
             poll_s=0.01,
         )
 
@@ -131,7 +132,7 @@ class Site:
     def beat(self, *names: str) -> None:
         for name in names:
             beat = Heartbeat(host=name, at=self.micros(), started_at=0, version="1")
-            self.log.append([heartbeat_record(self.codec, beat)])
+            self.log.append([heartbeat_record(self.codec, beat, next(self.ids))])
 
     def pass_time(self, seconds: int, *beating: str) -> list[str]:
         """Second by second; what the decider made of the monitor's commands."""
@@ -167,9 +168,21 @@ def test_another_service_on_the_host_does_not_count() -> None:
     for _ in range(70):
         site.now += 1.0
         beat = Heartbeat(host="a", binary="nova-scheduler", at=0, started_at=0)
-        site.log.append([heartbeat_record(site.codec, beat)])
+        site.log.append([heartbeat_record(site.codec, beat, next(site.ids))])
         site.monitor.step()
     assert site.decided() == ["ServiceWentDown a"]
+
+
+def test_the_scheduler_shows_that_it_lives() -> None:
+    site = Site("a")
+    site.pass_time(35, "a")
+    beats = [
+        site.codec.decode(record.value)
+        for record in site.log.reader({(topics.HEARTBEATS, 0): 0}).poll(0.0)
+    ]
+    own = [b.at for b in beats if isinstance(b, Heartbeat) and b.binary == "nova-scheduler"]
+    assert own == [1_000_000, 11_000_000, 21_000_000, 31_000_000]
+    assert {b.host for b in beats if isinstance(b, Heartbeat)} == {"a", "ctl"}
 
 
 def test_only_the_owner_of_the_fleet_judges() -> None:

@@ -7,11 +7,18 @@ from typing import Any
 
 import commands.fleet
 from commands.decision import DECIDERS, Decision
-from commands.fleet.host import RegisterHost, host_inventories
+from commands.fleet.host import RegisterHost
 from commands.fleet.place import PlaceServers
 from events.aggregate import folds_of
 from events.fleet.host import Host
-from events.fleet.inventory import Hypervisor, SupportedInstance
+from events.fleet.inventory import (
+    DISK_GB,
+    MEMORY_MB,
+    VCPU,
+    Hypervisor,
+    Inventory,
+    SupportedInstance,
+)
 from events.fleet.request import RequestSpec
 from events.message import Command, Event
 
@@ -102,6 +109,15 @@ def hypervisor(name: str, **facts: Any) -> Hypervisor:
         ],
     }
     return Hypervisor(**(known | facts))
+
+
+def host_inventories(vcpus: int, ram_mib: int, disk_gib: int) -> dict[str, Inventory]:
+    """With Nova's initial ratios and its reservation."""
+    return {
+        VCPU: Inventory(total=vcpus, allocation_ratio=4.0),
+        MEMORY_MB: Inventory(total=ram_mib, reserved=min(512, ram_mib)),
+        DISK_GB: Inventory(total=disk_gib),
+    }
 
 
 def register(

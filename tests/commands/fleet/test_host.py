@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from commands.fleet.aggregate import AddAggregateHost, CreateAggregate
-from commands.fleet.host import ReportInventory, host_inventories
+from commands.fleet.host import ReportInventory
 from commands.fleet.place import ReleaseAllocation
 from commands.fleet.service import (
     DeleteService,
@@ -30,7 +30,7 @@ from events.fleet.host import (
 from events.fleet.host_aggregate import HostRemovedFromAggregate
 from events.fleet.inventory import Inventory
 from events.message import Command
-from tests.commands.fleet.fleet import Fleet, hypervisor, place, register
+from tests.commands.fleet.fleet import Fleet, host_inventories, hypervisor, place, register
 
 
 def test_hosts_are_numbered() -> None:

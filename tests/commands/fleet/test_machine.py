@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from commands.fleet.host import ReportInventory, host_inventories
+from commands.fleet.host import ReportInventory
 from commands.fleet.judges import Judges, judges
 from commands.fleet.place import PlaceServers, ReleaseAllocation, place_servers
 from commands.fleet.policy import Policy
@@ -27,7 +27,7 @@ from events.fleet.host import Host
 from events.fleet.request import GroupSpec
 from events.message import Command, Event
 from events.state_codec import decode_state, encode_state
-from tests.commands.fleet.fleet import Fleet, hypervisor, place, register
+from tests.commands.fleet.fleet import Fleet, host_inventories, hypervisor, place, register
 
 NAMES = ("a", "b", "c", "d")
 SERVERS = tuple(f"s{n}" for n in range(12))

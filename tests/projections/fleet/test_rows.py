@@ -93,7 +93,7 @@ class Site:
         log = MemoryLog(lambda: NOW)
         log.create_topics(topics.all_topics(1))
         codec = Codec()
-        log.append([heartbeat_record(codec, beat) for beat in beats])
+        log.append([heartbeat_record(codec, beat, beat.host) for beat in beats])
         log.append([Outgoing(topics.HEARTBEATS, "x", b"no record")])
         rows = heartbeat_rows(log.reader({(topics.HEARTBEATS, 0): 0}).poll(0.0))
         assert len(rows) == len(beats)
