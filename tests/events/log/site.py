@@ -252,6 +252,18 @@ class Consumer:
         return self.records[start:]
 
 
+def share(consumers: Sequence[Consumer], counts: Sequence[int]) -> None:
+    """Until they own so many partitions each, in any order; all poll all the time, as handing
+    over needs both sides."""
+
+    def done() -> bool:
+        for consumer in consumers:
+            consumer.step(0.05)
+        return sorted(len(consumer.owned) for consumer in consumers) == sorted(counts)
+
+    until(done, f"{counts} partitions owned, not {[sorted(c.owned) for c in consumers]}")
+
+
 def after(records: Sequence[Record]) -> dict[TopicPartition, int]:
     """The offsets from which to go on after these."""
     return {record.source: record.offset + 1 for record in records}

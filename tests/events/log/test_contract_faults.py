@@ -132,8 +132,7 @@ def test_a_stopped_member_that_wakes_up_is_fenced(real_site: ServedSite) -> None
         # It believes in what it read before it was stopped; the log does not.
         assert zombie.expect("fenced", "committed") == "fenced"
         taken = heir.records + heir.take(2 - len(heir.records))
-        with ThreadPoolExecutor(1) as thread:
-            thread.submit(heir.until_owns, 1).result(LIMIT_S)
+        heir.until_owns(1)
         zombie.expect("owns 1")
         kept = [record for record in taken if record.source in heir.owned]
         heir.worker.transact(outgoing(events, "of the heir"), after(kept))

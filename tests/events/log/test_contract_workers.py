@@ -8,7 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from events.log.contract import Fenced, Outgoing, RecordTooLarge
-from tests.events.log.site import LIMIT_S, Consumer, Site, after, outgoing, read, read_to_end, until
+from tests.events.log.site import (
+    LIMIT_S,
+    Consumer,
+    Site,
+    after,
+    outgoing,
+    read,
+    read_to_end,
+    share,
+    until,
+)
 
 
 def values(records: object) -> list[bytes]:
@@ -51,7 +61,7 @@ def test_groups_do_not_know_each_other(site: Site) -> None:
         consumer = Consumer(site.member(group, [commands]))
         taken = consumer.take(2)
         consumer.worker.transact([], after(taken))
-    fixed = Consumer(site.fixed("one", [(commands, 0), (commands, 1)]))
+    fixed = Consumer(site.fixed("third", [(commands, 0), (commands, 1)]))
     assert values(fixed.take(2)) == [b"0", b"1"]
 
 
@@ -133,9 +143,7 @@ def test_members_share_and_take_over(site: Site) -> None:
     first = Consumer(site.member("group", [topic]))
     first.until_owns(6)
     second = Consumer(site.member("group", [topic], site.open()))
-    with ThreadPoolExecutor(2) as threads:
-        for step in [threads.submit(one.until_owns, 3) for one in (first, second)]:
-            step.result(LIMIT_S)
+    share([first, second], [3, 3])
     assert len(first.owned | second.owned) == 6
     site.log.append([Outgoing(topic, "", bytes([n]), partition=n) for n in range(6)])
     assert {r.source for r in first.take(3)} == first.owned
@@ -154,11 +162,8 @@ def test_a_member_that_lost_a_partition_cannot_move_it(site: Site) -> None:
     site.log.append([Outgoing(topic, "", b"x", partition=n) for n in range(2)])
     first = Consumer(site.member("group", [topic]))
     taken = first.take(2)
-    # It polls no more until the other has its share: then it is the one that does not know.
     second = Consumer(site.member("group", [topic], site.open()))
-    with ThreadPoolExecutor(2) as threads:
-        for step in [threads.submit(one.until_owns, 1) for one in (first, second)]:
-            step.result(LIMIT_S)
+    share([first, second], [1, 1])
     with pytest.raises(Fenced):
         first.worker.transact(outgoing(events, "too late"), after(taken))
     assert read_to_end(site.reader(events)) == []
@@ -173,17 +178,9 @@ def test_topics_of_a_group_are_shared_each(site: Site) -> None:
     first.until_owns(5)
     second = Consumer(site.member("group", [big, small], site.open()))
 
-    def settle(consumer: Consumer, counts: tuple[int, ...]) -> None:
-        for _ in range(200):
-            consumer.step(0.1)
-            if len(consumer.owned) in counts:
-                return
-
-    with ThreadPoolExecutor(2) as threads:
-        for step in [threads.submit(settle, one, (2, 3)) for one in (first, second)]:
-            step.result(LIMIT_S)
+    share([first, second], [2, 3])
     assert not first.owned & second.owned
-    assert sorted([len(first.owned), len(second.owned)]) == [2, 3]
+    assert {topic for topic, _ in first.owned | second.owned} == {big, small}
 
 
 def test_rewind_goes_back_to_what_was_committed(site: Site) -> None:
