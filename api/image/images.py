@@ -101,7 +101,7 @@ class Images:
 
 def _creation(body: dict[str, Any], project_id: str) -> CreateImage:
     return CreateImage(
-        image_id=body.get("id") or str(uuid4()),
+        image_id=body["id"].lower() if "id" in body else str(uuid4()),
         owner=body.get("owner") or project_id,
         name=body.get("name"),
         visibility=body.get("visibility", "shared"),

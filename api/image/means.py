@@ -34,12 +34,13 @@ class Means:
         self.url = f"{services.settings.public_url}/image"
 
     def find(self, req: falcon.Request, image_id: str) -> ImageRow:
-        """The image. Raises 404 when there is none that the caller can see."""
+        """The image, its id in whatever case. Raises 404 when there is none that the caller
+        can see."""
         who = caller(req)
         found = None
         if UUID.fullmatch(image_id):
             with self.services.engine.connect() as connection:
-                found = find_image(connection, image_id, who.project_id, is_admin(who))
+                found = find_image(connection, image_id.lower(), who.project_id, is_admin(who))
         if found is None:
             raise falcon.HTTPNotFound(description=f"No image found with ID {image_id}")
         return found

@@ -67,6 +67,7 @@ class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
     min_disk_gib: int
     min_ram_mib: int
     size_bytes: int | None
+    virtual_size_bytes: int | None
     sha512: str | None
     md5: str | None
     created_at: int

@@ -68,6 +68,7 @@ def row(image: Image) -> Row:
         "min_disk_gib": image.min_disk_gib,
         "min_ram_mib": image.min_ram_mib,
         "size_bytes": content.size if content else None,
+        "virtual_size_bytes": content.virtual_size if content else None,
         "sha512": content.sha512 if content else None,
         "md5": content.md5 if content else None,
         "created_at": image.created_at,

@@ -26,6 +26,7 @@ images = projected_table(
     Column("min_disk_gib", BigInteger, nullable=False),
     Column("min_ram_mib", BigInteger, nullable=False),
     Column("size_bytes", BigInteger),
+    Column("virtual_size_bytes", BigInteger),
     Column("sha512", Text),
     Column("md5", Text),
     Column("created_at", BigInteger, nullable=False),

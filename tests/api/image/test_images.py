@@ -8,7 +8,7 @@ import pytest
 
 from tests.api.image.conftest import Site
 
-UUID = "11111111-2222-4333-8444-555555555555"
+UUID = "aaaaaaaa-2222-4333-8444-555555555555"
 
 
 def test_a_created_image_has_every_base_key(site: Site) -> None:
@@ -95,7 +95,8 @@ def test_whole_numbers_may_look_like_fractions(site: Site) -> None:
 
 
 def test_an_id_is_never_used_twice(site: Site) -> None:
-    assert site.anna.create(id=UUID)["id"] == UUID
+    assert site.anna.create(id=UUID.upper())["id"] == UUID
+    assert site.anna.show(UUID.upper())["id"] == UUID
     assert site.bert("POST", "/v2/images", json={"id": UUID}).status_code == 409
     assert site.anna("DELETE", f"/v2/images/{UUID}").status_code == 204
     assert site.anna("POST", "/v2/images", json={"id": UUID}).status_code == 409
