@@ -8,7 +8,7 @@ a process may fork before that. Every call is bounded; what cannot be reached in
 - ``kafka_connection``: own requests to the cluster, each with a deadline
 - ``kafka_transactions``: transactions, request by request
 - ``kafka_consumer``: kafka-python's consumer with a wait that can be woken
-- ``kafka_append``: the shared idempotent producer
+- ``kafka_produce``: produce requests; ``kafka_append``: the shared idempotent producer
 - ``kafka_worker``, ``kafka_reader``, ``kafka_topics``: what the contract names
 """
 
@@ -66,7 +66,7 @@ class KafkaLog:
         self._transaction_timeout_ms = int(transaction_timeout_s * 1000)
         self._timeout_s = timeout_s
         self._connection = Connection(bootstrap, self._options, _client_id("log"))
-        self._appender = Appender(bootstrap, self._options, _client_id("append"))
+        self._appender = Appender(self._connection)
         self._partitions: dict[str, int] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -114,10 +114,13 @@ class KafkaLog:
         return worker
 
     def fixed(self, name: str, sources: Sequence[TopicPartition]) -> KafkaWorker:
-        """The worker ``name``; the one before it is fenced when this returns."""
+        """The worker ``name``; the one before it is fenced when this returns.
+
+        Its transactional id is ``name``, its offsets are those of the group ``name.fixed``.
+        """
         for topic, _ in sources:
             self.partitions(topic)
-        return self._worker(name, name, sources)
+        return self._worker(f"{name}.fixed", name, sources)
 
     def settled_end(self, source: TopicPartition, timeout_s: float = 15.0) -> int:
         """The offset after the last record, once no transaction of before is open any more."""
@@ -137,7 +140,6 @@ class KafkaLog:
             if self._closed:
                 return
             self._closed = True
-        self._appender.close()
         self._connection.close()
 
     def _worker(

@@ -1,107 +1,176 @@
 """Appends without a transaction, by one idempotent producer that all threads share.
 
-kafka-python's producer gathers what threads append at the same time into one request. Waits
-are bounded: by the caller's time for the answer, and by the producer's delivery timeout for
-the records, which may thus still be written after ``LogUnavailable`` was raised.
+One flight at a time: what threads append while it is under way goes together in the next, one
+batch to each partition. A thread waits for its own time; its records may still be written
+after it gave up, for as long as somebody with more patience waits for the same batch.
+
+When it stays unknown whether a batch was written, the producer takes a new id: numbers of the
+old one can never be accepted again out of turn.
 """
 
 from __future__ import annotations
 
-import contextlib
+import collections
 import os
 import threading
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import kafka.errors as errors
-from kafka import KafkaProducer
+from kafka.future import Future
+from kafka.protocol.producer import InitProducerIdRequest
 
-from events.log.contract import Outgoing, RecordTooLarge
-from events.log.kafka_connection import CLIENT_DEFAULTS, Deadline, new_client, unavailable
-from events.log.kafka_records import MESSAGE_BYTES_MAX, headers_of
-
-_WRITE_DEFAULTS: Mapping[str, object] = {
-    **CLIENT_DEFAULTS,
-    "acks": "all",
-    "enable_idempotence": True,
-    "linger_ms": 0,
-    "retry_backoff_ms": 10,
-    "max_block_ms": 5000,
-    "delivery_timeout_ms": 10000,
-    "max_request_size": MESSAGE_BYTES_MAX,
-    "allow_auto_create_topics": False,
-}
+from events.log.contract import LogError, Outgoing, RecordTooLarge, TopicPartition
+from events.log.kafka_connection import Connection, Deadline, unavailable
+from events.log.kafka_produce import Outcome, Producer, produce
+from events.log.kafka_records import BATCH_BYTES, Batch, batches
 
 _TOO_LARGE = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
 
 
-class Appender:
-    """Writes records and waits for their offsets. Thread-safe; made anew in a forked child."""
+class _Piece:
+    """Records of one caller for one partition, and the future of their first offset."""
 
-    def __init__(self, bootstrap: str, options: Mapping[str, object], client_id: str) -> None:
-        self._settings = {
-            **_WRITE_DEFAULTS,
-            **options,
-            "bootstrap_servers": bootstrap,
-            "client_id": client_id,
-            "kafka_client": new_client,
-        }
+    def __init__(self, batch: Batch, deadline: Deadline) -> None:
+        self.batch = batch
+        self.deadline = deadline
+        self.future = Future()
+
+    def settle(self, outcome: Outcome | LogError, skip: int = 0) -> None:
+        if isinstance(outcome, int):
+            self.future.success(outcome + skip)
+        else:
+            self.future.failure(outcome)
+
+
+class Appender:
+    """Writes records and waits for their offsets. Thread-safe; anew in a forked child."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._lock = threading.Lock()
-        self._producer: Any = None
-        self._pid = 0
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._producer = Producer()
+        self._waiting: dict[TopicPartition, collections.deque[_Piece]] = {}
+        self._flying = False
 
     def append(self, records: Sequence[Outgoing], timeout_s: float) -> list[int]:
         """Write records, whose partitions are given; their offsets."""
-        deadline = Deadline(timeout_s)
-        producer = self._open(deadline)
-        try:
-            futures = [
-                producer.send(
-                    record.topic,
-                    key=record.key.encode(),
-                    value=record.value,
-                    headers=headers_of(record),
-                    partition=record.partition,
-                )
-                for record in records
+        if not records:
+            return []
+        with self._lock:
+            if self._pid != os.getpid():
+                self._reset()
+        firsts = self._connection.run("write records", timeout_s, self._append, records)
+        offsets = {source: _counted(pieces) for source, pieces in firsts.items()}
+        return [next(offsets[record.topic, record.partition or 0]) for record in records]
+
+    # From here on the event loop, so without locks.
+
+    async def _append(
+        self, records: Sequence[Outgoing], deadline: Deadline
+    ) -> dict[TopicPartition, list[tuple[int, int]]]:
+        """First offset and count of each piece, by partition."""
+        pieces = {
+            source: [_Piece(batch, deadline) for batch in cut]
+            for source, cut in batches(records).items()
+        }
+        for source, own in pieces.items():
+            self._waiting.setdefault(source, collections.deque()).extend(own)
+        if not self._flying:
+            self._flying = True
+            self._connection.manager.call_soon(self._fly)
+        wait_for = self._connection.manager.wait_for
+        return {
+            source: [
+                (await wait_for(piece.future, deadline.left_s * 1000), len(piece.batch))
+                for piece in own
             ]
-            return [future.get(timeout=deadline.left_s).offset for future in futures]
-        except _TOO_LARGE as error:
-            raise RecordTooLarge(f"Kafka refused a record as too large: {error}.") from error
-        except (errors.KafkaError, OSError) as error:
-            if not isinstance(error, errors.RetriableError):
-                self._drop(producer)
-            raise unavailable("write a record", error) from error
+            for source, own in pieces.items()
+        }
 
-    def close(self) -> None:
-        """Release the connections; what was not written within a second is given up."""
-        with self._lock:
-            producer, self._producer = self._producer, None
-        if producer is not None and self._pid == os.getpid():
-            _end(producer, timeout_s=1.0)
+    async def _fly(self) -> None:
+        """Send what waits until nothing does."""
+        try:
+            while self._waiting:
+                flight = {source: _together(own) for source, own in self._waiting.items()}
+                self._waiting = {source: own for source, own in self._waiting.items() if own}
+                await self._send(flight)
+        finally:
+            self._flying = False
 
-    def _open(self, deadline: Deadline) -> Any:
-        with self._lock:
-            if self._producer is None or self._pid != os.getpid():
-                settings = {**self._settings, "bootstrap_timeout_ms": deadline.left_s * 1000}
-                try:
-                    self._producer = KafkaProducer(**settings)
-                except (errors.KafkaError, OSError) as error:
-                    raise unavailable("write a record", error) from error
-                self._pid = os.getpid()
-            return self._producer
+    async def _send(self, flight: Mapping[TopicPartition, list[_Piece]]) -> None:
+        deadline = max((piece.deadline for own in flight.values() for piece in own), key=_end)
+        outcomes: Mapping[TopicPartition, Outcome | LogError]
+        try:
+            outcomes = await self._written(flight, deadline)
+        except errors.KafkaError as error:
+            outcomes = dict.fromkeys(flight, error)
+        except LogError as error:
+            outcomes = dict.fromkeys(flight, error)
+        if any(not isinstance(outcome, int) for outcome in outcomes.values()):
+            self._producer = Producer()
+        for source, own in flight.items():
+            before = 0
+            for piece in own:
+                piece.settle(_explained(outcomes[source]), before)
+                before += len(piece.batch)
 
-    def _drop(self, producer: Any) -> None:
-        """After an error that a producer may not get over: the next append has a new one."""
-        with self._lock:
-            if self._producer is producer:
-                self._producer = None
-        _end(producer, timeout_s=0.0)
+    async def _written(
+        self, flight: Mapping[TopicPartition, list[_Piece]], deadline: Deadline
+    ) -> dict[TopicPartition, Outcome]:
+        wave = {}
+        for source, own in flight.items():
+            wave[source] = Batch()
+            for piece in own:
+                wave[source].join(piece.batch)
+        if self._producer.id < 0:
+            await self._identify(deadline)
+        return await produce(self._connection, self._producer, wave, deadline)
+
+    async def _identify(self, deadline: Deadline) -> None:
+        request = InitProducerIdRequest(
+            transactional_id=None,
+            transaction_timeout_ms=0,
+            producer_id=-1,
+            producer_epoch=-1,
+            max_version=4,
+        )
+        while True:
+            try:
+                response = await self._connection.send(request, deadline)
+                error = errors.for_code(response.error_code)
+                if error is errors.NoError:
+                    return self._producer.renewed(response.producer_id, response.producer_epoch)
+                raise error()
+            except errors.RetriableError as error:
+                await self._connection.pause(deadline, error)
 
 
-def _end(producer: Any, timeout_s: float) -> None:
-    with contextlib.suppress(errors.KafkaError):
-        producer.flush(timeout_s)
-    producer._sender.force_close()
-    producer._unregister_cleanup()
-    producer._closed = True
+def _together(waiting: collections.deque[_Piece]) -> list[_Piece]:
+    """As many of the pieces as go in one batch; at least one."""
+    chosen = [waiting.popleft()]
+    size = chosen[0].batch.size
+    while waiting and size + waiting[0].batch.size <= BATCH_BYTES:
+        size += waiting[0].batch.size
+        chosen.append(waiting.popleft())
+    return chosen
+
+
+def _explained(outcome: Outcome | LogError) -> Outcome | LogError:
+    if isinstance(outcome, _TOO_LARGE):
+        return RecordTooLarge(f"Kafka refused a record as too large: {outcome}.")
+    if isinstance(outcome, errors.KafkaError):
+        return unavailable("write records", outcome)
+    return outcome
+
+
+def _counted(pieces: Sequence[tuple[int, int]]) -> Iterator[int]:
+    for first, count in pieces:
+        yield from range(first, first + count)
+
+
+def _end(deadline: Deadline) -> float:
+    return deadline.at

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import kafka.errors as errors
+from kafka.future import Future
 from kafka.net.compat import KafkaNetClient
 from kafka.protocol.metadata import ApiVersionsRequest, FindCoordinatorRequest, MetadataRequest
 from kafka.structs import TopicPartition as Source
@@ -37,8 +38,11 @@ CLIENT_DEFAULTS: Mapping[str, object] = {
     "metrics_enabled": False,
 }
 
-RETRY_S = 0.002
-"""Pause before a refused request is sent again: a transaction's markers take 1-3 ms to write."""
+RETRY_S = 0.05
+"""Pause before a request is tried again."""
+
+MARKERS_S = 0.002
+"""The same when a transaction's end is still being written, which takes 1-3 ms."""
 
 TRANSACTION, GROUP = 1, 0  # FindCoordinator's key types
 
@@ -118,13 +122,21 @@ class Connection:
         """Wait on the event loop."""
         await self._client._net.sleep(seconds)
 
-    async def send(self, request: Any, deadline: Deadline, node: Any = None) -> Any:
-        """The answer of ``node`` (or any broker); raises a ``KafkaError`` by the deadline."""
-        timeout_ms = deadline.left_s * 1000
+    def post(self, request: Any, deadline: Deadline, node: Any = None) -> Any:
+        """Send a request to ``node`` (or any broker): a future, which fails by the deadline."""
+        timeout_ms = min(deadline.left_s * 1000, REQUEST_TIMEOUT_MS)
         if timeout_ms <= 0:
-            raise errors.KafkaTimeoutError("the time for it is over")
-        timeout_ms = min(timeout_ms, REQUEST_TIMEOUT_MS)
-        return await self.manager.send(request, node_id=node, request_timeout_ms=timeout_ms)
+            return Future().failure(errors.KafkaTimeoutError("the time for it is over"))
+        try:
+            return self.manager.send(request, node_id=node, request_timeout_ms=timeout_ms)
+        except errors.UnknownBrokerIdError as error:  # it left: who leads now is in the metadata
+            return Future().failure(errors.StaleMetadata(str(error)))
+        except errors.KafkaError as error:
+            return Future().failure(error)
+
+    async def send(self, request: Any, deadline: Deadline, node: Any = None) -> Any:
+        """The answer to a request; raises a ``KafkaError`` by the deadline."""
+        return await self.post(request, deadline, node)
 
     async def coordinator(self, key_type: int, key: str, deadline: Deadline) -> Any:
         """The node that coordinates a group or a transactional id."""
@@ -151,7 +163,7 @@ class Connection:
                     raise error(topic)
                 return len(found.partitions)
             except errors.RetriableError as error:
-                await self.pause(deadline, error, 0.05)
+                await self.pause(deadline, error)
 
     async def leader(self, source: TopicPartition, deadline: Deadline) -> Any:
         """The node that leads a partition. Raises ``TopicMismatch`` when there is none such."""
@@ -166,7 +178,7 @@ class Connection:
             cluster.add_topic(source[0])
             await self.refresh(deadline)
             if cluster.leader_for_partition(Source(*source)) in (None, -1):
-                await self.pause(deadline, errors.LeaderNotAvailableError(), 0.05)
+                await self.pause(deadline, errors.LeaderNotAvailableError())
 
     async def refresh(self, deadline: Deadline) -> None:
         """Fetch the metadata anew of all topics that are followed."""
@@ -178,12 +190,15 @@ class Connection:
             except errors.UnknownTopicOrPartitionError:
                 return  # it was deleted: for whoever asked to find out
             except errors.RetriableError as error:
-                await self.pause(deadline, error, 0.05)
+                await self.pause(deadline, error)
 
     async def pause(
-        self, deadline: Deadline, error: BaseException, seconds: float = RETRY_S
+        self, deadline: Deadline, error: BaseException, seconds: float | None = None
     ) -> None:
         """Wait before another try after ``error``, or raise it when the time is over."""
+        if seconds is None:
+            ending = isinstance(error, errors.ConcurrentTransactionsError)
+            seconds = MARKERS_S if ending else RETRY_S
         if deadline.left_s <= seconds:
             raise error
         await self.sleep(seconds)

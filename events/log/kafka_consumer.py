@@ -17,11 +17,11 @@ from typing import Any
 import kafka.errors as errors
 from kafka import KafkaConsumer
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
-from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.coordinator.base import MemberState
 from kafka.structs import TopicPartition as Source
 
 from events.log.contract import TopicPartition
+from events.log.kafka_assignor import BalancedAssignor
 from events.log.kafka_connection import CLIENT_DEFAULTS, Deadline, new_client, unavailable
 from events.log.kafka_transactions import Membership
 
@@ -31,7 +31,7 @@ _READ_DEFAULTS: Mapping[str, object] = {
     "enable_auto_commit": False,
     "auto_offset_reset": "earliest",
     "allow_auto_create_topics": False,
-    "partition_assignment_strategy": (CooperativeStickyAssignor,),
+    "partition_assignment_strategy": (BalancedAssignor,),
     # A long poll: the broker answers as soon as there is a byte. The limit is what a partition
     # that becomes ready waits for at most, beside one whose fetch is parked.
     "fetch_min_bytes": 1,
@@ -42,29 +42,41 @@ _READ_DEFAULTS: Mapping[str, object] = {
 
 class Changes(ConsumerRebalanceListener):  # type: ignore[misc]
     """What rebalances did since it was last asked. Called on the consumer's network thread,
-    while the polling thread waits for the rebalance."""
+    while the polling thread waits for the rebalance.
+
+    A rebalance takes everything away and hands it out anew. What a member had in one
+    generation and has again in the *next* was nobody else's in between, so it keeps its state;
+    after a gap another may have had it, and it counts as lost and new.
+    """
 
     def __init__(self, consumer: Consumer) -> None:
         self._consumer = consumer
+        self._held: set[TopicPartition] = set()
+        self._generation = -1
         self.assigned: set[TopicPartition] = set()
         self.revoked: set[TopicPartition] = set()
 
     def on_partitions_revoked(self, revoked: Collection[Source]) -> None:
-        """Partitions go to another member."""
-        for source in (tuple(each) for each in revoked):
-            if source in self.assigned:
-                self.assigned.discard(source)  # never reported, so nobody has to drop it
-            else:
-                self.revoked.add(source)
+        """A rebalance begins. What is lost by it shows when it ends."""
 
     def on_partitions_lost(self, lost: Collection[Source]) -> None:
-        """Partitions have gone to another member already."""
-        self.on_partitions_revoked(lost)
+        """This member was thrown out: its partitions are others' already."""
+        self._lose(self._held)
 
     def on_partitions_assigned(self, assigned: Collection[Source]) -> None:
-        """New partitions: nothing is fetched of them until ``Consumer.resume``."""
-        self._consumer.pause(*assigned)
-        self.assigned.update(tuple(each) for each in assigned)
+        """A rebalance has ended. Nothing is fetched of what is new until ``Consumer.resume``."""
+        now: set[TopicPartition] = {(topic, number) for topic, number in assigned}
+        generation = self._consumer.group_metadata().generation_id
+        kept = self._held & now if generation == self._generation + 1 else set()
+        self._lose(self._held - kept)
+        self._consumer.hold(now - kept)
+        self.assigned |= now - kept
+        self._held, self._generation = now, generation
+
+    def _lose(self, sources: set[TopicPartition]) -> None:
+        self.revoked |= sources
+        self.assigned -= sources
+        self._held = self._held - sources
 
     @property
     def pending(self) -> bool:
@@ -98,8 +110,15 @@ class Consumer(KafkaConsumer):  # type: ignore[misc]
         self._cluster.add_listener(self._signal)  # leaders are known: there is whom to ask
 
     def join(self, topics: Sequence[str]) -> None:
-        """Become a member of the group at the next ``fetch``; changes go to ``changes``."""
+        """Become a member of the group at the next ``fetch``; changes go to ``changes``.
+
+        The partitions must be known by then: the first to join is the one who shares them out.
+        """
         self.subscribe(topics=list(topics), listener=self.changes)
+        try:
+            self._net.run(self._manager.wait_for, self._cluster.request_update(), 5000)
+        except errors.KafkaError as error:
+            raise unavailable("describe topics", error) from error
 
     def take(self, sources: Iterable[TopicPartition]) -> None:
         """Read exactly these partitions."""

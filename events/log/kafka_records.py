@@ -8,7 +8,14 @@ from typing import Any
 
 from kafka.record.memory_records import MemoryRecordsBuilder
 
-from events.log.contract import Outgoing, Record, RecordTooLarge, TopicPartition, partition_of
+from events.log.contract import (
+    Outgoing,
+    Record,
+    RecordTooLarge,
+    TopicMismatch,
+    TopicPartition,
+    partition_of,
+)
 
 RECORD_BYTES_MAX = 1024 * 1024
 """Key, headers and value of one record together."""
@@ -31,7 +38,7 @@ class Batch:
     def __init__(self) -> None:
         self._records: list[tuple[bytes, bytes, Headers]] = []
         self.size = 0
-        self._encoded: tuple[tuple[int, int, int], bytes] | None = None
+        self._encoded: tuple[tuple[int, int, int], Any] | None = None
 
     def __len__(self) -> int:
         return len(self._records)
@@ -41,7 +48,12 @@ class Batch:
         self._records.append((record.key.encode(), record.value, headers_of(record)))
         self.size += size
 
-    def encode(self, producer: int, epoch: int, sequence: int) -> bytes:
+    def join(self, other: Batch) -> None:
+        """Append another's records to these."""
+        self._records += other._records
+        self.size += other.size
+
+    def encode(self, producer: int, epoch: int, sequence: int, transactional: bool) -> Any:
         """Kafka's record batch. A retry gets the same bytes, which is what makes it harmless."""
         state = (producer, epoch, sequence)
         if self._encoded is None or self._encoded[0] != state:
@@ -49,7 +61,7 @@ class Batch:
                 magic=2,
                 compression_type=0,
                 batch_size=2 * MESSAGE_BYTES_MAX,
-                transactional=True,
+                transactional=transactional,
                 producer_id=producer,
                 producer_epoch=epoch,
                 base_sequence=sequence,
@@ -78,7 +90,8 @@ def batches(records: Iterable[Outgoing]) -> dict[TopicPartition, list[Batch]]:
 def addressed(records: Sequence[Outgoing], partitions: Mapping[str, int]) -> list[Outgoing]:
     """The records with their partitions; ``partitions`` counts those of each topic.
 
-    Raises ``RecordTooLarge`` for one over the limit.
+    Raises ``RecordTooLarge`` for one over the limit, ``TopicMismatch`` for a partition that
+    its topic has not.
     """
     chosen = []
     for record in records:
@@ -87,6 +100,8 @@ def addressed(records: Sequence[Outgoing], partitions: Mapping[str, int]) -> lis
             raise RecordTooLarge(
                 f"A record for {record.topic} has {size} bytes, the limit is {RECORD_BYTES_MAX}."
             )
+        if record.partition is not None and record.partition >= partitions[record.topic]:
+            raise TopicMismatch(f"Topic {record.topic} has no partition {record.partition}.")
         if record.partition is None:
             number = partition_of(record.key, partitions[record.topic])
             record = Outgoing(record.topic, record.key, record.value, record.headers, number)

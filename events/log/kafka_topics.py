@@ -28,7 +28,7 @@ def ping(connection: Connection, timeout_s: float) -> None:
                 await connection.send(MetadataRequest(topics=[]), deadline)
                 return
             except errors.RetriableError as error:
-                await connection.pause(deadline, error, 0.05)
+                await connection.pause(deadline, error)
 
     connection.run("answer", timeout_s, ask)
 
@@ -206,7 +206,7 @@ async def _led(connection: Connection, source: TopicPartition, deadline: Deadlin
             await connection.leader(source, deadline)
             return
         except TopicMismatch as error:
-            await connection.pause(deadline, error, 0.05)
+            await connection.pause(deadline, error)
 
 
 def _create_request(

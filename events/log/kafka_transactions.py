@@ -30,13 +30,13 @@ from kafka.protocol.producer import (
     AddPartitionsToTxnRequest,
     EndTxnRequest,
     InitProducerIdRequest,
-    ProduceRequest,
     TxnOffsetCommitRequest,
 )
 
 from events.log.contract import Fenced, LogUnavailable, Outgoing, RecordTooLarge, TopicPartition
 from events.log.kafka_connection import GROUP, TRANSACTION, Connection, Deadline, unavailable
-from events.log.kafka_records import Batch, batches
+from events.log.kafka_produce import Producer, produce
+from events.log.kafka_records import batches
 
 _FENCED = (errors.ProducerFencedError, errors.InvalidProducerEpochError)
 _STALE_MEMBER = (
@@ -45,12 +45,6 @@ _STALE_MEMBER = (
     errors.FencedInstanceIdError,
 )
 _TOO_LARGE = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
-_OUT_OF_STEP = (
-    errors.OutOfOrderSequenceNumberError,
-    errors.UnknownProducerIdError,
-    errors.InvalidTxnStateError,
-    errors.InvalidProducerIdMappingError,
-)
 
 
 class Membership(msgspec.Struct, frozen=True):
@@ -71,9 +65,7 @@ class Transactions:
         self._id = transactional_id
         self._group = group
         self._timeout_ms = timeout_ms
-        self._producer = -1
-        self._epoch = -1
-        self._sequences: dict[TopicPartition, int] = {}
+        self._producer = Producer(transactional_id)
         self._coordinators: dict[int, Any] = {}
         self._version = 1
         self.in_doubt = True  # an id is ours once the broker has said so
@@ -163,7 +155,7 @@ class Transactions:
         try:
             if self._open:
                 await self._settle(deadline)
-            await self._init(self._producer, self._epoch, deadline)
+            await self._init(self._producer.id, self._producer.epoch, deadline)
         except _FENCED as error:
             raise Fenced(f"The transactional id {self._id} was taken by another.") from error
 
@@ -186,9 +178,9 @@ class Transactions:
             max_version=4,
         )
         response = await self._ask(TRANSACTION, request, deadline)
-        self._producer, self._epoch = response.producer_id, response.producer_epoch
-        self._sequences.clear()
+        self._producer.renewed(response.producer_id, response.producer_epoch)
         self._version = 2 if features.get("transaction.version", 0) >= 2 else 1
+        self._producer.versions = (12, 12) if self._version == 2 else (3, 11)
         self.in_doubt = self._open = False
 
     async def _add(self, records: Sequence[Outgoing], offsets: bool, deadline: Deadline) -> None:
@@ -199,8 +191,8 @@ class Transactions:
         if topics:
             request = AddPartitionsToTxnRequest(
                 v3_and_below_transactional_id=self._id,
-                v3_and_below_producer_id=self._producer,
-                v3_and_below_producer_epoch=self._epoch,
+                v3_and_below_producer_id=self._producer.id,
+                v3_and_below_producer_epoch=self._producer.epoch,
                 v3_and_below_topics=[
                     topic(name=name, partitions=sorted(numbers)) for name, numbers in topics.items()
                 ],
@@ -212,8 +204,8 @@ class Transactions:
                 TRANSACTION,
                 AddOffsetsToTxnRequest(
                     transactional_id=self._id,
-                    producer_id=self._producer,
-                    producer_epoch=self._epoch,
+                    producer_id=self._producer.id,
+                    producer_epoch=self._producer.epoch,
                     group_id=self._group,
                     max_version=3,
                 ),
@@ -225,58 +217,11 @@ class Transactions:
         pending = batches(records)
         while pending:
             wave = {source: each[0] for source, each in pending.items()}
-            await self._produce_wave(wave, deadline)
+            outcomes = await produce(self._connection, self._producer, wave, deadline)
+            for outcome in outcomes.values():
+                if not isinstance(outcome, int):
+                    raise outcome
             pending = {source: each[1:] for source, each in pending.items() if len(each) > 1}
-
-    async def _produce_wave(self, wave: Mapping[TopicPartition, Batch], deadline: Deadline) -> None:
-        left = dict(wave)
-        while left:
-            failure: errors.KafkaError | None = None
-            for node, group in (await self._by_leader(left, deadline)).items():
-                request = self._produce_request({source: left[source] for source in group})
-                try:
-                    response = await self._connection.send(request, deadline, node)
-                except errors.RetriableError as lost:
-                    failure = lost
-                    continue
-                for source, error in _produce_errors(response):
-                    if error in (errors.NoError, errors.DuplicateSequenceNumberError):
-                        self._sequences[source] = self._sequences.get(source, 0) + len(
-                            left.pop(source)
-                        )
-                    elif issubclass(error, errors.RetriableError):
-                        failure = error()
-                    else:
-                        raise error()
-            if failure is not None:
-                await self._connection.pause(deadline, failure)
-                if isinstance(failure, errors.InvalidMetadataError):
-                    await self._connection.refresh(deadline)
-
-    async def _by_leader(
-        self, left: Mapping[TopicPartition, Batch], deadline: Deadline
-    ) -> dict[Any, list[TopicPartition]]:
-        nodes: dict[Any, list[TopicPartition]] = {}
-        for source in left:
-            node = await self._connection.leader(source, deadline)
-            nodes.setdefault(node, []).append(source)
-        return nodes
-
-    def _produce_request(self, chosen: Mapping[TopicPartition, Batch]) -> Any:
-        topic = ProduceRequest.TopicProduceData
-        topics: dict[str, list[Any]] = {}
-        for source, batch in chosen.items():
-            encoded = batch.encode(self._producer, self._epoch, self._sequences.get(source, 0))
-            part = topic.PartitionProduceData(index=source[1], records=encoded)
-            topics.setdefault(source[0], []).append(part)
-        return ProduceRequest(
-            transactional_id=self._id,
-            acks=-1,
-            timeout_ms=self._timeout_ms,
-            topic_data=[topic(name=name, partition_data=parts) for name, parts in topics.items()],
-            min_version=12 if self._version == 2 else 3,
-            max_version=12 if self._version == 2 else 11,
-        )
 
     async def _offsets(
         self,
@@ -297,8 +242,8 @@ class Transactions:
         request = TxnOffsetCommitRequest(
             transactional_id=self._id,
             group_id=membership.group,
-            producer_id=self._producer,
-            producer_epoch=self._epoch,
+            producer_id=self._producer.id,
+            producer_epoch=self._producer.epoch,
             generation_id=membership.generation,
             member_id=membership.member,
             group_instance_id=None,
@@ -311,16 +256,15 @@ class Transactions:
     async def _end(self, committed: bool, deadline: Deadline) -> None:
         request = EndTxnRequest(
             transactional_id=self._id,
-            producer_id=self._producer,
-            producer_epoch=self._epoch,
+            producer_id=self._producer.id,
+            producer_epoch=self._producer.epoch,
             committed=committed,
             min_version=5 if self._version == 2 else 1,
             max_version=5 if self._version == 2 else 4,
         )
         response = await self._ask(TRANSACTION, request, deadline)
         if self._version == 2:
-            self._producer, self._epoch = response.producer_id, response.producer_epoch
-            self._sequences.clear()
+            self._producer.renewed(response.producer_id, response.producer_epoch)
         self._open = False
 
     async def _ask(self, key_type: int, request: Any, deadline: Deadline) -> Any:
@@ -345,14 +289,6 @@ class Transactions:
                 key_type, key, deadline
             )
         return self._coordinators[key_type]
-
-
-def _produce_errors(response: Any) -> list[tuple[TopicPartition, Any]]:
-    return [
-        ((topic.name, part.index), errors.for_code(part.error_code))
-        for topic in response.responses
-        for part in topic.partition_responses
-    ]
 
 
 def _response_errors(response: Any) -> list[Any]:
