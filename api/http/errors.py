@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from api.bus import Refused, Unavailable
 from api.http.request_ids import request_id
+from projections.connection import GONE
 from projections.failures import ProjectionNotReady
 
 Render = Callable[[int, str, str], tuple[bytes, str]]
@@ -30,7 +31,7 @@ PHRASES = {
 }
 """What is said where nobody said anything: routes that do not exist."""
 
-AWAY = (OperationalError, InterfaceError, PoolExhausted, ProjectionNotReady)
+AWAY = (OperationalError, InterfaceError, PoolExhausted, ProjectionNotReady, *GONE)
 """What reading the projections raises while they cannot be read: it passes."""
 
 APOLOGY = (

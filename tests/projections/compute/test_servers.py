@@ -8,11 +8,13 @@ import msgspec
 import orjson
 import pytest
 from sqlalchemy import Engine, event
+from sqlalchemy.exc import OperationalError
 
 from events.compute.flavor import FlavorSnapshot
 from events.compute.server import Fault, ImageSnapshot, PublicKey, Server
 from projections.compute import server_queries as queries
 from projections.compute.servers import SERVERS, document, row
+from projections.connection import GONE
 from projections.instants import microseconds, parse, seconds_z
 from tests.parts.local_bus import store
 from tests.parts.postgres import PostgresServer
@@ -199,3 +201,14 @@ def test_one_by_id(many: Engine) -> None:
     assert found is not None
     assert (found.project_id, found.host, found.deleted) == ("p7", "c7", False)
     assert queries.find_server(many, "nothing") is None
+
+
+def test_a_broken_connection_is_not_used_again(many: Engine) -> None:
+    end = "SELECT pg_terminate_backend(pg_backend_pid())"
+    with pytest.raises(OperationalError), many.connect() as connection:
+        connection.exec_driver_sql(end)
+    raw = many.raw_connection()
+    with pytest.raises(GONE), raw.cursor() as cursor:
+        cursor.execute(end)
+    raw.close()
+    assert queries.find_server(many, f"{7:036}") is not None
