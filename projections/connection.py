@@ -5,19 +5,47 @@ Autocommit: a transaction is opened by the statement text, so nothing is sent th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
-from psycopg2.extensions import cursor as Cursor
+from psycopg2.extensions import cursor as PlainCursor
 
-__all__ = ["GONE", "Connection", "Cursor", "connect", "sentence"]
+__all__ = ["GONE", "Connection", "Cursor", "connect", "sentence", "telling_loss"]
 
 GONE = (psycopg2.OperationalError, psycopg2.InterfaceError)
 """What a statement raises when Postgres is away, restarting, out of room or out of time: the
 transaction is to be tried again on a new connection."""
 
 CONNECT_TIMEOUT_S = 5
+
+
+@contextmanager
+def telling_loss() -> Iterator[None]:
+    """A lost connection is an ``OperationalError``, also where psycopg2 says ``DatabaseError``
+    without a code (several statements in one text, COPY, ``poll``)."""
+    try:
+        yield
+    except psycopg2.DatabaseError as error:
+        if type(error) is psycopg2.DatabaseError and error.pgcode is None:
+            raise psycopg2.OperationalError(str(error)) from error
+        raise
+
+
+class Cursor(PlainCursor):  # type: ignore[misc]
+    """A cursor that tells a lost connection from a wrong statement."""
+
+    def execute(self, query: Any, arguments: Any = None) -> None:
+        """See psycopg2."""
+        with telling_loss():
+            super().execute(query, arguments)
+
+    def copy_expert(self, sql: Any, file: Any, size: int = 8192) -> None:
+        """See psycopg2."""
+        with telling_loss():
+            super().copy_expert(sql, file, size)
 
 
 def connect(
@@ -28,9 +56,11 @@ def connect(
 ) -> Connection:
     """A connection named after ``role``, with the session's ``settings``. Raises one of ``GONE``.
 
-    ``factory``: another class of connection, e.g. one that counts statements.
+    ``factory``: another class of connection, with its own cursors, e.g. to count statements.
     """
-    chosen: dict[str, Any] = {"connection_factory": factory} if factory else {}
+    chosen: dict[str, Any] = {"connection_factory": factory or Connection}
+    if factory is None:
+        chosen["cursor_factory"] = Cursor
     connection: Connection = psycopg2.connect(
         database_url,
         application_name=f"chronova-{role}",

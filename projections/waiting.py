@@ -21,7 +21,7 @@ import structlog
 
 from events.log.contract import TopicPartition
 from projections.builds import CHANNEL, LIVE_SCHEMA
-from projections.connection import GONE, Connection, connect, sentence
+from projections.connection import GONE, Connection, connect, sentence, telling_loss
 
 PAUSE_S_MIN, PAUSE_S_MAX = 0.1, 2.0
 CLOSE_S = 5.0
@@ -153,7 +153,8 @@ class PositionWaiter:
         while not self._closed:
             self._heard(connection)
             waiting.poll()
-            connection.poll()
+            with telling_loss():
+                connection.poll()
 
     def _heard(self, connection: Connection) -> None:
         while connection.notifies:

@@ -8,7 +8,6 @@ from typing import Any
 import orjson
 import pytest
 from psycopg2.extensions import connection as PsycopgConnection
-from psycopg2.extensions import cursor as PsycopgCursor
 
 from events import topics
 from events.compute.server import Server, evolve
@@ -21,7 +20,7 @@ from events.outcome import CommandRefused
 from events.state_codec import decode_state
 from events.topics import all_topics
 from projections import builds
-from projections.connection import GONE, Connection
+from projections.connection import GONE, Connection, Cursor
 from projections.failures import (
     PositionGap,
     ProjectionAhead,
@@ -36,7 +35,7 @@ from tests.projections.tables import catch_up, content, follower, new_build, row
 EVENTS = topics.events("compute")
 
 
-class CountingCursor(PsycopgCursor):
+class CountingCursor(Cursor):
     """Notes what is sent: each execute and each COPY is one round trip."""
 
     def execute(self, query: Any, arguments: Any = None) -> None:
