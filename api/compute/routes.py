@@ -9,17 +9,31 @@ from api.compute import (
     addresses,
     create,
     flavors,
+    gone,
     instance_actions,
     listing,
     metadata,
     servers,
+    services,
     tags,
     versions,
 )
 from api.compute.operation import Operation, resources
 from api.services import Services
 
-FILES = (actions, addresses, create, flavors, instance_actions, listing, metadata, servers, tags)
+FILES = (
+    actions,
+    addresses,
+    create,
+    flavors,
+    gone,
+    instance_actions,
+    listing,
+    metadata,
+    servers,
+    services,
+    tags,
+)
 
 
 def operations() -> Iterable[Operation]:
