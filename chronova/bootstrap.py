@@ -10,10 +10,9 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from api.log_bus import LogBus
-
 from api.bus import Actor
 from api.identity.passwords import Passwords
+from api.log_bus import LogBus
 from chronova.client import Client, ClientError
 from chronova.connections import open_site_log
 from chronova.credentials import Credentials

@@ -152,4 +152,6 @@ def as_json(value: object) -> None:
 
 def main() -> None:
     """Entry point."""
+    import chronova.verbs  # noqa: F401 - adds its verbs to the app
+
     app()

@@ -11,6 +11,7 @@ from chronova.embedded.broker import BrokerError
 from chronova.embedded.jars import Missing
 from chronova.embedded.libvirt_install import LibvirtMissing
 from chronova.embedded.postgres import PostgresFailed
+from chronova.inspect.story import UnknownSubject
 from chronova.site import SiteError
 from events.log.contract import LogError
 from handlers.compute.drivers.contract import DriverError
@@ -29,6 +30,7 @@ EXPECTED = (
     Refused,
     SiteError,
     Unavailable,
+    UnknownSubject,
     psycopg2.Error,
     sqlalchemy.exc.SQLAlchemyError,
 )

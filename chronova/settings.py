@@ -71,6 +71,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     power_sync_interval_s: Positive = 600
     report_interval_s: Positive = 10
     service_down_time_s: Positive = 60
+    scheduler: dict[str, Any] = {}
+    """Options of Nova's [filter_scheduler] that differ: enabled_filters, multipliers …"""
     metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
     """First port of the Prometheus endpoints of the roles that serve no API; 0: none."""
 

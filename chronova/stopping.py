@@ -12,7 +12,8 @@ class Stop:
     """Set by SIGTERM and SIGINT. ``wake`` is called then, to end a wait in the main thread."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self.event = threading.Event()
+        """Set when the role is to end."""
         self._wakes: list[Callable[[], None]] = []
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
@@ -23,13 +24,13 @@ class Stop:
 
     def stopped(self) -> bool:
         """Whether the role is to end."""
-        return self._event.is_set()
+        return self.event.is_set()
 
     def pause(self, seconds: float) -> bool:
         """Wait, but not beyond the end; whether the role is to end."""
-        return self._event.wait(seconds)
+        return self.event.wait(seconds)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._event.set()
+        self.event.set()
         for wake in self._wakes:
             wake()

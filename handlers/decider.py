@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -118,6 +118,12 @@ class Decider:
             self._forget_all()
             self._worker.rewind()
             raise
+
+    def states(self, domain: str, number: int, aggregate: str) -> dict[str, Any] | None:
+        """From any thread: the states of one kind in a partition, a copy; None when it is not
+        owned. The copy is taken in one step of the interpreter."""
+        partition = self._owned.get((topics.commands(domain), number))
+        return dict(partition.states[aggregate]) if partition is not None else None
 
     def wake(self) -> None:
         """From any thread: let a waiting ``step`` return now."""

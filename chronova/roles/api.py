@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
-from api.log_bus import LogBus
 from gunicorn.app.base import BaseApplication
 
 from api.app import create_app
+from api.log_bus import LogBus
 from api.services import ApiSettings, Services
 from chronova.connections import open_site_log
 from chronova.settings import Settings
@@ -79,7 +79,9 @@ class _Server(BaseApplication):  # type: ignore[misc]
         services = services_of(self._settings)
         logger.info("serving", url=self._settings.url)
         import importlib.util
+
         from api.app import SERVICES
+
         return create_app(services, [s for s in SERVICES if importlib.util.find_spec(f"api.{s}")])
 
 

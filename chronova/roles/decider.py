@@ -2,27 +2,60 @@
 
 from __future__ import annotations
 
-import commands.compute
-import commands.fleet
-import commands.identity
-import commands.image
-import handlers.reactions  # noqa: F401 - imported for what it registers
-from chronova.connections import open_site_log
-from chronova.settings import Settings
-from chronova.stopping import Stop
-from handlers.decider import Decider, run
+import socket
+import threading
 
-_REGISTERED = (commands.compute, commands.fleet, commands.identity, commands.image)
+import msgspec
+
+from chronova import __version__
+from chronova.connections import open_site_log
+from chronova.domains import load_handlers
+from chronova.settings import Settings, SettingsError
+from chronova.stopping import Stop
+from commands.fleet.policy import Policy
+from events.log.contract import Log
+from events.log.records import Codec
+from handlers.decider import Decider, run
+from handlers.scheduler import BadPlugin, LivenessMonitor, load_plugins
+
+MONITOR_ENDS_S = 3.0
 
 
 def serve(settings: Settings) -> None:
     """Run until SIGTERM; partitions are handed over at once."""
+    load_handlers()
+    _enable_judges(settings)
     stop = Stop()
     log = open_site_log(settings)
     decider = Decider(log, settings.domains, snapshots=settings.data_path / "snapshots")
     stop.on_stop(decider.wake)
+    monitor = _monitor(settings, log, decider, stop) if "fleet" in settings.domains else None
     try:
         run(decider, stop.stopped, stop.pause)
     finally:
         decider.close()
+        if monitor is not None:
+            monitor.join(MONITOR_ENDS_S)
         log.close()
+
+
+def _enable_judges(settings: Settings) -> None:
+    try:
+        load_plugins(msgspec.convert(settings.scheduler, Policy))
+    except (BadPlugin, ValueError) as error:
+        raise SettingsError(f"settings: scheduler: {error}") from error
+
+
+def _monitor(settings: Settings, log: Log, decider: Decider, stop: Stop) -> threading.Thread:
+    monitor = LivenessMonitor(
+        log,
+        Codec(),
+        lambda: decider.states("fleet", 0, "host"),
+        name=socket.gethostname(),
+        version=__version__,
+        service_down_time_s=settings.service_down_time_s,
+        report_interval_s=settings.report_interval_s,
+    )
+    thread = threading.Thread(target=monitor.run, args=(stop.event,), name="liveness", daemon=True)
+    thread.start()
+    return thread

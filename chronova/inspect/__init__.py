@@ -1,0 +1,1 @@
+"""Looking at a site: what happened, why, what is happening, how everything is."""

@@ -1,0 +1,118 @@
+"""How everything is: processes, log, projections, hosts; what a person asks first."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import psutil
+from sqlalchemy import Engine
+
+from chronova import supervisor
+from chronova.client import Client, ClientError
+from chronova.connections import open_site_log
+from chronova.settings import Settings
+from events import topics
+from events.log.contract import LogError
+from projections import builds
+from projections.connection import connect
+from projections.fleet.services import list_services
+
+PROCESSES = ("supervisor", *supervisor.ROLES, "postgres")
+
+
+def processes(settings: Settings) -> list[dict[str, Any]]:
+    """This machine's processes of the site: name, pid (None: not running), memory in MiB."""
+    found = []
+    for name in PROCESSES:
+        pid, rss = None, None
+        try:
+            pid = int(supervisor.pid_file(settings.data_path, name).read_text())
+            rss = round(psutil.Process(pid).memory_info().rss / 2**20)
+        except (OSError, ValueError, psutil.Error):
+            pid = None
+        found.append({"process": name, "pid": pid, "rss_mib": rss})
+    return found
+
+
+def log_state(settings: Settings) -> dict[str, Any]:
+    """Whether the log answers, and how fast."""
+    kind = settings.log_url.partition(":")[0]
+    try:
+        log = open_site_log(settings)
+        try:
+            began = time.perf_counter()
+            log.ping()
+            elapsed = time.perf_counter() - began
+            return {"log": kind, "answers": True, "ms": round(elapsed * 1e3, 1)}
+        finally:
+            log.close()
+    except LogError as error:
+        return {"log": kind, "answers": False, "reason": str(error)}
+
+
+def lag(settings: Settings) -> list[dict[str, Any]]:
+    """For each events partition that holds anything: where the live build is, and the log's end.
+
+    Offsets need not be dense, so ``behind`` only says whether there is something to read.
+    """
+    connection = connect(settings.database, "status")
+    try:
+        builds.install(connection)
+        live = builds.live_build(connection)
+        places = builds.places(connection, live.schema) if live else {}
+    finally:
+        connection.close()
+    log = open_site_log(settings)
+    try:
+        sources = {
+            (topics.events(domain), number): 0
+            for domain in topics.DOMAINS
+            for number in range(log.partitions(topics.events(domain)))
+        }
+        reader = log.reader(sources)
+        ends = reader.ends()
+        reader.close()
+    finally:
+        log.close()
+    found = []
+    for source, end in sorted(ends.items()):
+        place = places.get(source)
+        offset, position = (place.offset, place.position) if place else (0, 0)
+        if end:
+            found.append(
+                {
+                    "partition": f"{source[0]}/{source[1]}",
+                    "position": position,
+                    "offset": offset,
+                    "end": end,
+                    "behind": offset < end,
+                }
+            )
+    return found
+
+
+def api_state(settings: Settings) -> dict[str, Any]:
+    """What the API says of itself."""
+    try:
+        Client(settings.url).call("GET", "/identity/v3")
+    except ClientError as error:
+        return {"api": settings.url, "answers": False, "reason": str(error)}
+    return {"api": settings.url, "answers": True}
+
+
+def services(engine: Engine) -> list[dict[str, Any]]:
+    """The compute services, as ``openstack compute service list`` shows them."""
+    with engine.connect() as connection:
+        rows = list_services(connection, time.time_ns() // 1000)
+    return [
+        {
+            "binary": row.binary,
+            "host": row.host,
+            "zone": row.zone,
+            "status": "disabled" if row.disabled else "enabled",
+            "state": "up" if row.up else "down",
+            "reason": row.disabled_reason,
+        }
+        for row in rows
+    ]

@@ -1,0 +1,131 @@
+"""What happened to a server, or in a request: its events from the history, over all domains.
+
+Read from the read models' ``history``, where each event lies with its headers. Who told whom
+follows from the causation ids alone: an event's cause is a command, and the command's id says
+where it came from (a reaction to an event, a host's report, a client, a deadline).
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+from sqlalchemy import Engine, Row, or_, select
+
+from events.log.records import Codec
+from events.message import Event
+from projections.history import HISTORY
+
+H = HISTORY.c
+
+EVENTS_MAX = 10_000
+
+_REACTION = re.compile(r"^(?P<domain>\w+)\.events/\d+/\d+>\d+$")
+_REPORT = re.compile(r"^\w+\.events/\d+/\d+>\d+:(?P<report>[\w.]+)$")
+
+SYSTEM = "Clock"
+CLIENT = "API"
+HOST = "Host"
+DECIDERS = {"compute": "Compute", "fleet": "Scheduler", "identity": "Identity", "image": "Image"}
+
+
+class UnknownSubject(Exception):
+    """No server and no request has that id in the history; the text says so."""
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One event, and who told whom: ``sender`` made the command that ``decider`` decided."""
+
+    time: int
+    domain: str
+    position: str
+    type: str
+    subject: str
+    sequence: int
+    request_id: str
+    causation_id: str
+    user_id: str
+    project_id: str
+    sender: str
+    decider: str
+    fields: dict[str, object]
+
+
+def story(engine: Engine, subject: str) -> list[Step]:
+    """All events of the requests that touched a server, or of one request, in order of time.
+
+    Raises ``UnknownSubject``.
+    """
+    with engine.connect() as connection:
+        if subject.startswith("req-"):
+            condition = H.request_id == subject
+        else:
+            own = select(H.request_id).where(
+                H.aggregate == "server", H.aggregate_id == subject, H.request_id != ""
+            )
+            condition = or_(H.request_id.in_(own), H.aggregate_id == subject)
+        ordered = select(HISTORY).where(condition).order_by(H.time, H.domain, H.position)
+        rows = connection.execute(ordered.limit(EVENTS_MAX)).all()
+    if not rows:
+        raise UnknownSubject(f"nothing in the history has the id {subject}")
+    codec = Codec()
+    steps = [_step(row, codec) for row in rows]
+    return steps if subject.startswith("req-") else [s for s in steps if _about(s, subject)]
+
+
+def _about(step: Step, server_id: str) -> bool:
+    """A request for many servers touches others too: leave those out."""
+    named = step.fields.get("server_id")
+    listed = step.fields.get("server_ids")
+    if isinstance(listed, list):
+        return server_id in listed
+    return named is None or named == server_id
+
+
+def _step(row: Row[tuple[object, ...]], codec: Codec) -> Step:
+    event = codec.decode(bytes(row.body))
+    assert isinstance(event, Event)
+    fields = msgspec.to_builtins(event)
+    return Step(
+        time=row.time,
+        domain=row.domain,
+        position=f"{row.domain}.events/{row.partition}/{row.position}",
+        type=row.type.partition(".")[2],
+        subject=f"{row.aggregate}/{row.aggregate_id}",
+        sequence=row.sequence,
+        request_id=row.request_id,
+        causation_id=row.causation_id,
+        user_id=row.user_id,
+        project_id=row.project_id,
+        sender=_sender(row.causation_id),
+        decider=DECIDERS.get(row.domain, row.domain),
+        fields=fields,
+    )
+
+
+def _sender(causation_id: str) -> str:
+    if _REPORT.match(causation_id):
+        return HOST
+    reaction = _REACTION.match(causation_id)
+    if reaction is not None:
+        return DECIDERS.get(reaction["domain"], reaction["domain"])
+    return SYSTEM if causation_id.startswith("overdue:") else CLIENT
+
+
+def resolve(engine: Engine, name: str) -> str:
+    """The id of a server by id or unique name, or a request id as it is. Raises
+    ``UnknownSubject``."""
+    from projections.compute.servers import SERVERS
+
+    if name.startswith("req-"):
+        return name
+    s = SERVERS.c
+    found = select(s.id, s.deleted).where(or_(s.id == name, s.name == name))
+    with engine.connect() as connection:
+        rows = [(str(row.id), bool(row.deleted)) for row in connection.execute(found)]
+    live = [id for id, deleted in rows if not deleted] or [id for id, _ in rows]
+    if len(live) == 1:
+        return live[0]
+    if not live:
+        raise UnknownSubject(f"no server is called {name}")
+    raise UnknownSubject(f"{len(live)} servers are called {name}; give an id")

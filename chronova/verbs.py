@@ -1,0 +1,280 @@
+"""Verbs that look: status, services, tap, trace, explain, and the projection's own."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from chronova.cli import app, as_json, fail, out, plainly, settings
+
+Json = Annotated[bool, typer.Option("--json", help="For programs.")]
+
+service = typer.Typer(help="The services of the compute hosts.", no_args_is_help=True)
+projection = typer.Typer(help="The read models: how they are, build them anew, check them.")
+app.add_typer(service, name="service")
+app.add_typer(projection, name="projection", no_args_is_help=True)
+
+
+def table_of(rows: list[dict[str, Any]]) -> Table:
+    """Rows with the same keys as a table."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in rows[0] if rows else ():
+        table.add_column(name.replace("_", " "))
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    return table
+
+
+def _engine() -> Any:
+    from chronova.domains import load_projections
+    from projections.live import engine
+
+    load_projections()
+    return engine(settings().database, 2)
+
+
+@app.command()
+@plainly
+def status(json: Json = False) -> None:
+    """How the site is: processes, log, API, projections. Exit code 1 when something is ill."""
+    from chronova.domains import load_projections
+    from chronova.inspect import state
+
+    load_projections()
+    site = settings()
+    processes = state.processes(site)
+    log, api = state.log_state(site), state.api_state(site)
+    lag = state.lag(site) if log["answers"] else []
+    if json:
+        as_json({"processes": processes, "log": log, "api": api, "projection": lag})
+    else:
+        out.print(table_of(processes))
+        out.print(f"\nlog  {log}\napi  {api}\n")
+        out.print(table_of(lag))
+    if not (log["answers"] and api["answers"]):
+        raise typer.Exit(1)
+
+
+@service.command("list")
+@plainly
+def service_list(json: Json = False) -> None:
+    """The compute services: enabled or not, up or down."""
+    from chronova.inspect import state
+
+    rows = state.services(_engine())
+    if json:
+        as_json(rows)
+    else:
+        out.print(table_of(rows))
+
+
+@app.command()
+@plainly
+def tap(
+    server: Annotated[str, typer.Option(help="Only of this server's id.")] = "",
+    project: Annotated[str, typer.Option(help="Only of this project's id.")] = "",
+    type: Annotated[str, typer.Option(help="Only of this type, e.g. HostSelected.")] = "",
+    request: Annotated[str, typer.Option(help="Only of this request's id.")] = "",
+    kind: Annotated[
+        list[str] | None, typer.Option(help="commands, events, dispatch; may be repeated.")
+    ] = None,
+    from_start: Annotated[bool, typer.Option(help="Begin with the first record.")] = False,
+    follow: Annotated[bool, typer.Option(help="Go on with what comes.")] = True,
+    json: Json = False,
+) -> None:
+    """Follow the log's records live, decoded. Ctrl-C ends."""
+    from chronova.connections import open_site_log
+    from chronova.domains import load_messages
+    from chronova.inspect import tap as taps
+
+    load_messages()
+    kinds = kind or ["events"]
+    if unknown := [k for k in kinds if k not in taps.KINDS]:
+        fail(f"there is no kind {unknown[0]!r}: {', '.join(taps.KINDS)}", 2)
+    log = open_site_log(settings())
+    wanted = taps.Wanted(server=server, project=project, type=type, request=request)
+    names = taps.topic_names(kinds)
+    try:
+        for shown in taps.tap(log, wanted, names, from_start, follow, lambda: False):
+            if json:
+                as_json(shown)
+                sys.stdout.flush()
+            else:
+                place = f"{shown['topic']}/{shown['partition']}@{shown['offset']}"
+                body = msgspec.json.encode(shown["body"]).decode()
+                out.print(
+                    f"[dim]{shown['time']} {place}[/dim] [bold]{shown['type']}[/bold]"
+                    f" {shown['subject']}\n    {body}",
+                    markup=True,
+                )
+    finally:
+        log.close()
+
+
+@app.command()
+@plainly
+def trace(
+    subject: Annotated[str, typer.Argument(help="A server's id or name, or a request's id.")],
+    format: Annotated[str, typer.Option(help="text, mermaid or json.")] = "text",
+    json: Json = False,
+) -> None:
+    """What happened, as a sequence diagram made from the real events."""
+    from chronova.domains import load_messages
+    from chronova.inspect import trace as traces
+    from chronova.inspect.story import resolve, story
+
+    load_messages()
+    if format not in ("text", "mermaid", "json"):
+        fail(f"there is no format {format!r}: text, mermaid or json", 2)
+    engine = _engine()
+    steps = story(engine, resolve(engine, subject))
+    if json or format == "json":
+        as_json(steps)
+    elif format == "mermaid":
+        sys.stdout.write(traces.mermaid(steps))
+    else:
+        traces.text(steps, out)
+
+
+@app.command()
+@plainly
+def explain(
+    server: Annotated[str, typer.Argument(help="A server's id or name.")], json: Json = False
+) -> None:
+    """Why a server is where it is, or why there was no host: the scheduler's evidence."""
+    from chronova.domains import load_messages
+    from chronova.inspect import explain as explaining
+    from chronova.inspect.story import resolve, story
+
+    load_messages()
+    engine = _engine()
+    steps = story(engine, resolve(engine, server))
+    if json:
+        as_json(explaining.decisions(steps))
+    else:
+        explaining.show(steps, out)
+
+
+@projection.command("status")
+@plainly
+def projection_status(json: Json = False) -> None:
+    """The builds there are, and where the live one is in each partition."""
+    from chronova.domains import load_projections
+    from chronova.inspect import state
+    from projections import builds
+    from projections.connection import connect
+
+    load_projections()
+    connection = connect(settings().database, "status")
+    try:
+        builds.install(connection)
+        known = [msgspec.structs.asdict(build) for build in builds.builds(connection)]
+    finally:
+        connection.close()
+    lag = state.lag(settings())
+    if json:
+        as_json({"builds": known, "partitions": lag})
+    else:
+        out.print(table_of(known))
+        out.print("")
+        out.print(table_of(lag))
+
+
+@projection.command("rebuild")
+@plainly
+def projection_rebuild(json: Json = False) -> None:
+    """Build all tables anew beside the live ones, verify, switch. Ctrl-C: goes on next time."""
+    from chronova.connections import open_site_log
+    from chronova.domains import load_projections
+    from projections.rebuild import Progress as Reached
+    from projections.rebuild import rebuild
+
+    load_projections()
+    log = open_site_log(settings())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    try:
+        with Progress(*columns, console=out, disable=json, transient=False) as bar:
+            task = bar.add_task("reading", total=None, rate="")
+
+            def show(reached: Reached) -> None:
+                bar.update(
+                    task,
+                    description=reached.phase,
+                    completed=reached.events,
+                    total=max(reached.total, reached.events) or None,
+                    rate=f"{reached.rate:,.0f} events/s",
+                )
+
+            result = rebuild(log, settings().database, show)
+    finally:
+        log.close()
+    if result is None:
+        fail("the rebuild was interrupted; the next one goes on from there", 130)
+    elif json:
+        as_json(result)
+    else:
+        rate = result.read / result.seconds if result.seconds else 0
+        out.print(
+            f"Build {result.build} is live: {result.events:,} events"
+            f" in {result.seconds:.1f} s ({rate:,.0f}/s)"
+        )
+        for table, rows in (result.differing or {}).items():
+            if rows:
+                out.print(f"  {rows} rows of {table} were otherwise before")
+
+
+@projection.command("verify")
+@plainly
+def projection_verify(json: Json = False) -> None:
+    """Compare the live tables with a fresh fold of the log. Exit code 1 when a row differs."""
+    from chronova.connections import open_site_log
+    from chronova.domains import load_projections
+    from projections.verify import verify
+
+    load_projections()
+    log = open_site_log(settings())
+    began = time.perf_counter()
+    try:
+        found = verify(log, settings().database)
+    finally:
+        log.close()
+    if json:
+        as_json({"equal": found.equal, **msgspec.structs.asdict(found)})
+    else:
+        out.print(
+            table_of(
+                [
+                    {
+                        "table": table.table,
+                        "rows": table.rows,
+                        "checksum": table.checksum[:16],
+                        "differing": ", ".join(table.differing) or "none",
+                    }
+                    for table in found.tables
+                ]
+            )
+        )
+        seconds = time.perf_counter() - began
+        out.print(f"\nbuild {found.build}: {found.events:,} events folded in {seconds:.1f} s")
+    if not found.equal:
+        raise typer.Exit(1)
