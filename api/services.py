@@ -32,6 +32,8 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Bound of one page; Nova's ``[api]max_limit``."""
     image_bytes_max: int = 1 << 40
     """Bound of one image's data; Glance's ``image_size_cap``."""
+    image_uploads_max: int = 8
+    """Uploads that a process takes at once, so that slow ones leave threads for other requests."""
     metadata_items_max: int = 128
     key_pairs_max: int = 100
     admin_password_chars: int = 12

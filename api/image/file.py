@@ -25,6 +25,7 @@ from events.image.image import DEACTIVATED
 from projections.image.queries import ImageRow
 
 OCTETS = "application/octet-stream"
+RETRY_AFTER_S = 5
 
 
 class Stage:
@@ -41,12 +42,16 @@ class Stage:
         media_type = (req.content_type or "").partition(";")[0].strip().lower()
         if media_type != OCTETS:
             raise falcon.HTTPUnsupportedMediaType(description=f"The media type must be {OCTETS}.")
+        if not self._means.uploads.acquire(blocking=False):
+            raise Unavailable("Too many uploads at once: try again.", RETRY_AFTER_S)
         try:
             body = Body(req, self._means.settings.image_bytes_max)
             self._means.sweep_if_due()
             self._upload(req, image, body)
         except Failed as error:
             raise falcon.HTTPError(error.status, description=error.detail) from error
+        finally:
+            self._means.uploads.release()
         resp.status = 204
 
     def _upload(self, req: falcon.Request, image: ImageRow, body: Body) -> None:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Collection
 
 import falcon
+import structlog
 
 from api.bus import Actor
 from api.caller import Caller
 from api.http.request_ids import request_id
 from api.image import policy
-from api.image.store import ImageStore
+from api.image.store import ImageStore, StoreFailed, StoreFull
 from api.services import Services
 from events.message import Command
 from projections.image.queries import ImageRow, deleted_among, find_image
 
 UUID = re.compile(r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+
+log = structlog.get_logger("api.image")
 
 SWEEP_INTERVAL_S = 600
 SWEEP_GRACE_S = 3600
@@ -31,6 +35,7 @@ class Means:
         self.services = services
         self.settings = services.settings
         self.store = ImageStore(services.settings.images_path)
+        self.uploads = threading.BoundedSemaphore(services.settings.image_uploads_max)
         self.url = f"{services.settings.public_url}/image"
 
     def find(self, req: falcon.Request, image_id: str) -> ImageRow:
@@ -60,18 +65,21 @@ class Means:
         self.services.bus.send(command, key, actor)
 
     def sweep_if_due(self) -> None:
-        """Tidy the store, at most every ten minutes over all processes that share it."""
+        """Tidy the store, at most every ten minutes over all processes that share it. A failure
+        is logged: whoever came to use the store finds out by himself what is wrong with it."""
         mark = self.store.root / "swept"
         now = time.time()
-        if mark.exists() and now - mark.stat().st_mtime < SWEEP_INTERVAL_S:
-            return
-        mark.touch()
+        try:
+            if mark.exists() and now - mark.stat().st_mtime < SWEEP_INTERVAL_S:
+                return
+            mark.touch()
+            self.store.sweep(self._deleted, now, SWEEP_GRACE_S)
+        except (OSError, StoreFailed, StoreFull) as error:
+            log.warning("the image store could not be swept", reason=str(error))
 
-        def deleted(ids: Collection[str]) -> set[str]:
-            with self.services.engine.connect() as connection:
-                return deleted_among(connection, ids)
-
-        self.store.sweep(deleted, now, SWEEP_GRACE_S)
+    def _deleted(self, ids: Collection[str]) -> Collection[str]:
+        with self.services.engine.connect() as connection:
+            return deleted_among(connection, ids)
 
 
 def caller(req: falcon.Request) -> Caller:

@@ -151,6 +151,30 @@ def test_a_client_that_hangs_up(site: Site, address: str) -> None:
     assert (site.temporary(), site.blobs()) == ([], 0)
 
 
+def test_slow_uploads_leave_room_for_other_requests(site: Site, address: str) -> None:
+    where = urlsplit(address)
+    slow = []
+    for _ in range(2):
+        id = site.anna.create()["id"]
+        connection = http.client.HTTPConnection(where.netloc, timeout=10)
+        connection.putrequest("PUT", f"{where.path}/v2/images/{id}/file")
+        connection.putheader("X-Auth-Token", "anna")
+        connection.putheader("Content-Type", "application/octet-stream")
+        connection.putheader("Content-Length", "2")
+        connection.endheaders(b"1")
+        slow.append(connection)
+    wait_until(lambda: len(site.temporary()) == 2)
+    id = site.anna.create()["id"]
+    answer = site.anna.upload(id, b"data")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert status(site, id) == "queued"
+    for connection in slow:
+        connection.send(b"2")
+        assert connection.getresponse().status == 204
+        connection.close()
+    assert site.anna.upload(id, b"data").status_code == 204
+
+
 def test_the_owner_deletes_while_data_comes(site: Site, address: str) -> None:
     id = site.anna.create()["id"]
     where = urlsplit(address)
