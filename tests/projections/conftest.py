@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import psycopg2
 import pytest
-from psycopg2.extensions import make_dsn
 
 from events.log.postgres import PostgresLog
 from events.topics import all_topics
 from projections.connection import Connection, connect
+from tests.parts.fresh_database import fresh_database
 from tests.projections.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -24,22 +22,8 @@ PARTITIONS = 3
 @pytest.fixture
 def url(database: PostgresServer) -> Iterator[str]:
     """A fresh database, as a libpq connection string."""
-    name = f"projections_{uuid.uuid4().hex[:12]}"
-    admin = psycopg2.connect(database.url)
-    admin.autocommit = True
-    try:
-        with admin.cursor() as cursor:
-            cursor.execute(f"CREATE DATABASE {name}")
-    finally:
-        admin.close()
-    yield make_dsn(database.url, dbname=name)
-    admin = psycopg2.connect(database.url)
-    admin.autocommit = True
-    try:
-        with admin.cursor() as cursor:
-            cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    finally:
-        admin.close()
+    with fresh_database(database.url) as made:
+        yield made
 
 
 @pytest.fixture
