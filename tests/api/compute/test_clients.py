@@ -23,7 +23,6 @@ from tests.api.image.conftest import serving
 from tests.parts.cloud import DEMO_PASSWORD, cloud
 from tests.parts.postgres import PostgresServer
 
-
 # The SDK warns of its own code.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::openstack.warnings.RemovedInSDK50Warning"),
