@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import shlex
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def write(settings: Settings, credentials: Credentials) -> None:
     }
     lines = ["unset OS_CLOUD"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
-    venv = Path(os.environ.get("VIRTUAL_ENV", "")) / "bin"
+    venv = Path(sys.prefix) / "bin"
     if (venv / "openstack").exists():
         lines.append(f'case ":$PATH:" in *:{venv}:*) ;; *) export PATH="$PATH:{venv}" ;; esac')
     _private(settings.data_path / "openrc", "\n".join(lines) + "\n")
