@@ -102,7 +102,7 @@ class Catalog:
                 raise SchemaNotCommitted(
                     f"the schema of {message} is not committed as it is now; run: make schemas"
                 )
-            made = (newest.id, fastavro.parse_schema(newest.schema, _write_hint=False))
+            made = (newest.id, fastavro.parse_schema(newest.schema))
             self._writers[message] = made
         return made
 
@@ -115,10 +115,10 @@ class Catalog:
             made = Readable(
                 written.message,
                 written.subject,
-                fastavro.parse_schema(written.schema, _write_hint=False),
+                fastavro.parse_schema(written.schema),
                 None
                 if newest.id == id
-                else fastavro.parse_schema(newest.schema, _write_hint=False),
+                else fastavro.parse_schema(newest.schema),
                 upcaster(written.message, written.version),
             )
             self._readers[id] = made
