@@ -6,12 +6,18 @@ A body over the bound is refused before it is read when its length is announced,
 
 from __future__ import annotations
 
+import re
+
 import falcon
 import orjson
 
 JSON_TYPES = frozenset(
     {"application/json", "application/vnd.openstack.compute+json", "text/plain", ""}
 )
+
+NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+"""The one way to write U+0000 in JSON. Postgres can hold it in no text, so it must get into no
+event: the projections could not follow any more."""
 
 
 def read_bytes(req: falcon.Request, limit: int) -> bytes:
@@ -35,6 +41,8 @@ def read_json(req: falcon.Request, limit: int) -> object:
     if media_type not in JSON_TYPES:
         raise falcon.HTTPUnsupportedMediaType(description=f"Unsupported Content-Type {media_type}")
     body = read_bytes(req, limit)
+    if NUL.search(body):
+        raise falcon.HTTPBadRequest(description="A text cannot contain the character U+0000.")
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:

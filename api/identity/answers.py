@@ -33,17 +33,28 @@ def middleware(services: Services) -> Iterable[Any]:
 
 
 class IdentityHeaders:
-    """``Vary`` everywhere, ``WWW-Authenticate`` with each 401."""
+    """``Vary`` everywhere, ``WWW-Authenticate`` with each 401; no U+0000 in any URL."""
 
     def __init__(self, public_url: str) -> None:
         self._challenge = f'Keystone uri="{public_url}{MOUNT}/v3"'
+
+    def process_resource(
+        self, req: falcon.Request, resp: falcon.Response, resource: Any, params: dict[str, Any]
+    ) -> None:
+        """Raises 400 for a character that Postgres can hold in no text."""
+        if _ours(req) and ("\x00" in req.path or "%00" in (req.query_string or "")):
+            raise falcon.HTTPBadRequest(description="A URL cannot contain the character U+0000.")
 
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: Any, succeeded: bool
     ) -> None:
         """Add them."""
-        if req.path != MOUNT and not req.path.startswith(f"{MOUNT}/"):
+        if not _ours(req):
             return
         resp.append_header("Vary", "X-Auth-Token")
         if resp.status_code == 401:
             resp.set_header("WWW-Authenticate", self._challenge)
+
+
+def _ours(req: falcon.Request) -> bool:
+    return req.path == MOUNT or req.path.startswith(f"{MOUNT}/")

@@ -24,6 +24,9 @@ PASSWORD = {"type": ["string", "null"], "maxLength": 4096}
 IMMUTABLE = {"type": "object", "properties": {"immutable": {"type": ["boolean", "null"]}}}
 
 KEPT_NAME_CHARS_MAX = 255
+NESTING_MARGIN = 8
+"""Levels that must be left of what orjson writes (254): properties lie in documents, those in
+answers."""
 
 
 class Form:
@@ -63,8 +66,20 @@ class Form:
                 continue
             if len(name) > KEPT_NAME_CHARS_MAX:
                 raise falcon.HTTPBadRequest(description="The name of a property is too long.")
-            kept[name] = orjson.dumps(value).decode()
+            kept[name] = _json(value)
         return kept
+
+
+def _json(value: object) -> str:
+    """A value as JSON text that can lie within other JSON. Raises 400."""
+    wrapped = value
+    for _ in range(NESTING_MARGIN):
+        wrapped = [wrapped]
+    try:
+        orjson.dumps(wrapped)
+    except orjson.JSONEncodeError:
+        raise falcon.HTTPBadRequest(description="A property is nested too deeply.") from None
+    return orjson.dumps(value).decode()
 
 
 class Schema:
