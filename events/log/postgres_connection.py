@@ -219,17 +219,17 @@ class Pool:
             self._idle.pop().close()
 
     def close_idle(self) -> None:
-        """Close what nobody has needed for a while."""
+        """Close what nobody has needed for a while; the oldest lie first."""
         limit = time.monotonic() - IDLE_S_MAX
-        while self._idle and self._idle[0].used_at < limit:
+        while True:
             try:
-                connection = self._idle.pop(0)
+                oldest = self._idle.pop(0)
             except IndexError:
                 return
-            if connection.used_at < limit:
-                connection.close()
-            else:
-                self._give_back(connection)
+            if oldest.used_at >= limit:
+                self._idle.insert(0, oldest)
+                return
+            oldest.close()
 
     def _take(self, deadline: float) -> Connection:
         if self._closed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import uuid
 from collections.abc import Iterator
@@ -124,6 +125,15 @@ def test_a_server_that_is_away_is_said_so_in_time() -> None:
     log.close()
     with pytest.raises(LogUnavailable, match="closed"):
         log.ping(0.2)
+
+
+def test_a_server_that_hangs_is_said_so_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        port = deaf.getsockname()[1]
+        log = PostgresLog(f"postgresql://nobody@127.0.0.1:{port}/nothing", statement_s=0.2)
+        with pytest.raises(LogUnavailable, match="did not answer"):
+            log.ping(0.2)
+        log.close()
 
 
 def test_connections_from_before_a_restart_are_not_used(postgres: PostgresSite) -> None:
