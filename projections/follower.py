@@ -93,10 +93,17 @@ class Follower:
                 "search_path": self.build.schema,
                 "idle_session_timeout": f"{SESSION_IDLE_S}s",
                 "jit": "off",
+                # All look-ups are by key. A plan made while a table was still empty must not
+                # read it whole when it is large.
+                "plan_cache_mode": "force_generic_plan",
+                "enable_seqscan": "off",
+                "enable_hashjoin": "off",
+                "enable_mergejoin": "off",
                 # What a crash of Postgres may undo, position and rows together, is projected again.
                 "synchronous_commit": "off",
             }
             self._connection = connect(self._url, "projector", settings, self._factory)
+            self._writer.new_session()
         return self._connection
 
     def open(self) -> None:

@@ -17,7 +17,10 @@ LATER = 10**16
 
 
 class Recorder:
-    """Writes events; ``position``, ``sequence`` and hash go on from what it wrote before."""
+    """Writes events; ``position``, ``sequence`` and hash go on from what it wrote before.
+
+    As in a real log, an aggregate's events must all go to one partition, a project's too.
+    """
 
     def __init__(self, log: Log) -> None:
         self.log = log
@@ -114,9 +117,9 @@ def power(server_id: str, at: int) -> list[Event]:
     ]
 
 
-def deletion(server_id: str, at: int) -> list[Event]:
+def deletion(server_id: str, at: int, project_id: str = "project") -> list[Event]:
     """Deleted on request: two facts."""
     return [
         f.DeletionRequested(at=at, server_id=server_id, operation=4, deadline=LATER),
-        deleted(server_id, at + 10),
+        deleted(server_id, at + 10, project_id),
     ]

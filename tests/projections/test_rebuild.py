@@ -29,9 +29,10 @@ def record(recorder: Recorder, servers: int, first: int = 0) -> int:
     written = []
     for n in range(first, first + servers):
         name = f"server-{n:04d}"
-        story = boot(name, START + n) + power(name, START + n + 100)
+        project = f"project-{n % 3}"
+        story = boot(name, START + n, project) + power(name, START + n + 100)
         if n % 3 == 0:
-            story += deletion(name, START + n + 200)
+            story += deletion(name, START + n + 200, project)
         written += [
             recorder.outgoing(event, n % 3, f"req-{n}-{i // 5}") for i, event in enumerate(story)
         ]

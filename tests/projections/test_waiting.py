@@ -54,7 +54,7 @@ def test_many_threads_wait_and_each_is_told(
     for thread in threads:
         thread.start()
     for partition in range(3):
-        recorder.append(boot(f"server-{partition}"), partition)
+        recorder.append(boot(f"server-{partition}", START, f"project-{partition}"), partition)
     catch_up(one)  # type: ignore[arg-type]
     for thread in threads:
         thread.join(LONG_S)
