@@ -18,6 +18,7 @@ from api.compute.validation import Property, Query
 from api.compute.views import DETAIL, ServerViews, links
 from api.policy import allowed, enforce
 from projections.compute import server_queries as queries
+from projections.compute.server_order import SORTABLE, Order
 from projections.compute.status import states_of
 from projections.instants import parse
 
@@ -32,7 +33,7 @@ IGNORED_SORT_KEYS = (
 
 
 def _sort_keys(since: int, until: int) -> Property:
-    keys = [*queries.SORTABLE, *CONSTANT_SORT_KEYS]
+    keys = [*SORTABLE, *CONSTANT_SORT_KEYS]
     if since < 73:
         keys.remove("locked")
     if since < 75:
@@ -181,7 +182,7 @@ def _limit_to_live(call: Call, wanted: Wanted) -> None:
         wanted.exact.setdefault("deleted", [False])
 
 
-def _order(call: Call, admin: bool) -> list[queries.Order]:
+def _order(call: Call, admin: bool) -> list[Order]:
     keys = call.query.get("sort_key", ["created_at"])
     directions = call.query.get("sort_dir", ["desc"])
     if len(directions) > max(len(keys), 1):
@@ -192,9 +193,9 @@ def _order(call: Call, admin: bool) -> list[queries.Order]:
     ignored = IGNORED_SORT_KEYS if call.version < 73 else CONSTANT_SORT_KEYS
     order = []
     for key, direction in zip(keys, directions, strict=True):
-        if key in queries.SORTABLE and key not in ignored:
-            order.append(queries.Order(key, direction == "desc"))
-    return order or [queries.Order(descending=directions[0] == "desc")]
+        if key in SORTABLE and key not in ignored:
+            order.append(Order(key, direction == "desc"))
+    return order or [Order(descending=directions[0] == "desc")]
 
 
 OPERATIONS = (

@@ -16,16 +16,13 @@ from sqlalchemy import (
     Engine,
     Row,
     and_,
-    false,
-    func,
     not_,
-    or_,
     select,
     true,
-    tuple_,
 )
 from sqlalchemy.exc import DataError
 
+from projections.compute.server_order import Order, after, complete, ordering
 from projections.compute.servers import SERVERS
 
 C = SERVERS.c
@@ -92,36 +89,6 @@ def find_server(engine: Engine, server_id: str) -> ServerRow | None:
     return None if found is None else ServerRow(*found)
 
 
-SORTABLE: dict[str, ColumnElement[Any]] = {
-    "access_ip_v4": C.access_ip_v4,
-    "access_ip_v6": C.access_ip_v6,
-    "auto_disk_config": C.disk_config,
-    "availability_zone": C.availability_zone,
-    "config_drive": C.config_drive,
-    "created_at": C.created_at,
-    "display_description": C.description,
-    "display_name": C.name,
-    "host": C.host,
-    "hostname": C.hostname,
-    "image_ref": C.image_id,
-    "instance_type_id": C.flavor_id,
-    "key_name": C.key_name,
-    "launch_index": C.launch_index,
-    "launched_at": C.launched_at,
-    "locked": C.locked_by,
-    "locked_by": C.locked_by,
-    "node": C.node,
-    "power_state": C.power_state,
-    "project_id": C.project_id,
-    "task_state": C.task_state,
-    "terminated_at": C.terminated_at,
-    "updated_at": C.updated_at,
-    "user_id": C.user_id,
-    "uuid": C.id,
-    "vm_state": C.vm_state,
-}
-"""Nova's sort keys that tell servers apart here."""
-
 EXACT: dict[str, ColumnElement[Any]] = {
     "project_id": C.project_id,
     "user_id": C.user_id,
@@ -149,13 +116,6 @@ PATTERN: dict[str, ColumnElement[Any]] = {
     "access_ip_v4": C.access_ip_v4,
     "access_ip_v6": C.access_ip_v6,
 }
-
-
-class Order(msgspec.Struct, frozen=True):
-    """One sort key."""
-
-    key: str = "created_at"
-    descending: bool = True
 
 
 class ServerQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,14 +149,14 @@ def list_names(engine: Engine, query: ServerQuery) -> list[Named]:
 def _page(
     engine: Engine, query: ServerQuery, columns: Sequence[ColumnElement[Any]]
 ) -> Sequence[Row[Any]]:
-    order = _complete(query.order)
+    order = complete(query.order)
     statement = select(*columns).where(_matching(query)).limit(query.limit)
     for item in order:
-        column = _ordering(item.key)
+        column = ordering(item.key)
         statement = statement.order_by(column.desc() if item.descending else column.asc())
     with engine.connect() as connection:
         if query.marker is not None:
-            statement = statement.where(_after(order, _marked(connection, order, query)))
+            statement = statement.where(after(order, _marked(connection, order, query)))
         if query.none or not query.limit:
             return []
         try:
@@ -207,42 +167,13 @@ def _page(
 
 def _marked(connection: Connection, order: Sequence[Order], query: ServerQuery) -> Row[Any]:
     """The marker's values of the order's columns; one of another project is unknown."""
-    statement = select(*(_ordering(item.key) for item in order)).where(C.id == query.marker)
+    statement = select(*(ordering(item.key) for item in order)).where(C.id == query.marker)
     if "project_id" in query.exact:
         statement = statement.where(C.project_id.in_(query.exact["project_id"]))
     found = connection.execute(statement).first()
     if found is None:
         raise UnknownMarker(query.marker)
     return found
-
-
-def _complete(order: Sequence[Order]) -> list[Order]:
-    """With the id as the last resort, so that pages have no gaps."""
-    complete = list(order) or [Order()]
-    if all(item.key != "uuid" for item in complete):
-        complete.append(Order("uuid", complete[0].descending))
-    return complete
-
-
-def _ordering(key: str) -> ColumnElement[Any]:
-    """The column; where it may be null, null counts as the least value."""
-    column = SORTABLE[key]
-    if not getattr(column, "nullable", True):
-        return column
-    return func.coalesce(column, -1 if column.type.python_type is int else "")
-
-
-def _after(order: Sequence[Order], last: Row[Any]) -> ColumnElement[bool]:
-    columns = [_ordering(item.key) for item in order]
-    values = list(last)
-    if len({item.descending for item in order}) == 1:
-        pair = tuple_(*columns)
-        return pair < tuple_(*values) if order[0].descending else pair > tuple_(*values)
-    alternatives = []
-    for i, item in enumerate(order):
-        beyond = columns[i] < values[i] if item.descending else columns[i] > values[i]
-        alternatives.append(and_(*(columns[j] == values[j] for j in range(i)), beyond))
-    return or_(false(), *alternatives)
 
 
 OPERATORS = {">=": "__ge__", "<=": "__le__", "=": "__eq__"}

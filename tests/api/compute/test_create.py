@@ -163,7 +163,7 @@ SCHEMA: list[tuple[str, dict[str, Any], str]] = [
     ("2.51", {"tags": ["x"]}, "tags"),
     ("2.52", {"tags": ["a,b"]}, "a,b"),
     ("2.52", {"tags": ["a/b"]}, "a/b"),
-    ("2.52", {"tags": ["nul\x00"]}, "nul"),
+    ("2.52", {"tags": ["nul\x00"]}, "U+0000"),
     ("2.52", {"tags": [str(i) for i in range(51)]}, "tags"),
     ("2.57", {"personality": []}, "personality"),
     ("2.62", {"trusted_image_certificates": ["x"]}, "trusted_image_certificates"),
