@@ -1,7 +1,7 @@
 """The command that makes a new cloud's domain, projects, roles and first users.
 
-Sending it again changes nothing, as long as the admin's password is the one that is known; with
-another one, that is the admin's password from then on, and its tokens end.
+Sending it again changes nothing, as long as the passwords are those that are known; another one
+is that user's password from then on, and ends its tokens.
 """
 
 from __future__ import annotations

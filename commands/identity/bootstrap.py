@@ -1,8 +1,9 @@
 """What a new cloud begins with. Partition key: ``default``; as often as wanted.
 
-Everything that is missing is made, nothing that is there is undone; only the admin's password
-follows the command, as that is how a lost one is set anew. The ids of what exists already
-are kept: the given ids are for what is new.
+Everything that is missing is made, nothing that is there is undone; only the passwords follow
+the command, as that is how lost ones are set anew: a sender who means the password that is
+known gives the hash that is known. The ids of what exists already are kept: the given ids are
+for what is new.
 """
 
 from __future__ import annotations
@@ -123,16 +124,17 @@ class _Making:
         yield from self._grant("admin", id, "domain", DOMAIN_ID)
         yield from self._grant("admin", id, "system", SYSTEM)
         user: User | None = self._view.get("user", id)
-        if user is None:
-            return
-        if user.password_hash != admin.password_hash:
-            yield UserPasswordChanged(user_id=id, password_hash=admin.password_hash, at=self._at)
-        if not user.enabled:
+        if user is not None and not user.enabled:
             yield UserEnabled(user_id=id, at=self._at)
 
     def _user(self, user: BootstrapUser, project: str, roles: tuple[str, ...]) -> Iterator[Event]:
         found = self._find("user", user.user_name)
-        if found is None:
+        if found is not None:
+            if self._view.get("user", found).password_hash != user.password_hash:
+                yield UserPasswordChanged(
+                    user_id=found, password_hash=user.password_hash, at=self._at
+                )
+        else:
             yield UserCreated(
                 user_id=user.user_id,
                 domain_id=DOMAIN_ID,

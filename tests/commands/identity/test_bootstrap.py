@@ -58,6 +58,14 @@ def test_another_admin_password_is_the_password_from_then_on() -> None:
     assert story.state("user", "admin-id").tokens_valid_from == AT
 
 
+def test_other_passwords_follow_too() -> None:
+    story = given().when(command())
+    demo = BootstrapUser(user_id="x", user_name="demo", password_hash="h8")
+    story.when(command(demo=demo)).then(
+        UserPasswordChanged(user_id="demo-id", password_hash="h8", at=AT)
+    )
+
+
 def test_a_disabled_admin_is_let_in_again() -> None:
     story = given().when(command())
     story.when(ChangeUser(user_id="admin-id", enabled=False))
