@@ -25,7 +25,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -161,6 +161,9 @@ class EmbeddedPostgres:
                 self._run(
                     "pg_ctl", ["stop", "-m", "fast", *wait], _owner(self.directory), timeout_s
                 )
+            if self._socket.parent != self.directory:
+                with suppress(OSError):  # in use, or gone
+                    self._socket.rmdir()
 
     def kill(self, timeout_s: float = 10.0) -> None:
         """Stop as a power cut would: no checkpoint, recovery at the next start."""

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import unquote
 
 import psycopg2
 import pytest
@@ -85,9 +86,13 @@ def test_it_outlives_who_started_it(directory: Path) -> None:
 def test_a_deep_directory_has_its_socket_elsewhere(directory: Path) -> None:
     server = EmbeddedPostgres(directory.joinpath(*["a-rather-long-name"] * 6))
     try:
-        assert ask(server.start(), "SELECT 1") == (1,)
+        url = server.start()
+        assert ask(url, "SELECT 1") == (1,)
+        socket_folder = Path(unquote(url.partition("host=")[2]))
+        assert not socket_folder.is_relative_to(directory)
     finally:
         server.stop()
+    assert not socket_folder.exists()
 
 
 def test_tcp_needs_the_password(directory: Path) -> None:
