@@ -59,7 +59,17 @@ class Recorder:
 
     def append(self, events: Iterable[Event], partition: int = 0, request_id: str = "") -> None:
         """Write events of one request."""
-        self.write([self.outgoing(event, partition, request_id) for event in events])
+        self.write(self.all(events, partition, request_id))
+
+    def all(
+        self,
+        events: Iterable[Event],
+        partition: int = 0,
+        request_id: str = "",
+        domain: str = "compute",
+    ) -> list[Outgoing]:
+        """The records of events of one request."""
+        return [self.outgoing(event, partition, request_id, domain=domain) for event in events]
 
     def write(self, records: Sequence[Outgoing]) -> None:
         """Write records in chunks that any log takes."""
