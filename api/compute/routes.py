@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from api.compute import (
     actions,
     addresses,
+    aggregates,
+    availability_zones,
     create,
     flavors,
     gone,
@@ -28,6 +30,8 @@ from api.services import Services
 FILES = (
     actions,
     addresses,
+    aggregates,
+    availability_zones,
     create,
     flavors,
     gone,
