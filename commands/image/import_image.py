@@ -6,6 +6,8 @@ nothing left to do in the background; the other methods are refused by the API.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from commands.decision import Decision, accept, decides, refuse
 from commands.image.formats import contradiction
 from commands.image.rules import conflict, unknown
@@ -19,7 +21,7 @@ class ImportImage(Command, frozen=True, kw_only=True):
     """Make the staged data the image's data."""
 
     image_id: ImageId
-    method: str
+    method: Annotated[str, "Import method that was asked for, e.g. glance-direct."]
 
 
 @decides(ImportImage, aggregate="image", key="image_id")
