@@ -3,6 +3,7 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= .chronova
+BASE ?= main
 LOG ?=
 KAFKA ?=
 DATABASE ?=
@@ -48,8 +49,10 @@ status: env ## Say what runs and how it is
 kafka: env ## Start a development broker (Java, from Maven Central's jars)
 	@$(BIN)/python -m chronova.embedded.broker $(DATA)/kafka
 
-schemas: env ## Commit the schemas of new and changed records
+schemas: $(VENV)/.developers ## Commit the schemas and goldens of new and changed records
 	@$(BIN)/python -m schemas.commit
+	@$(BIN)/python -m tests.schemas.golden
+	@$(BIN)/python -m schemas.compatibility $(BASE)
 
 test: $(VENV)/.developers ## Run all tests; they bring what they need
 	@sh scripts/run-tests $(BIN) $(TESTS)
@@ -75,10 +78,10 @@ sim: $(VENV)/.developers ## Simulate: SEEDS=2000
 	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),2000)
 
 bench: $(VENV)/.developers ## Measure against Nova's figures, on both logs
-	@$(BIN)/python -m bench $(BENCH)
+	@$(BIN)/python -m tests.bench $(BENCH)
 
 bench-profile: $(VENV)/.developers ## Where the time of one boot goes
-	@$(BIN)/python -m bench.profile $(BENCH)
+	@$(BIN)/python -m tests.bench.profile $(BENCH)
 
 hooks: $(VENV)/.developers ## Install the pre-commit hooks
 	@$(BIN)/pre-commit install

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -72,15 +72,24 @@ class Catalog:
 
     def __init__(self, versions: list[Version]) -> None:
         self._by_id = {v.id: v for v in versions}
-        self._newest: dict[str, Version] = {}
-        for v in sorted(versions, key=lambda v: v.version):
-            self._newest[v.message] = v
+        self._messages: dict[str, list[Version]] = {}
+        for v in self.versions():
+            self._messages.setdefault(v.message, []).append(v)
+        self._newest = {message: known[-1] for message, known in self._messages.items()}
         self._writers: dict[str, tuple[int, Any]] = {}
         self._readers: dict[int, Readable] = {}
 
     def versions(self) -> list[Version]:
         """All, ordered by message and version."""
         return sorted(self._by_id.values(), key=lambda v: (v.message, v.version))
+
+    def messages(self) -> Mapping[str, Sequence[Version]]:
+        """The versions of each message, oldest first."""
+        return self._messages
+
+    def find(self, message: str, version: int) -> Version | None:
+        """That version of that message."""
+        return next((v for v in self._messages.get(message, ()) if v.version == version), None)
 
     def newest(self, message: str) -> Version | None:
         """The newest version of a message."""
@@ -116,27 +125,32 @@ class Catalog:
                 written.message,
                 written.subject,
                 fastavro.parse_schema(written.schema),
-                None
-                if newest.id == id
-                else fastavro.parse_schema(newest.schema),
+                None if newest.id == id else fastavro.parse_schema(newest.schema),
                 upcaster(written.message, written.version),
             )
             self._readers[id] = made
         return made
 
 
-def load(lock: Path = LOCK) -> Catalog:
-    """The catalogue in the folder of ``lock``."""
-    entries = json.loads(lock.read_text()) if lock.exists() else {}
+def catalog_of(entries: Any, read: Callable[[str], Schema]) -> Catalog:
+    """The catalogue of a lock file's ``entries``; ``read(file)`` gives the schema in a file."""
     return Catalog(
         [
-            Version(
-                message, e["version"], e["id"], json.loads((lock.parent / e["file"]).read_text())
-            )
+            Version(message, e["version"], e["id"], read(e["file"]))
             for message, versions in entries.items()
             for e in versions
         ]
     )
+
+
+def load(lock: Path = LOCK) -> Catalog:
+    """The catalogue in the folder of ``lock``."""
+
+    def read(file: str) -> Schema:
+        schema: Schema = json.loads((lock.parent / file).read_text())
+        return schema
+
+    return catalog_of(json.loads(lock.read_text()) if lock.exists() else {}, read)
 
 
 @cache

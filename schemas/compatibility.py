@@ -1,0 +1,141 @@
+"""What may change in the contract: ``python -m schemas.compatibility [REF]``.
+
+Events are kept for ever and read by others: every version reads what every other wrote
+(FULL_TRANSITIVE). Commands, work and replies live for days: every version reads what older ones
+wrote (BACKWARD_TRANSITIVE). What is committed at ``REF`` (main) stays: no message, version or
+id goes or changes, no older version's file is touched; the newest version's docs may be.
+
+Reader and writer are compared by Apache's own implementation of Avro's resolution rules.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from io import BytesIO
+from itertools import combinations
+from pathlib import Path
+
+import avro.schema
+from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
+
+from events.message import MESSAGES, Event
+from schemas.catalog import LOCK, Catalog, Version, catalog_of, load
+from schemas.commit import import_messages, shape
+from schemas.derive import Schema
+
+BASE = "main"
+
+
+class NoSuchRef(Exception):
+    """Git knows no such commit; the text is a sentence."""
+
+
+def problems(now: Catalog, then: Catalog | None, classes: Mapping[str, type]) -> list[str]:
+    """A sentence for each rule that is broken, none if all is well.
+
+    ``then`` is what was committed before, ``classes`` the message classes by name.
+    """
+    found = []
+    for message, versions in now.messages().items():
+        cls = classes.get(message)
+        if cls is None:
+            found.append(f"{message} has schemas but no class: its records could not be read")
+        found += incompatible(versions, full=cls is None or issubclass(cls, Event))
+    if then is not None:
+        found += changed(now, then)
+    return found
+
+
+def incompatible(versions: Sequence[Version], full: bool) -> Iterator[str]:
+    """Where versions of one message cannot read each other; ``versions`` ordered, oldest first.
+
+    ``full``: older ones must read newer ones as well.
+    """
+    if len(versions) == 1:
+        return
+    parsed = {v.version: avro.schema.parse(json.dumps(v.schema)) for v in versions}
+    for older, newer in combinations(versions, 2):
+        pairs = [(newer, older), (older, newer)] if full else [(newer, older)]
+        for reader, writer in pairs:
+            result = ReaderWriterCompatibilityChecker().get_compatibility(
+                parsed[reader.version], parsed[writer.version]
+            )
+            if result.compatibility is not SchemaCompatibilityType.compatible:
+                why = ", ".join(sorted({kind.value for kind in result.incompatibilities}))
+                where = ", ".join(sorted(result.locations))
+                what = ", ".join(sorted(result.messages))
+                yield f"{reader.subject} cannot read {writer.subject}: {why} at {where}: {what}"
+
+
+def changed(now: Catalog, then: Catalog) -> Iterator[str]:
+    """What was committed and is not so any more."""
+    for old in then.versions():
+        new = now.find(old.message, old.version)
+        if new is None:
+            yield f"{old.subject} is committed and must stay"
+        elif new.id != old.id:
+            yield f"{old.subject} has the id {old.id}; it cannot become {new.id}"
+        elif not _same(new, old, newest=now.newest(old.message) == new):
+            yield f"{old.subject} is committed and cannot change; add a version (make schemas)"
+
+
+def _same(new: Version, old: Version, newest: bool) -> bool:
+    if newest:
+        return shape(new.schema) == shape(old.schema)
+    return new.schema == old.schema
+
+
+def committed(ref: str, folder: Path = LOCK.parent) -> Catalog:
+    """The catalogue as it is at ``ref``, or ``origin/<ref>``. Raises ``NoSuchRef``."""
+    names = (ref, f"origin/{ref}")
+    known = [name for name in names if _git(folder, "rev-parse", "--verify", f"{name}^{{commit}}")]
+    if not known:
+        raise NoSuchRef(
+            f"git knows neither {names[0]} nor {names[1]}; give a commit to compare with"
+        )
+    archive = _git(folder, "archive", "--format=tar", known[0], ".")
+    if not archive:
+        raise NoSuchRef(f"{known[0]} has no schemas")
+    with tarfile.open(fileobj=BytesIO(archive)) as tar:
+        files = {
+            member.name.removeprefix("./"): tar.extractfile(member)
+            for member in tar.getmembers()
+            if member.isfile()
+        }
+        contents = {name: file.read() for name, file in files.items() if file is not None}
+    if LOCK.name not in contents:
+        return Catalog([])
+    return catalog_of(json.loads(contents[LOCK.name]), lambda file: _schema(contents[file]))
+
+
+def _schema(content: bytes) -> Schema:
+    schema: Schema = json.loads(content)
+    return schema
+
+
+def _git(folder: Path, *arguments: str) -> bytes:
+    """What git says, empty if it fails."""
+    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, timeout=60)
+    return done.stdout if done.returncode == 0 else b""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print what is wrong; 1 if anything is, 2 if there is nothing to compare with."""
+    import_messages()
+    try:
+        then = committed(arguments[0] if arguments else BASE)
+    except NoSuchRef as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    found = problems(load(), then, MESSAGES)
+    for problem in found:
+        sys.stderr.write(f"{problem}\n")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
