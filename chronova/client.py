@@ -28,7 +28,8 @@ class Client:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._token = ""
+        self.token = ""
+        """Of the last ``login``."""
 
     def login(self, user: str, password: str, project: str) -> None:
         """Get a token. Raises ``ClientError`` (401: wrong password)."""
@@ -40,7 +41,7 @@ class Client:
         scope = {"project": {"name": project, "domain": domain}}
         body = {"auth": {"identity": identity, "scope": scope}}
         answer = self._open("POST", "/identity/v3/auth/tokens", json.dumps(body).encode())
-        self._token = answer.headers["X-Subject-Token"]
+        self.token = answer.headers["X-Subject-Token"]
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """A JSON call; the answer's body. Raises ``ClientError``."""
@@ -63,8 +64,8 @@ class Client:
         length: int | None = None,
     ) -> http.client.HTTPResponse:
         headers = {"Content-Type": content_type, "Accept": "application/json"}
-        if self._token:
-            headers["X-Auth-Token"] = self._token
+        if self.token:
+            headers["X-Auth-Token"] = self.token
         if length is not None:
             headers["Content-Length"] = str(length)
         request = urllib.request.Request(self._url + path, body, headers, method=method)

@@ -6,12 +6,14 @@ one. A worker that is told to end finishes its requests first.
 
 from __future__ import annotations
 
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import structlog
 from gunicorn.app.base import BaseApplication
 
-from api.app import create_app
+from api.app import SERVICES, create_app
 from api.log_bus import LogBus
 from api.services import ApiSettings, Services
 from chronova.connections import open_site_log
@@ -43,6 +45,12 @@ def services_of(settings: Settings) -> Services:
         token_ttl_s=settings.token_ttl_s,
     )
     return Services(bus, engine(settings.database, settings.api_threads), api)
+
+
+def present() -> list[str]:
+    """The service packages there are."""
+    found = [name for name in SERVICES if find_spec(f"api.{name}") is not None]
+    return [name for name in found if hasattr(import_module(f"api.{name}"), "routes")]
 
 
 class _Server(BaseApplication):  # type: ignore[misc]
@@ -78,11 +86,9 @@ class _Server(BaseApplication):  # type: ignore[misc]
     def load(self) -> Any:
         services = services_of(self._settings)
         logger.info("serving", url=self._settings.url)
-        import importlib.util
 
-        from api.app import SERVICES
 
-        return create_app(services, [s for s in SERVICES if importlib.util.find_spec(f"api.{s}")])
+        return create_app(services, present())
 
 
 def serve(settings: Settings) -> None:
