@@ -32,7 +32,7 @@ CHANNEL = "chronova_projection"
 LOCK_CLASS = 0x50524F4A  # "PROJ"; the second half of the key is the build's number
 ROW_BYTES = 8160
 """Rows up to a page are stored as they are. Postgres would compress those above 2 KB, as most
-servers' are: 40 of the 80 µs that a row takes to write (measured), and again at each read."""
+servers' are: a third of the 80 µs that a row takes to write (measured), and again at each read."""
 DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 _INSTALL = f"""

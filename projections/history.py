@@ -7,8 +7,6 @@ Times are microseconds since 1970: ``time`` the decider's clock, ``appended`` th
 
 from __future__ import annotations
 
-import re
-
 import orjson
 from sqlalchemy import JSON, BigInteger, Column, Index, Integer, LargeBinary, Table, Text
 
@@ -48,7 +46,6 @@ HISTORY = Table(
 COLUMNS = ", ".join(f'"{column.name}"' for column in HISTORY.columns)
 COPY = f"COPY history ({COLUMNS}) FROM STDIN"
 
-_BREAK = re.compile("[\n\r\0]").search
 _TABS = len(HISTORY.columns) - 1
 _SPECIAL = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\ufffd"})
 
@@ -87,6 +84,7 @@ def history_line(record: Record, event: Event, stamp: EventStamp) -> str:
     except (KeyError, ValueError) as error:
         raise BadRecord(f"{record.topic}/{record.partition}@{record.offset}: {error}") from error
     line = "\t".join(fields)
-    if line.count("\\") == 1 and line.count("\t") == _TABS and not _BREAK(line):
+    plain = line.count("\\") == 1 and line.count("\t") == _TABS
+    if plain and "\n" not in line and "\r" not in line and "\0" not in line:
         return line.replace("\\", "\\\\")  # only that of the body: nearly always so
     return "\t".join(field.translate(_SPECIAL) for field in fields)
