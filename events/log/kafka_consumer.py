@@ -36,7 +36,7 @@ _READ_DEFAULTS: Mapping[str, object] = {
     # that becomes ready waits for at most, beside one whose fetch is parked.
     "fetch_min_bytes": 1,
     "fetch_max_wait_ms": 250,
-    "retry_backoff_ms": 20,
+    "retry_backoff_ms": 50,
 }
 
 
@@ -219,22 +219,49 @@ class Consumer(KafkaConsumer):  # type: ignore[misc]
         return True
 
     def _belongs(self, timeout_ms: float) -> bool:
+        """Whether this is a member of the group, after joining anew where it has to."""
         coordinator = self._coordinator
         if coordinator.coordinator_unknown() or coordinator.need_rejoin():
-            return bool(coordinator.poll(timeout_ms=timeout_ms))
+            return bool(self._net.run(self._joined, timeout_ms))
         coordinator.poll_heartbeat()
+        return True
+
+    async def _joined(self, timeout_ms: float) -> bool:
+        """Join, or take up the answer to a join that came when nobody waited any more.
+
+        kafka-python forgets such an answer and joins again, which makes all others join again;
+        where polls are shorter than a rebalance, that goes on for ever.
+        """
+        coordinator = self._coordinator
+        if not await coordinator.ensure_coordinator_ready_async(timeout_ms=timeout_ms):
+            return False
+        answer = coordinator._join_task
+        if answer is None or not answer.is_done or answer.failed():
+            return bool(await coordinator.ensure_active_group_async(timeout_ms=timeout_ms))
+        coordinator._join_task = None
+        with coordinator._lock:
+            coordinator.rejoining = coordinator.rejoin_needed = False
+            coordinator.state = MemberState.STABLE
+            coordinator._enable_heartbeat()
+        got = coordinator._generation
+        await coordinator._on_join_complete_async(
+            got.generation_id, got.member_id, got.protocol, answer.value
+        )
         return True
 
     def _wait(self, deadline: Deadline) -> None:
         if self._fetcher._completed_fetches:
             return  # answered between the drain and the new requests, which forget such futures
+        limit_s = 1.0  # the heartbeat's own loop needs no help; this lets its failures show
         for future in list(self._fetcher._fetch_futures):
-            future.add_both(self._signal)
+            if future.is_done and future.failed():
+                limit_s = 0.1  # refused at once: the broker is away, and asking is all there is
+            else:
+                future.add_both(self._signal)
         reset = self._fetcher._reset_task
         if reset is not None and not reset.is_done:
             reset.add_both(self._signal)
-        # The heartbeat's own loop needs no help; this only lets its failures show.
-        self._arrived.wait(min(deadline.left_s, 1.0))
+        self._arrived.wait(min(deadline.left_s, limit_s))
 
     def _signal(self, _: object) -> None:
         self._arrived.set()

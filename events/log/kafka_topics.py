@@ -25,9 +25,11 @@ def ping(connection: Connection, timeout_s: float) -> None:
     async def ask(deadline: Deadline) -> None:
         while True:
             try:
-                await connection.send(MetadataRequest(topics=[]), deadline)
+                response = await connection.send(MetadataRequest(topics=[]), deadline)
+                if not response.brokers:  # it started, and the controller does not trust it yet
+                    raise errors.BrokerNotAvailableError()
                 return
-            except errors.RetriableError as error:
+            except (errors.RetriableError, errors.BrokerNotAvailableError) as error:
                 await connection.pause(deadline, error)
 
     connection.run("answer", timeout_s, ask)
