@@ -1,10 +1,10 @@
 """The log in memory, for the simulation: the contract, deterministic, with faults to order.
 
-No threads, no clock, no randomness of its own: ``poll`` never waits, time comes from ``now``,
-and what goes wrong is decided by ``faults``, a function asked before each operation. Several
-simulated processes share one ``Cluster``, each through a ``MemoryLog`` of its own; a process
-that is gone stays a member of its groups until ``MemoryLog.expel``, as a killed or stopped one
-does until its session ends.
+No threads, no clock, no randomness of its own: time comes from ``now``, a ``poll`` that finds
+nothing asks ``wait`` once (by default it does not wait) and looks again, and what goes wrong is
+decided by ``faults``, a function asked before each operation. Several simulated processes share
+one ``Cluster``, each through a ``MemoryLog`` of its own; a process that is gone stays a member of
+its groups until ``MemoryLog.expel``, as a killed or stopped one does until its session ends.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["Cluster", "Crash", "Fault", "Faults", "MemoryLog", "Operation"]
 
 
 class MemoryReader:
-    """``contract.Reader``; its ``poll`` does not wait."""
+    """``contract.Reader``; its ``poll`` waits as the cluster's ``wait`` does."""
 
     def __init__(self, cluster: Cluster, process: str, start: Mapping[TopicPartition, int]) -> None:
         self._cluster = cluster
@@ -43,7 +43,11 @@ class MemoryReader:
         """See the contract."""
         self._cluster.strike("reader.poll", self._process)
         self._turn += 1
-        return read_in_turn(self._cluster, self._positions, self._turn, records_max)
+        found = read_in_turn(self._cluster, self._positions, self._turn, records_max)
+        if not found and timeout_s > 0:
+            self._cluster.wait(self._process, timeout_s)
+            found = read_in_turn(self._cluster, self._positions, self._turn, records_max)
+        return found
 
     def seek(self, source: TopicPartition, offset: int) -> None:
         """See the contract."""

@@ -47,6 +47,9 @@ class Operation(NamedTuple):
 
 Faults = Callable[[Operation], Fault | None]
 
+Wait = Callable[[str, float], object]
+"""``wait(process, seconds)``: a poll of that process found nothing and would wait so long."""
+
 
 class Partition:
     """The records of one partition; ``first`` is the offset of the oldest that is kept."""
@@ -77,11 +80,13 @@ class Cluster:
         record_bytes_max: int = 1 << 20,
         identity: str = "memory",
         faults: Faults = lambda operation: None,
+        wait: Wait = lambda process, seconds: None,
     ) -> None:
         self.now = now
         self.record_bytes_max = record_bytes_max
         self.identity = identity
         self.faults = faults
+        self.wait = wait
         self.topics: dict[str, Topic] = {}
         self.partitions: dict[TopicPartition, Partition] = {}
         self.groups = Groups(lambda topic: self.topics[topic].partitions)

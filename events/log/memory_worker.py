@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class MemoryWorker:
-    """``contract.Worker``; its ``poll`` does not wait."""
+    """``contract.Worker``; its ``poll`` waits as the cluster's ``wait`` does."""
 
     def __init__(
         self,
@@ -40,11 +40,19 @@ class MemoryWorker:
         """See the contract."""
         self._check_usable()
         self._cluster.strike("poll", self._log.process)
+        found = self._look(records_max)
+        if found is None and timeout_s > 0:
+            self._cluster.wait(self._log.process, timeout_s)
+            found = self._look(records_max)
+        return found or Polled()
+
+    def _look(self, records_max: int) -> Polled | None:
         changes = self._changes()
         if changes is not None:
             return changes
         self._turn += 1
-        return Polled(read_in_turn(self._cluster, self._positions, self._turn, records_max))
+        records = read_in_turn(self._cluster, self._positions, self._turn, records_max)
+        return Polled(records) if records else None
 
     def ready(self, source: TopicPartition) -> None:
         """See the contract. A source that is not owned (any more) is ignored."""

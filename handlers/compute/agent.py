@@ -33,7 +33,7 @@ from events.log.records import BadRecord, Codec, context_of, headers
 from events.message import Command, Context, UnknownMessage
 from handlers.compute.drivers.contract import Driver, DriverError, LifecycleEvent
 from handlers.compute.performing import PERFORMANCES, Fetch, Hands, Superseded
-from handlers.compute.queues import Offsets, Piece, Queues
+from handlers.compute.queues import Offsets, Piece, Pool, Queues
 from schemas.catalog import UnknownSchema
 
 PENDING_MAX = 1000
@@ -50,7 +50,8 @@ class Agent:
     """Serves ``hosts`` (driver by host name). ``step`` is one turn of the loop; one thread's.
 
     ``threads``: servers worked on at once; 0: each piece at once in the loop's thread, for
-    drivers that never wait. ``pause(seconds)`` returns early when the agent is to stop.
+    drivers that never wait. ``pool``: what works instead of threads, also on what the hypervisor
+    tells by itself. ``pause(seconds)`` returns early when the agent is to stop.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Agent:
         pause: Callable[[float], object],
         new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
         codec: Codec | None = None,
+        pool: Pool | None = None,
     ) -> None:
         self._log = log
         self._name = name
@@ -78,7 +80,8 @@ class Agent:
         count = log.partitions(self._dispatch)
         sources = sorted({(self._dispatch, partition_of(h, count)) for h in hosts})
         self._worker = log.fixed(f"agent.{name}", sources)
-        self._queues = Queues(self._perform, threads)
+        self._pool = pool
+        self._queues = Queues(self._perform, threads, pool)
         self._offsets = Offsets()
         self._committed: dict[tuple[str, int], int] = {}
         self._outbox: deque[Outgoing] = deque()
@@ -229,10 +232,13 @@ class Agent:
 
     def _on_lifecycle(self, driver: Driver) -> Callable[[str, LifecycleEvent], None]:
         def happened(server_id: str, event: LifecycleEvent) -> None:
-            if not self._queues.busy(server_id):
-                threading.Thread(
-                    target=self._look_at, args=(driver, server_id), daemon=True
-                ).start()
+            if self._queues.busy(server_id):
+                return
+            if self._pool is not None:
+                self._pool.submit(self._look_at, driver, server_id)
+                return
+            look = threading.Thread(target=self._look_at, args=(driver, server_id), daemon=True)
+            look.start()
 
         return happened
 

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -66,18 +66,29 @@ class Offsets:
             self._next.clear()
 
 
+class Pool(Protocol):
+    """What runs pieces beside the caller; a ``ThreadPoolExecutor`` is one."""
+
+    def submit(self, run: Callable[..., Any], /, *arguments: Any) -> object:
+        """Call ``run(*arguments)`` soon."""
+
+    def shutdown(self, wait: bool, *, cancel_futures: bool) -> None:
+        """Take nothing more; wait for what runs, drop what does not yet."""
+
+
 class Queues:
     """Runs pieces: those of one server in turn, of up to ``threads`` servers at once.
 
     ``threads`` 0 runs each piece at once in the caller's thread: for a driver that never waits.
+    ``pool`` replaces the threads.
     """
 
-    def __init__(self, run: Callable[[Piece], Any], threads: int) -> None:
+    def __init__(self, run: Callable[[Piece], Any], threads: int, pool: Pool | None = None) -> None:
         self._run = run
         self._lock = threading.Lock()
         self._newest: dict[str, tuple[int, int]] = {}
         self._waiting: dict[str, deque[Piece]] = {}
-        self._pool = ThreadPoolExecutor(threads, "guest") if threads else None
+        self._pool = pool or (ThreadPoolExecutor(threads, "guest") if threads else None)
 
     def put(self, pieces: Sequence[Piece]) -> None:
         """Run each piece when those before it for its server are done. What is newest for a

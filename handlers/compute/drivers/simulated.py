@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 
 import msgspec
 
@@ -91,7 +91,8 @@ class SimulatedDriver:
         self._deaf_guests = deaf_guests
         self.hypervisor = hypervisor or SimulatedHypervisor(state_path)
         self._lock = self.hypervisor.lock
-        self._fetching: dict[str, Lock] = {}
+        # Reentrant: where all is one thread (simulation), a second fetch must not wait for ever.
+        self._fetching: dict[str, RLock] = {}
         self._callbacks: list[LifecycleCallback] = []
 
     @property
@@ -105,7 +106,7 @@ class SimulatedDriver:
         """Fetch the image once, check its sha512, remember that; the data itself is not kept."""
         with self._step("ensure_image", spec.name):
             with self._lock:
-                single_flight = self._fetching.setdefault(spec.image_id, Lock())
+                single_flight = self._fetching.setdefault(spec.image_id, RLock())
             with single_flight:
                 cached = self.hypervisor.images.get(spec.image_id)
                 if cached is None:
