@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -101,8 +101,12 @@ class Site:
         for process in self.processes().values():
             for one in (process, *process.children(recursive=True)):
                 seen[one.pid] = one
-        full = [one.memory_full_info() for one in seen.values()]
-        return sum(m.rss for m in full) / 2**20, sum(m.pss for m in full) / 2**20
+        rss = pss = 0
+        for one in seen.values():
+            with suppress(psutil.NoSuchProcess):  # the database's workers come and go
+                memory = one.memory_full_info()
+                rss, pss = rss + memory.rss, pss + memory.pss
+        return rss / 2**20, pss / 2**20
 
     def chronova(self, *arguments: str) -> str:
         """Run the CLI against this site; its output."""
