@@ -6,8 +6,6 @@ off by itself is a stopped server; a guest that runs though it should be off is 
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from commands.compute.power import stop_requested
 from commands.decision import Decision, accept, decides
 from events.compute.server import Server
@@ -26,7 +24,6 @@ class ReportPowerState(Command, frozen=True, kw_only=True):
     generation: Generation
     host: HostName
     power_state: f.Power
-    unknown_project: Annotated[bool, "The host knows the guest only by its hypervisor."] = False
 
 
 @decides(ReportPowerState, "server", key="server_id")

@@ -85,7 +85,6 @@ class Agent:
         self._offsets = Offsets()
         self._committed: dict[tuple[str, int], int] = {}
         self._outbox: deque[Outgoing] = deque()
-        self._projects: dict[str, str] = {}
         self._loop_thread: int | None = None
         for driver in self._hosts.values():
             driver.listen(self._on_lifecycle(driver))
@@ -137,7 +136,6 @@ class Agent:
             piece = self._piece(record)
             self._offsets.begin(record.source, record.offset, piece is not None)
             if piece is not None:
-                self._projects[piece.work.server_id] = piece.work.project_id
                 pieces.append(piece)
         self._queues.put(pieces)
 
@@ -260,7 +258,7 @@ class Agent:
 
     def report_power(self, driver: Driver, server_id: str) -> None:
         """Read and report one guest's power state."""
-        project_id = self._projects.get(server_id) or driver.project_id(server_id)
+        project_id = driver.project_id(server_id)
         generation = driver.generation(server_id)
         if project_id is None or generation is None:
             return
