@@ -33,6 +33,10 @@ class UnknownSchema(Exception):
     """No committed schema has that id."""
 
 
+class NotASchema(ValueError):
+    """A text that is no Avro schema; the message says why."""
+
+
 class Version(msgspec.Struct, frozen=True):
     """One committed version of one message's schema."""
 
@@ -151,6 +155,18 @@ def load(lock: Path = LOCK) -> Catalog:
         return schema
 
     return catalog_of(json.loads(lock.read_text()) if lock.exists() else {}, read)
+
+
+def canonical(schema: str) -> str:
+    """Avro's Parsing Canonical Form of a schema's JSON text: equal for those that differ in words
+    only. Raises ``NotASchema``."""
+    try:
+        form: str = fastavro.schema.to_parsing_canonical_form(json.loads(schema))
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise NotASchema(f"{type(error).__name__}: {error}") from error
+    except fastavro.schema.SchemaParseException as error:
+        raise NotASchema(str(error)) from error
+    return form
 
 
 @cache
