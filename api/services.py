@@ -12,6 +12,7 @@ import msgspec
 import sqlalchemy
 
 from api.bus import Bus
+from api.consoles import ConsoleSource
 
 
 class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,3 +76,5 @@ class Services(msgspec.Struct, frozen=True):
     bus: Bus
     engine: sqlalchemy.Engine
     settings: ApiSettings = ApiSettings()
+    consoles: ConsoleSource | None = None
+    """Where servers' consoles are read; None: their files under ``settings.instances_path``."""

@@ -1,18 +1,17 @@
 """A server's console log, as its guest wrote it.
 
-Consoles are big and are no facts: a host keeps them as files beside the log, and the API reads
-them through a ``ConsoleSource``. No source is asked for a server that has no host.
+Consoles are big and are no facts: hosts keep them beside the log, and a ``ConsoleSource`` reads
+them. No source is asked for a server that has no host.
 """
 
 from __future__ import annotations
 
-import os
 import re
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from api.compute.faults import conflict, not_found
 from api.compute.operation import Answer, Call
+from api.consoles import ConsoleFiles, ConsoleSource, NoConsole
 from projections.compute.server_queries import ServerRow
 
 BYTES_MAX = 1024 * 1024
@@ -22,39 +21,12 @@ CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 """Control characters that JSON and terminals had better not get; tab, newline and return stay."""
 
 
-class NoConsole(LookupError):
-    """There is no console log of that server."""
-
-
-class ConsoleSource(Protocol):
-    """Where console logs are read."""
-
-    def read(self, server_id: str, host: str, length: int) -> bytes:
-        """The last ``length`` bytes. Raises ``NoConsole``."""
-
-
-class ConsoleFiles:
-    """Console logs in ``<root>/<host>/<server id>/console.log``, on this machine or a share."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def read(self, server_id: str, host: str, length: int) -> bytes:
-        """The last ``length`` bytes. Raises ``NoConsole``."""
-        try:
-            with (self._root / host / server_id / "console.log").open("rb") as file:
-                size = file.seek(0, os.SEEK_END)
-                file.seek(max(0, size - length))
-                return file.read(length)
-        except (FileNotFoundError, NotADirectoryError, PermissionError):
-            raise NoConsole(server_id) from None
-
-
 def console_output(call: Call, server: ServerRow, value: Any) -> Answer:
     """The last ``length`` lines of the console; all when it is null. Raises 404 or 409."""
     if server.host is None:
         raise conflict(f"Instance {server.id} is not ready")
-    source: ConsoleSource = ConsoleFiles(call.services.settings.instances_path)
+    services = call.services
+    source: ConsoleSource = services.consoles or ConsoleFiles(services.settings.instances_path)
     try:
         log = source.read(server.id, server.host, BYTES_MAX)
     except NoConsole:

@@ -17,6 +17,7 @@ from api.app import SERVICES, create_app
 from api.log_bus import LogBus
 from api.services import ApiSettings, Services
 from chronova.connections import open_site_log
+from chronova.consoles import HostConsoles
 from chronova.settings import Settings
 from projections.live import engine
 from projections.waiting import PositionWaiter
@@ -44,7 +45,8 @@ def services_of(settings: Settings) -> Services:
         data_path=settings.data_path,
         token_ttl_s=settings.token_ttl_s,
     )
-    return Services(bus, engine(settings.database, settings.api_threads), api)
+    pool = engine(settings.database, settings.api_threads)
+    return Services(bus, pool, api, HostConsoles(api.instances_path))
 
 
 def present() -> list[str]:
@@ -86,7 +88,6 @@ class _Server(BaseApplication):  # type: ignore[misc]
     def load(self) -> Any:
         services = services_of(self._settings)
         logger.info("serving", url=self._settings.url)
-
 
         return create_app(services, present())
 

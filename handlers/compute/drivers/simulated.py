@@ -33,6 +33,7 @@ from handlers.compute.drivers.contract import (
     PowerState,
 )
 from handlers.compute.drivers.disk_errors import disk_errors_named
+from handlers.compute.drivers.simulated_console import console_text
 from handlers.compute.drivers.simulated_faults import Fault, FaultPlan
 from handlers.compute.drivers.simulated_guests import SimulatedGuest, SimulatedHypervisor
 
@@ -248,16 +249,7 @@ class SimulatedDriver:
     def console_log(self, server_id: str, bytes_max: int) -> bytes:
         """What a guest would have printed since its last start, made up from its record."""
         guest = self._defined(server_id)
-        if guest.boots == 0:
-            return b""
-        text = (
-            "[    0.000000] Linux version 0.0.0-simulated\n"
-            f"[    0.000000] Memory: {guest.ram_mib * 1024}K available, {guest.vcpus} CPUs\n"
-            f"chronova: simulated guest on {self.host}, boot {guest.boots}\n"
-            f"chronova: instance-id {guest.server_id}\n"
-            f"chronova: hostname {guest.hostname}\n\n{guest.hostname} login: "
-        )
-        return text.encode()[-bytes_max:] if bytes_max > 0 else b""
+        return console_text(guest, self.host)[-bytes_max:] if bytes_max > 0 else b""
 
     def resources(self) -> HostResources:
         """The resources it was made with, and how many guests run."""

@@ -18,6 +18,8 @@ import msgspec
 from handlers.compute.drivers.contract import DriverError, PowerState
 
 COMPACT_FLOOR_LINES = 2000
+JOURNAL = "guests.state"
+"""Name of the journal in a host's folder."""
 
 
 class SimulatedGuest(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -124,6 +126,28 @@ class SimulatedHypervisor:
             os.close(self._journal)
         self._journal = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         self._lines = len(lines)
+
+
+def recorded_guest(path: Path, server_id: str) -> SimulatedGuest | None:
+    """The guest by a journal that another process may be writing; None when there is none.
+
+    Only the lines that name the server are decoded, the last first.
+    """
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    wanted, decoder = server_id.encode(), msgspec.json.Decoder(_Line)
+    end = text.rfind(b"\n") + 1
+    while (at := text.rfind(wanted, 0, end)) >= 0:
+        begin = text.rfind(b"\n", 0, at) + 1
+        line = decoder.decode(text[begin : text.index(b"\n", at)])
+        if line.guest is not None and line.guest.server_id == server_id:
+            return line.guest
+        if line.absent == server_id:
+            return None
+        end = begin
+    return None
 
 
 def _locked(path: Path) -> int:

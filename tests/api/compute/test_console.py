@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from api.compute.console import ConsoleFiles, NoConsole, last_lines
+from api.compute.console import last_lines
+from api.consoles import ConsoleFiles, NoConsole
 from tests.api.compute.world import World, refused
 
 

@@ -14,8 +14,13 @@ from handlers.compute.drivers.contract import (
     PowerState,
 )
 from handlers.compute.drivers.simulated import SimulatedDriver, simulated_resources
+from handlers.compute.drivers.simulated_console import recorded_console
 from handlers.compute.drivers.simulated_faults import Fault
-from handlers.compute.drivers.simulated_guests import COMPACT_FLOOR_LINES, SimulatedHypervisor
+from handlers.compute.drivers.simulated_guests import (
+    COMPACT_FLOOR_LINES,
+    JOURNAL,
+    SimulatedHypervisor,
+)
 from tests.handlers.compute.drivers.rigs import BLANK, Heard, Image, bring_up, spec_for
 
 
@@ -172,3 +177,24 @@ def test_the_host_has_the_size_that_was_asked_for() -> None:
     resources = simulated_resources("host-1", vcpus=4, ram_mib=8192, disk_gib=100)
     found = SimulatedDriver("host-1", resources).resources()
     assert (found.vcpus, found.ram_mib, found.disk_gib, found.running_vms) == (4, 8192, 100, 0)
+
+
+def test_another_process_reads_a_console_out_of_the_journal(tmp_path: Path) -> None:
+    driver, image = SimulatedDriver("host-1", state_path=tmp_path / JOURNAL), Image(BLANK)
+    spec, other = spec_for(image), spec_for(image)
+    assert recorded_console(tmp_path, spec.server_id, "host-1") is None
+    bring_up(driver, spec, image)
+    bring_up(driver, other, image)
+    driver.ensure_stopped(spec.server_id, 0)
+    driver.ensure_running(spec.server_id)
+    console = recorded_console(tmp_path, spec.server_id, "host-1")
+    assert console == driver.console_log(spec.server_id, 4096)
+    assert b"on host-1, boot 2\n" in console
+    with (tmp_path / JOURNAL).open("ab") as journal:
+        journal.write(f'{{"absent":"{spec.server_id}'.encode())
+    assert recorded_console(tmp_path, spec.server_id, "host-1") == console
+    driver.close()
+    again = SimulatedDriver("host-1", state_path=tmp_path / JOURNAL)
+    again.ensure_absent(spec.server_id)
+    assert recorded_console(tmp_path, spec.server_id, "host-1") is None
+    assert recorded_console(tmp_path, other.server_id, "host-1") is not None
