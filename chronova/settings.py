@@ -66,6 +66,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     virt_type: Literal["auto", "qemu", "kvm", "lxc", "test"] = "auto"
     simulated_delays: dict[str, float] = {}
     """Seconds that each step of the simulated driver takes, by step."""
+    simulated_vcpus: Positive = 64
+    simulated_ram_mib: Positive = 262_144
+    simulated_disk_gib: Positive = 4096
+    """Size of each simulated host."""
     agent_threads: Annotated[int, msgspec.Meta(ge=0)] = 10
     """Servers that an agent works on at once (max_concurrent_builds)."""
     power_sync_interval_s: Positive = 600

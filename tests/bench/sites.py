@@ -20,7 +20,13 @@ from chronova.credentials import read
 from chronova.settings import load
 from chronova.supervisor import ROLES
 
-UP_S, DOWN_S = 300, 120
+UP_S = 300
+BIG_HOSTS = {
+    "CHRONOVA_SIMULATED_VCPUS": "4096",
+    "CHRONOVA_SIMULATED_RAM_MIB": "4194304",
+    "CHRONOVA_SIMULATED_DISK_GIB": "65536",
+}
+"""Room for 20,000 servers on ten hosts."""
 PORT = 18774
 
 
@@ -62,7 +68,7 @@ class Site:
         admin = self.client()
         flavors = admin.call("GET", "/compute/v2.1/flavors?is_public=None")["flavors"]
         if not any(flavor["name"] == "m1.nano" for flavor in flavors):
-            nano = {"id": "42", "name": "m1.nano", "vcpus": 1, "ram": 1, "disk": 0}
+            nano = {"id": "42", "name": "m1.nano", "vcpus": 1, "ram": 1, "disk": 1}
             admin.call("POST", "/compute/v2.1/flavors", {"flavor": nano})
         client = self.client(user)
         image = client.call("GET", "/image/v2/images?name=demo")["images"][0]["id"]
@@ -122,6 +128,7 @@ def site(log: str, hosts: int = 10, port: int = PORT, keep: bool = False) -> Ite
             data,
             *("up", "--log", log, "--driver", "simulated"),
             *("--hosts", str(hosts), "--port", str(port)),
+            environment={**os.environ, **BIG_HOSTS},
         )
         yield Site(data)
     finally:
