@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -34,8 +35,19 @@ def table_of(rows: list[dict[str, Any]]) -> Table:
     for name in rows[0] if rows else ():
         table.add_column(name.replace("_", " "))
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
+        table.add_row(*(_cell(value) for value in row.values()))
     return table
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)
+
+
+def _moment(seconds: float | None) -> str:
+    """As people read it, in UTC; nothing for never."""
+    return "" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def _engine() -> Any:
@@ -62,10 +74,16 @@ def status(json: Json = False) -> None:
         as_json({"processes": processes, "log": log, "api": api, "projection": lag})
     else:
         out.print(table_of(processes))
-        out.print(f"\nlog  {log}\napi  {api}\n")
+        out.print(f"\nlog  {log['log']}: {_answer(log)}\napi  {api['api']}: {_answer(api)}\n")
         out.print(table_of(lag))
     if not (log["answers"] and api["answers"]):
         raise typer.Exit(1)
+
+
+def _answer(state: dict[str, Any]) -> str:
+    if not state["answers"]:
+        return f"does not answer ({state['reason']})"
+    return f"answers in {state['ms']} ms" if "ms" in state else "answers"
 
 
 @service.command("list")
@@ -188,7 +206,20 @@ def projection_status(json: Json = False) -> None:
     if json:
         as_json({"builds": known, "partitions": lag})
     else:
-        out.print(table_of(known))
+        out.print(
+            table_of(
+                [
+                    {
+                        "build": build["build"],
+                        "state": build["state"],
+                        "version": build["version"][:12],
+                        "made (UTC)": _moment(build["created_at"]),
+                        "live since (UTC)": _moment(build["switched_at"]),
+                    }
+                    for build in known
+                ]
+            )
+        )
         out.print("")
         out.print(table_of(lag))
 
@@ -267,7 +298,7 @@ def projection_verify(json: Json = False) -> None:
                     {
                         "table": table.table,
                         "rows": table.rows,
-                        "checksum": table.checksum[:16],
+                        "checksum": f"{int(table.checksum) % 2**64:016x}",
                         "differing": ", ".join(table.differing) or "none",
                     }
                     for table in found.tables

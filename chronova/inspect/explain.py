@@ -58,6 +58,6 @@ def _refused(fields: dict[str, Any], out: Console) -> None:
 
 
 def _filters(total: int, filtered: Sequence[dict[str, Any]], out: Console) -> None:
-    out.print(f"  {total:>6} hosts")
+    out.print(f"  {total:>6} {'host' if total == 1 else 'hosts'}")
     for count in filtered:
         out.print(f"  {count['remaining']:>6} after {count['filter']}")

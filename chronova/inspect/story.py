@@ -113,8 +113,11 @@ def _sender(causation_id: str) -> str:
 
 
 def resolve(engine: Engine, name: str) -> str:
-    """The id of a server by id or unique name, or a request id as it is. Raises
-    ``UnknownSubject``."""
+    """The id of a server by id or name, or a request id as it is.
+
+    Of servers with that name the one that lives, else the one that was made last. Raises
+    ``UnknownSubject``.
+    """
     from projections.compute.servers import SERVERS
 
     if name.startswith("req-"):
@@ -122,10 +125,10 @@ def resolve(engine: Engine, name: str) -> str:
     s = SERVERS.c
     found = select(s.id, s.deleted).where(or_(s.id == name, s.name == name))
     with engine.connect() as connection:
-        rows = [(str(row.id), bool(row.deleted)) for row in connection.execute(found)]
-    live = [id for id, deleted in rows if not deleted] or [id for id, _ in rows]
-    if len(live) == 1:
-        return live[0]
-    if not live:
+        rows = connection.execute(found.order_by(s.created_at.desc())).all()
+    if not rows:
         raise UnknownSubject(f"no server is called {name}")
-    raise UnknownSubject(f"{len(live)} servers are called {name}; give an id")
+    live = [str(row.id) for row in rows if not row.deleted]
+    if len(live) > 1:
+        raise UnknownSubject(f"{len(live)} servers are called {name}: {', '.join(live)}")
+    return live[0] if live else str(rows[0].id)

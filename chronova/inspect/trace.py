@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from chronova.inspect.story import CLIENT, HOST, Step
@@ -61,23 +60,24 @@ def mermaid(steps: Sequence[Step]) -> str:
 
 
 def text(steps: Sequence[Step], out: Console) -> None:
-    """A table: when, how long after, who told whom, what happened."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title, side in (("time (UTC)", "left"), ("after", "right"), ("from → to", "left")):
-        table.add_column(title, justify=side, no_wrap=True)  # type: ignore[arg-type]
-    table.add_column("what happened", overflow="fold")
+    """When, how long after, who told whom, what happened; each request under its id."""
+    width = max(len(_path(step)) for step in steps)
+    out.print(Text(f"{'time (UTC)':<12}  {'after':>9}  {'from → to':<{width}}  what", "bold"))
     request = None
     for number, step in enumerate(steps):
         if step.request_id != request:
             request = step.request_id
-            table.add_row("", "", "", Text(request or "no request", style="dim"))
+            out.print(Text(request or "no request", style="dim"))
         after = _milliseconds(step.time - steps[number - 1].time) if number else ""
-        moment = datetime.fromtimestamp(step.time / 1e6, UTC)
-        path = f"{step.sender} → {step.decider}"
-        happened = Text(step.type, style=COLOURS.get(step.sender, "white"))
-        happened.append(_detail(step), style="dim")
-        table.add_row(f"{moment:%H:%M:%S.%f}"[:-3], after, path, happened)
-    out.print(table)
+        moment = f"{datetime.fromtimestamp(step.time / 1e6, UTC):%H:%M:%S.%f}"[:-3]
+        line = Text(f"{moment}  {after:>9}  {_path(step):<{width}}  ")
+        line.append(step.type, COLOURS.get(step.sender, "white"))
+        line.append(_detail(step), "dim")
+        out.print(line)
+
+
+def _path(step: Step) -> str:
+    return f"{step.sender} → {step.decider}"
 
 
 def _detail(step: Step) -> str:
