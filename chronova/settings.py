@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,6 +26,16 @@ Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 class SettingsError(Exception):
     """A setting is missing, unknown or out of range; the text says which, and what would do."""
+
+
+class SimulatedFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A step of the simulated driver that fails: for servers whose name matches, at the nth
+    matching call only (none: at each), with this sentence as the fault."""
+
+    step: str
+    server_name: str = "*"
+    nth: int | None = None
+    reason: str = "The simulated host was told to fail here."
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,6 +77,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     virt_type: Literal["auto", "qemu", "kvm", "lxc", "test"] = "auto"
     simulated_delays: dict[str, float] = {}
     """Seconds that each step of the simulated driver takes, by step."""
+    simulated_faults: list[SimulatedFault] = []
+    """What fails on simulated hosts: [{"step": "ensure_disks", "server_name": "bad*"}]."""
     simulated_vcpus: Positive = 64
     simulated_ram_mib: Positive = 262_144
     simulated_disk_gib: Positive = 4096
@@ -138,7 +151,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         text = environment.get(PREFIX + field.name.upper())
         if text is None or field.name == "data":
             continue
-        if field.type in (dict[str, Any], dict[str, float], list[str]):
+        if typing.get_origin(field.type) in (dict, list):
             try:
                 found[field.name] = msgspec.json.decode(text)
             except msgspec.DecodeError:
@@ -163,6 +176,10 @@ def write(settings: Settings) -> None:
 
 
 def _toml(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(_toml(item) for item in value)}]"
+    if isinstance(value, msgspec.Struct):
+        value = {k: v for k, v in msgspec.structs.asdict(value).items() if v is not None}
     if isinstance(value, dict):
         inner = ", ".join(
             f"{msgspec.json.encode(k).decode()} = {_toml(v)}" for k, v in value.items()
