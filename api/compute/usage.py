@@ -36,13 +36,16 @@ QUERY = Query(
 
 
 class Period:
-    """From ``begin`` to ``end``, which is never later than ``now``; microseconds since 1970."""
+    """From ``begin`` to ``end``, which is never later than ``now``; microseconds since 1970.
+
+    What is not given is now: without both, the servers of this moment.
+    """
 
     def __init__(self, call: Call) -> None:
         self.now = time.time_ns() // 1000
         self.begin = _instant(call.first("start"), self.now)
         self.end = min(_instant(call.first("end"), self.now), self.now)
-        if self.begin >= self.end:
+        if self.begin >= self.end and (call.first("start") or call.first("end")):
             raise bad_request("Invalid start time. The start time cannot occur after the end time.")
 
 
