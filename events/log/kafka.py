@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from events.log import kafka_topics
 from events.log.contract import Outgoing, Topic, TopicPartition
 from events.log.kafka_append import Appender
-from events.log.kafka_connection import Connection
+from events.log.kafka_connection import Connection, checked_options
 from events.log.kafka_consumer import Consumer
 from events.log.kafka_reader import KafkaReader
 from events.log.kafka_records import MESSAGE_BYTES_MAX, RECORD_BYTES_MAX, addressed
@@ -34,11 +34,14 @@ from events.log.kafka_worker import KafkaWorker
 class KafkaLog:
     """A ``contract.Log``.
 
-    ``bootstrap`` is ``host:port`` or several with commas. ``client_options`` go to every
-    kafka-python client as they are (``security_protocol``, ``sasl_mechanism``, ``ssl_cafile``
-    and the like). Times: a member is thrown out ``session_timeout_s`` after it fell silent
-    (brokers allow 6 s and more by default), or ``poll_interval_max_s`` after its last poll;
-    the broker aborts a transaction left open for ``transaction_timeout_s``.
+    ``bootstrap`` is ``host:port`` or several with commas. ``client_options`` are kafka-python's
+    for security and the way to the brokers (``security_protocol``, ``ssl_…``, ``sasl_…``,
+    ``proxy_url``, ``client_dns_lookup``); ``ValueError`` for any other.
+
+    A member is thrown out ``session_timeout_s`` after it fell silent (brokers allow 6 s and
+    more by default), or ``poll_interval_max_s`` after its last poll. The broker aborts a
+    transaction left open for ``transaction_timeout_s``. ``timeout_s`` bounds each call that
+    has no time of its own; a transaction may take 2 s more to be given up.
     """
 
     record_bytes_max = RECORD_BYTES_MAX
@@ -56,7 +59,7 @@ class KafkaLog:
         timeout_s: float = 5.0,
     ) -> None:
         self._bootstrap = bootstrap
-        self._options = dict(client_options or {})
+        self._options = checked_options(client_options or {})
         self._replication_factor = replication_factor
         self._group_options: Mapping[str, object] = {
             "session_timeout_ms": int(session_timeout_s * 1000),

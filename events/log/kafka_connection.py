@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import kafka.errors as errors
+from kafka import KafkaConsumer
 from kafka.future import Future
 from kafka.net.compat import KafkaNetClient
 from kafka.protocol.metadata import ApiVersionsRequest, FindCoordinatorRequest, MetadataRequest
@@ -44,6 +45,9 @@ RETRY_S = 0.05
 MARKERS_S = 0.002
 """The same when a transaction's end is still being written, which takes 1-3 ms."""
 
+# What a site sets for all clients; the rest of kafka-python's options is this log's own affair.
+CLIENT_OPTIONS = ("security_protocol", "ssl_", "sasl_", "proxy_url", "client_dns_lookup")
+
 TRANSACTION, GROUP = 1, 0  # FindCoordinator's key types
 
 
@@ -68,6 +72,16 @@ def unavailable(doing: str, error: BaseException | str) -> LogUnavailable:
     """The sentence for an operator about a Kafka failure."""
     reason = error if isinstance(error, str) else (str(error) or type(error).__name__)
     return LogUnavailable(f"Kafka could not {doing}: {reason}.")
+
+
+def checked_options(options: Mapping[str, object]) -> dict[str, object]:
+    """Client options as given, all of them known. Raises ``ValueError``."""
+    known = {name for name in KafkaConsumer.DEFAULT_CONFIG if name.startswith(CLIENT_OPTIONS)}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        wanted, offered = ", ".join(unknown), ", ".join(sorted(known))
+        raise ValueError(f"Kafka clients have no option {wanted}: there are {offered}.")
+    return dict(options)
 
 
 def new_client(**options: Any) -> Any:

@@ -11,10 +11,12 @@ from kafka.protocol.consumer import ListOffsetsRequest
 from kafka.protocol.metadata import MetadataRequest
 
 from events.log.contract import Topic, TopicMismatch, TopicPartition
-from events.log.kafka_connection import Connection, Deadline
+from events.log.kafka_connection import MARKERS_S, Connection, Deadline
 
 _LATEST = -1
 _UNCOMMITTED, _COMMITTED = 0, 1
+
+_MOMENT_S = 0.25
 
 Ends = dict[TopicPartition, int]
 
@@ -83,11 +85,21 @@ def create(
 
 
 def ends(connection: Connection, sources: Sequence[TopicPartition], timeout_s: float) -> Ends:
-    """The last stable offset of each partition: after its last committed record."""
+    """The last stable offset of each partition: after its last committed record.
+
+    A commit is answered a little before the ends of its partitions move (a few ms). So where
+    something is open, what is open gets a moment to become committed.
+    """
 
     async def ask(deadline: Deadline) -> Ends:
-        found = await _offsets(connection, sources, _LATEST, _COMMITTED, deadline)
-        return {source: offset for source, offset in found.items() if offset is not None}
+        moment = Deadline(min(_MOMENT_S, deadline.left_s))
+        written = await _offsets(connection, sources, _LATEST, _UNCOMMITTED, deadline)
+        while True:
+            stable = await _offsets(connection, sources, _LATEST, _COMMITTED, deadline)
+            found = {source: offset or 0 for source, offset in stable.items()}
+            if moment.passed or all(found[each] >= (written[each] or 0) for each in found):
+                return found
+            await connection.sleep(MARKERS_S)
 
     return connection.run("tell where its partitions end", timeout_s, ask)
 
