@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 import typer
 from rich.console import Console
+from typer.exceptions import TyperException
 
 from chronova import settings as site_settings
 from chronova.settings import Settings, SettingsError
@@ -154,4 +155,11 @@ def main() -> None:
     """Entry point."""
     import chronova.verbs  # noqa: F401 - adds its verbs to the app
 
-    app()
+    try:
+        sys.exit(app(standalone_mode=False))
+    except TyperException as error:
+        sentence = error.format_message()
+        sys.stderr.write(f"chronova: {sentence}\n" if sentence else "")
+        sys.exit(2)
+    except typer.Abort:
+        sys.exit(130)

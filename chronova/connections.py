@@ -17,7 +17,9 @@ from events.log.contract import Log
 def open_site_log(settings: Settings) -> Log:
     """The site's log."""
     if not settings.log_url:
-        raise SettingsError("settings: neither log nor database says where the log is")
+        raise SettingsError(
+            f"there is no site in {settings.data}: `chronova up` makes one, or set log or database"
+        )
     options = {}
     if settings.log_url.startswith("kafka:"):
         options = {

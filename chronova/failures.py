@@ -38,4 +38,6 @@ EXPECTED = (
 
 def sentence(error: BaseException) -> str:
     """The first line of what went wrong."""
+    if isinstance(error, sqlalchemy.exc.DBAPIError) and error.orig is not None:
+        error = error.orig
     return (str(error).strip() or type(error).__name__).splitlines()[0]

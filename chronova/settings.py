@@ -133,7 +133,11 @@ def checked(raw: dict[str, Any]) -> Settings:
     try:
         settings = msgspec.convert(raw, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"settings: {error}") from error
+        what, _, where = str(error).partition(" - at `$")
+        name = where.strip("`.")
+        raise SettingsError(
+            f"settings: {name}{': ' if name else ''}{what.replace('`', '')}"
+        ) from error
     if settings.hosts > 1 and settings.driver != "simulated":
         raise SettingsError("settings: more than one host needs the simulated driver")
     for name, value, schemes in (

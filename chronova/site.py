@@ -72,6 +72,8 @@ def up(settings: Settings, say: Say) -> Credentials:
         log.close()
     if made:
         say(f"Topics made: {len(made)}")
+    if supervisor.running(settings.data_path, "supervisor") is None:
+        say(f"Starting {', '.join(supervisor.ROLES)}")
     supervisor.begin(settings)
     client = Client(settings.url)
     _wait_for(lambda: _answers(client), "the API", settings)

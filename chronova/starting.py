@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from chronova import site
+from chronova import site, supervisor
 from chronova.embedded import broker
-from chronova.settings import Settings, SettingsError, load
+from chronova.settings import Settings, SettingsError, checked, file_of, load
 
 LOGS = ("postgres", "kafka")
 DRIVERS = ("auto", "libvirt", "simulated")
@@ -31,29 +31,48 @@ def up(
     if driver and driver not in DRIVERS:
         raise SettingsError(f"driver is {driver!r}: auto, libvirt or simulated")
     Path(data).mkdir(parents=True, exist_ok=True, mode=0o700)
-    first = not (Path(data) / "chronova.toml").exists()
-    settings = load(data)
+    first = not file_of(data).exists()
+    before = load(data)
+    if not first:
+        _refuse_another_site(before, log or ("kafka" if kafka else ""), driver)
+    asked = {"port": port, "hosts": hosts, "driver": driver if driver != "auto" else ""}
+    wanted = {name: value for name, value in asked.items() if value}
+    settings = checked(msgspec.to_builtins(before) | wanted)
     say = out.print
     changes: dict[str, object] = {}
     if database:
         changes["database"] = database
     elif not settings.database or site.embedded_postgres(settings).url == settings.database:
-        say("Starting the embedded Postgres")
+        if site.embedded_postgres(settings).pid is None:
+            say("Starting the embedded Postgres")
         changes["database"] = site.start_database(settings)
     if kafka or log == "kafka" or settings.log.startswith("kafka:"):
         changes["log"] = _broker(settings, kafka, log, say)
-    if port:
-        changes["port"] = port
-    if hosts:
-        changes["hosts"] = hosts
-    if driver or first:
-        wanted = driver or ("simulated" if hosts > 1 else "auto")
-        changes["driver"] = site.pick_driver(settings, wanted, say)
-    elif settings.driver == "libvirt":
-        site.pick_driver(settings, "libvirt", say)
+    if first and driver in ("", "auto"):
+        kind = "simulated" if settings.hosts > 1 else "auto"
+        changes["driver"] = site.pick_driver(settings, kind, say)
+    else:
+        site.pick_driver(settings, settings.driver, say)
     settings = msgspec.structs.replace(settings, **changes)
+    if settings != before and supervisor.running(settings.data_path, "supervisor"):
+        say("The settings have changed: the processes are started anew")
+        supervisor.finish(before)
     site.up(settings, say)
     _announce(settings, out)
+
+
+def _refuse_another_site(settings: Settings, log: str, driver: str) -> None:
+    """What a site has records and guests in stays. Raises ``SettingsError``."""
+    kept = "kafka" if settings.log.startswith("kafka:") else "postgres"
+    for what, wanted, has in (
+        ("log", log, kept),
+        ("driver", "" if driver == "auto" else driver, settings.driver),
+    ):
+        if wanted and wanted != has:
+            raise SettingsError(
+                f"the {what} of the site in {settings.data} is {has}, and what there is cannot"
+                f" move to {wanted}: take another folder, or reset this one"
+            )
 
 
 def _broker(settings: Settings, kafka: str, log: str, say: site.Say) -> str:
@@ -63,7 +82,8 @@ def _broker(settings: Settings, kafka: str, log: str, say: site.Say) -> str:
     own = settings.log.startswith("kafka:") and not folder.exists()
     if own and log != "kafka":
         return settings.log
-    say("Starting the development broker")
+    if broker.running(folder) is None:
+        say("Starting the development broker")
     return f"kafka://{broker.start(folder)}"
 
 
