@@ -6,14 +6,12 @@ one. A worker that is told to end finishes its requests first.
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import structlog
 from gunicorn.app.base import BaseApplication
 
-from api.app import SERVICES, create_app
+from api.app import create_app
 from api.log_bus import LogBus
 from api.services import ApiSettings, Services
 from chronova.connections import open_site_log
@@ -47,12 +45,6 @@ def services_of(settings: Settings) -> Services:
     )
     pool = engine(settings.database, settings.api_threads)
     return Services(bus, pool, api, HostConsoles(api.instances_path))
-
-
-def present() -> list[str]:
-    """The service packages there are."""
-    found = [name for name in SERVICES if find_spec(f"api.{name}") is not None]
-    return [name for name in found if hasattr(import_module(f"api.{name}"), "routes")]
 
 
 class _Server(BaseApplication):  # type: ignore[misc]
@@ -89,7 +81,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         services = services_of(self._settings)
         logger.info("serving", url=self._settings.url)
 
-        return create_app(services, present())
+        return create_app(services)
 
 
 def serve(settings: Settings) -> None:
