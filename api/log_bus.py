@@ -46,6 +46,27 @@ class Waiter(Protocol):
         """Release everything."""
 
 
+class Observer(Protocol):
+    """Told of each command, for metrics and health. From any thread."""
+
+    def decided(self, command: str, outcome: str, seconds: float) -> None:
+        """It was answered (accepted, refused), or was not (undecided: no answer in time,
+        unsent: the log did not take it), ``seconds`` after it was asked."""
+
+    def shown(self, command: str, seconds: float) -> None:
+        """Its decision shows, or the wait for that has ended."""
+
+
+class Unobserved:
+    """Counts nothing."""
+
+    def decided(self, command: str, outcome: str, seconds: float) -> None:
+        """Nothing."""
+
+    def shown(self, command: str, seconds: float) -> None:
+        """Nothing."""
+
+
 class LogBus:
     """``api.bus.Bus`` over ``log``. Thread-safe; ``close`` closes it and its ``waiter``."""
 
@@ -58,9 +79,11 @@ class LogBus:
         visible_timeout_s: float = VISIBLE_TIMEOUT_S,
         in_flight_max: int = IN_FLIGHT_MAX,
         codec: Codec | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self._log = log
         self._waiter = waiter
+        self._observer = observer or Unobserved()
         self._decision_timeout_s = decision_timeout_s
         self._visible_timeout_s = visible_timeout_s
         self._codec = codec or Codec()
@@ -75,20 +98,28 @@ class LogBus:
         """See ``api.bus.Bus``. ``actor.request_id`` goes into every record that follows."""
         if not self._places.acquire(blocking=False):
             raise Unavailable("Too many requests are under way.", RETRY_AFTER_S)
+        began = time.perf_counter()
+        outcome = "unsent"
         try:
             reply = self._decided(command, key, actor)
+            outcome = "refused" if reply.status else "accepted"
+        except Unavailable:
+            outcome = "undecided"
+            raise
         except RecordTooLarge as error:
             raise Refused(413, "overLimit", "The request is larger than the log accepts.") from (
                 error
             )
         except LogError as error:
-            logger.warning("log_away", request=actor.request_id, reason=str(error))
+            logger.warning("log_away", request_id=actor.request_id, reason=str(error))
             raise Unavailable("The log is not available.", RETRY_AFTER_S) from error
         finally:
             self._places.release()
+            elapsed = time.perf_counter() - began
+            self._observer.decided(command.type_name, outcome, elapsed)
         if reply.status:
             raise Refused(reply.status, reply.code, reply.detail)
-        self._shown(reply, actor)
+        self._shown(reply, actor, command.type_name)
 
     def close(self) -> None:
         """End the threads; what is under way ends with ``Unavailable``. Twice is fine."""
@@ -118,7 +149,7 @@ class LogBus:
         finally:
             replies.forget(context.id)
         if reply is None:
-            logger.warning("undecided", request=actor.request_id, command=command.type_name)
+            logger.warning("undecided", request_id=actor.request_id, command=command.type_name)
             raise Unavailable("No decision was made in time.", RETRY_AFTER_S)
         return reply
 
@@ -131,16 +162,18 @@ class LogBus:
         record = Outgoing(topics.commands(command.type_domain), key, value, made)
         self._appender.append(record, max(0.001, deadline - time.monotonic()))
 
-    def _shown(self, reply: Reply, actor: Actor) -> None:
+    def _shown(self, reply: Reply, actor: Actor, command: str) -> None:
         if not reply.topic or not reply.position:
             return
         began = time.monotonic()
-        if not self._waiter.wait(
+        visible = self._waiter.wait(
             reply.topic, reply.partition, reply.position, self._visible_timeout_s
-        ):
+        )
+        self._observer.shown(command, time.monotonic() - began)
+        if not visible:
             logger.warning(
                 "not_visible_yet",
-                request=actor.request_id,
+                request_id=actor.request_id,
                 position=f"{reply.topic}/{reply.partition}:{reply.position}",
                 waited_s=round(time.monotonic() - began, 3),
             )

@@ -160,7 +160,8 @@ class Decider:
             if partition is None:
                 continue
             done = partition.decide(record, now, self._log.record_bytes_max)
-            self._note(done)
+            done.waited_s = max(0, now - record.timestamp) / 1e6
+            self._note(done, record)
             decided.append(done)
             outgoing += done.outgoing
             offsets[record.source] = record.offset + 1
@@ -172,10 +173,11 @@ class Decider:
             self._save_some(offsets)
         return len(decided)
 
-    def _note(self, done: Decided) -> None:
+    def _note(self, done: Decided, record: Record) -> None:
         if done.outcome == "failed":
             command, _, text = done.type_name.partition("\n")
-            logger.error("command_failed", command=command, traceback=text)
+            request = record.headers.get("ce_requestid", "")
+            logger.error("command_failed", command=command, request_id=request, traceback=text)
             done.type_name = command
 
     def _save_some(self, touched: dict[TopicPartition, int]) -> None:

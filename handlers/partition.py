@@ -65,6 +65,8 @@ class Decided(msgspec.Struct):
     type_name: str
     outcome: str
     events: int = 0
+    waited_s: float = 0.0
+    """From the command's append to its decision; the runner's to fill in."""
 
 
 class _Staged:
