@@ -6,8 +6,10 @@ A test that uses one is marked ``service``: ``pytest -m 'not service'`` needs no
 from __future__ import annotations
 
 import gc
+import logging
 import warnings
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,10 +49,24 @@ def broker() -> Iterator[Broker]:
     """A Kafka broker: ``bootstrap``, ``stop()``, ``start()``, ``kill()``."""
     from tests.parts.broker import kafka_broker
 
-    with kafka_broker() as running:
-        # kafka-python 3.0.12 leaves a socket open for each connection that was refused while the
-        # broker came up (kafka/net/inet.py): let them be collected here, not in a test.
+    with ExitStack() as stack:
+        with _unheard_refusals():
+            running = stack.enter_context(kafka_broker())
+        yield running
+
+
+@contextmanager
+def _unheard_refusals() -> Iterator[None]:
+    """kafka-python 3.0.12 leaves a socket open for each connection that is refused while the broker
+    comes up (kafka/net/inet.py): let them be collected here, not in a test. The tracebacks
+    that it logs would hold them, as pytest keeps a test's log."""
+    log = logging.getLogger("kafka")
+    before = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
+            yield
             gc.collect()
-        yield running
+    finally:
+        log.setLevel(before)
