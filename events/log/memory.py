@@ -45,7 +45,7 @@ class MemoryReader:
         self._turn += 1
         found = read_in_turn(self._cluster, self._positions, self._turn, records_max)
         if not found and timeout_s > 0:
-            self._cluster.wait(self._process, timeout_s)
+            self._cluster.wait(self._process, timeout_s, self._positions)
             found = read_in_turn(self._cluster, self._positions, self._turn, records_max)
         return found
 
@@ -64,7 +64,8 @@ class MemoryReader:
         return dict(self._positions)
 
     def wake(self) -> None:
-        """Nothing waits here."""
+        """See the contract."""
+        self._cluster.wake(self._process)
 
     def close(self) -> None:
         """Nothing to release."""

@@ -47,8 +47,9 @@ class Operation(NamedTuple):
 
 Faults = Callable[[Operation], Fault | None]
 
-Wait = Callable[[str, float], object]
-"""``wait(process, seconds)``: a poll of that process found nothing and would wait so long."""
+Wait = Callable[[str, float, Iterable[TopicPartition]], object]
+"""``wait(process, seconds, sources)``: a poll of that process found nothing and would wait so
+long for something in these sources."""
 
 
 class Partition:
@@ -80,13 +81,15 @@ class Cluster:
         record_bytes_max: int = 1 << 20,
         identity: str = "memory",
         faults: Faults = lambda operation: None,
-        wait: Wait = lambda process, seconds: None,
+        wait: Wait = lambda process, seconds, sources: None,
+        wake: Callable[[str], object] = lambda process: None,
     ) -> None:
         self.now = now
         self.record_bytes_max = record_bytes_max
         self.identity = identity
         self.faults = faults
         self.wait = wait
+        self.wake = wake
         self.topics: dict[str, Topic] = {}
         self.partitions: dict[TopicPartition, Partition] = {}
         self.groups = Groups(lambda topic: self.topics[topic].partitions)

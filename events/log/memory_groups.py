@@ -66,6 +66,11 @@ class Groups:
         held = self._held.get(group, {})
         return {source: one for source, one in held.items() if one.owner == owner}
 
+    def offset(self, group: str, source: TopicPartition) -> int:
+        """The next input offset that the group has set there."""
+        held = self._held.get(group, {}).get(source)
+        return held.next_offset if held is not None else 0
+
     def move(
         self,
         group: str,

@@ -42,7 +42,7 @@ class MemoryWorker:
         self._cluster.strike("poll", self._log.process)
         found = self._look(records_max)
         if found is None and timeout_s > 0:
-            self._cluster.wait(self._log.process, timeout_s)
+            self._cluster.wait(self._log.process, timeout_s, self._positions)
             found = self._look(records_max)
         return found or Polled()
 
@@ -79,7 +79,8 @@ class MemoryWorker:
         self._cluster.groups.renew(self.group, self.number)
 
     def wake(self) -> None:
-        """Nothing waits here."""
+        """See the contract."""
+        self._cluster.wake(self._log.process)
 
     def close(self) -> None:
         """See the contract."""

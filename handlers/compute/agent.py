@@ -11,9 +11,11 @@ One agent serves one host with libvirt, or any number of simulated hosts.
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import structlog
 
@@ -46,6 +48,26 @@ IDLE_S = 1.0
 logger = structlog.get_logger("agent")
 
 
+class Watcher(Protocol):
+    """Told what happens, for metrics. From any thread."""
+
+    def work(self, kind: str, outcome: str, seconds: float) -> None:
+        """A piece of work ended: done, failed or superseded."""
+
+    def pending(self, servers: int) -> None:
+        """How many servers have work queued or under way."""
+
+
+class Unwatched:
+    """Counts nothing."""
+
+    def work(self, kind: str, outcome: str, seconds: float) -> None:
+        """Nothing."""
+
+    def pending(self, servers: int) -> None:
+        """Nothing."""
+
+
 class Agent:
     """Serves ``hosts`` (driver by host name). ``step`` is one turn of the loop; one thread's.
 
@@ -67,9 +89,11 @@ class Agent:
         new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
         codec: Codec | None = None,
         pool: Pool | None = None,
+        watcher: Watcher | None = None,
     ) -> None:
         self._log = log
         self._name = name
+        self._watcher = watcher or Unwatched()
         self._hosts = dict(hosts)
         self._fetch = fetch
         self._clock = clock
@@ -108,6 +132,7 @@ class Agent:
                 read = len(polled.records)
             else:
                 self._pause(0.05)
+            self._watcher.pending(self._queues.pending())
             self._flush()
             return read
         except LogUnavailable:
@@ -166,7 +191,16 @@ class Agent:
     # --------------------------------------------------------- performing
 
     def _perform(self, piece: Piece) -> None:
+        began = time.perf_counter()
+        outcome = self._performed(piece)
+        self._watcher.work(piece.work.type_name, outcome, time.perf_counter() - began)
+        self._offsets.end(piece.source, piece.offset)
+        self._wake_loop()
+
+    def _performed(self, piece: Piece) -> str:
+        """Perform a piece, report it, and say how it ended: done, failed or superseded."""
         work = piece.work
+        logs = logger.bind(server=work.server_id, request_id=piece.context.request_id)
         perform, failed = PERFORMANCES[work.type_name]
         hands = Hands(
             work,
@@ -179,17 +213,18 @@ class Agent:
             hands.proceed()
             self._persist(lambda: perform(work, hands), hands)
         except Superseded:
-            logger.info("superseded", server=work.server_id, work=work.type_name)
+            logs.info("superseded", work=work.type_name)
+            return "superseded"
         except DriverError as error:
-            logger.warning("work_failed", server=work.server_id, reason=str(error))
+            logs.warning("work_failed", work=work.type_name, reason=str(error))
             reason = str(error)
-            self._say_failed(lambda: failed(work, hands, reason))
         except Exception as error:
-            logger.exception("work_failed", server=work.server_id, work=work.type_name)
+            logs.exception("work_failed", work=work.type_name)
             reason = f"{type(error).__name__}: {error}"
-            self._say_failed(lambda: failed(work, hands, reason))
-        self._offsets.end(piece.source, piece.offset)
-        self._wake_loop()
+        else:
+            return "done"
+        self._say_failed(lambda: failed(work, hands, reason))
+        return "failed"
 
     def _persist(self, perform: Callable[[], None], hands: Hands) -> None:
         """Perform; a transient failure is tried again a few times, unless superseded."""
@@ -225,7 +260,7 @@ class Agent:
         self._wake_loop()
 
     def _wake_loop(self) -> None:
-        if threading.get_ident() != self._loop_thread:
+        if self._pool is not None or threading.get_ident() != self._loop_thread:
             self._worker.wake()
 
     def _on_lifecycle(self, driver: Driver) -> Callable[[str, LifecycleEvent], None]:

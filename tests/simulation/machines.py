@@ -1,0 +1,106 @@
+"""The machines that outlive their processes: hypervisors with their guests, and what hurts them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from events.log.memory import Crash
+from handlers.compute.drivers.contract import ImageUnavailable, PowerState
+from handlers.compute.drivers.simulated import SimulatedDriver, simulated_resources
+from handlers.compute.drivers.simulated_faults import Fault, FaultPlan
+from handlers.compute.drivers.simulated_guests import SimulatedGuest, SimulatedHypervisor
+from handlers.compute.presence import Identity
+
+if TYPE_CHECKING:
+    from tests.simulation.process import Process
+    from tests.simulation.world import World
+
+IMAGES = {hashlib.sha512(content).hexdigest(): content for content in (b"one image", b"another")}
+
+DEAF = "deaf"
+"""Guests whose names begin so ignore ACPI."""
+
+
+class Hypervisor(SimulatedHypervisor):
+    """Guests of one machine; the world hears of each change."""
+
+    def __init__(self, world: World, host: str) -> None:
+        super().__init__()
+        self._world = world
+        self._host = host
+
+    def put(self, guest: SimulatedGuest) -> None:
+        super().put(guest)
+        if guest.state is PowerState.RUNNING:
+            self._world.observer.guest_runs(self._host, guest.server_id)
+
+
+class Machine:
+    """One compute host."""
+
+    def __init__(self, world: World, host: str, vcpus: int, ram_mib: int, disk_gib: int) -> None:
+        self.world = world
+        self.host = host
+        self.hypervisor = Hypervisor(world, host)
+        self.resources = simulated_resources(host, vcpus, ram_mib, disk_gib)
+        self.slow_s = 0.0
+        self.off = False
+        self.driver: SimulatedDriver | None = None
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(f"node-of-{self.host}", f"service-of-{self.host}")
+
+    def new_driver(self, process: Process) -> SimulatedDriver:
+        """What a starting agent makes; the guests are those that are there."""
+        delays = {"ensure_image": 0.4, "ensure_disks": 0.1, "ensure_running": 0.2}
+        driver = SimulatedDriver(
+            self.host,
+            self.resources,
+            sleep=process.pause,
+            delays=delays,
+            deaf_guests=f"{DEAF}*",
+            hypervisor=self.hypervisor,
+        )
+        driver.faults = Plan(self, process)
+        self.driver = driver
+        return driver
+
+    def power_cut(self) -> None:
+        """All guests are off, as after the machine's restart."""
+        for guest in self.hypervisor.guests.values():
+            if guest.defined:
+                guest.state = PowerState.SHUTDOWN
+
+
+class Plan(FaultPlan):
+    """Asks the world at each step; a place where others go on."""
+
+    def __init__(self, machine: Machine, process: Process) -> None:
+        super().__init__()
+        self._machine = machine
+        self._process = process
+
+    def __bool__(self) -> bool:
+        return True
+
+    def due(self, step: str, server_name: str, when: Literal["before", "after"]) -> Fault | None:
+        process, machine = self._process, self._machine
+        if when == "before" and machine.slow_s:
+            process.pause(machine.slow_s)
+        else:
+            process.world.kernel.give_way()
+        if not process.alive:
+            raise Crash(process.name)
+        process.world.note(machine.host, f"{step} {server_name} ({when})")
+        return process.world.faults.on_step(process, step, when)
+
+
+def fetch_for(process: Process, checksum: str, path: Path) -> None:
+    """``handlers.compute.performing.Fetch`` once the process is bound."""
+    process.pause(0.2)
+    if process.world.faults.image_away(process):
+        raise ImageUnavailable("The image service does not answer.")
+    path.write_bytes(IMAGES[checksum])

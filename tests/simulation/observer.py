@@ -1,0 +1,234 @@
+"""The invariants, checked at each write: what the log may hold, and in which order.
+
+The observer folds every event once, by itself, and compares with plain sums of its own. It sees
+a transaction whole, the moment it is committed. It is told when a guest starts to run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from commands.compute import limits
+from events import topics
+from events.aggregate import AGGREGATES, folds_of
+from events.compute.project import Project
+from events.compute.server import facts as f
+from events.fleet.allocation import AllocationClaimed, AllocationReleased
+from events.fleet.host import Host
+from events.fleet.inventory import DISK_GB, MEMORY_MB, VCPU
+from events.fleet.request import Resources
+from events.log.contract import Record
+from events.log.records import GENESIS, Codec, chain_hash, stamp_of
+from events.message import Event
+from events.outcome import CommandFailed, CommandRefused, Reply
+from tests.simulation.transitions import unlawful
+
+Key = tuple[str, str]
+Complain = Callable[..., None]
+
+
+class Line:
+    """One partition of events as it stands."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.hash = GENESIS
+        self.causes: dict[str, tuple[int, set[tuple[str, ...]]]] = {}
+
+
+class Observer:
+    """Folds what is written. ``complain(kind, text, subject)`` is told of each violation."""
+
+    def __init__(self, codec: Codec, complain: Complain) -> None:
+        self._codec = codec
+        self._complain = complain
+        self.lines: dict[tuple[str, int], Line] = {}
+        self.states: dict[Key, Any] = {}
+        self.sequences: dict[Key, int] = {}
+        self.usage: dict[str, dict[str, Resources]] = {}
+        self.held: dict[str, dict[str, Resources]] = {}
+        self.answers: dict[str, Reply] = {}
+        self.accepted: set[str] = set()
+        self.events = 0
+        self.facts: Counter[str] = Counter()
+        self.runs: dict[str, set[str]] = {}
+        self.hypervisors: dict[str, Any] = {}
+
+    # ------------------------------------------------------------ what came
+
+    def wrote(self, records: Iterable[Record]) -> None:
+        """One transaction, or one append."""
+        for record in records:
+            if record.topic.endswith(".events"):
+                self._event(record)
+            elif record.topic == topics.REPLIES:
+                self._reply(record)
+
+    def _event(self, record: Record) -> None:
+        event = self._codec.decode(record.value)
+        assert isinstance(event, Event)
+        self.events += 1
+        self.facts[event.type_name] += 1
+        line = self.lines.setdefault(record.source, Line())
+        stamp = stamp_of(record)
+        if stamp.position != line.position + 1 or stamp.previous_hash != line.hash:
+            self._complain(
+                "chain",
+                f"event {stamp.position} follows event {line.position} of {record.source}, "
+                f"with {'the right' if stamp.previous_hash == line.hash else 'another'} hash",
+            )
+        line.position = stamp.position
+        line.hash = chain_hash(record.key, record.value, record.headers)
+        self._once(line, record, event, stamp.position)
+        if isinstance(event, CommandFailed):
+            self._complain("defect", f"deciding {event.command} raised {event.reason}")
+        if event.folds:
+            self._sequence(event, stamp.sequence)
+        self._fold(event)
+
+    def _once(self, line: Line, record: Record, event: Event, position: int) -> None:
+        """All facts of one command come from one decision."""
+        cause = record.headers.get("ce_causationid", "")
+        subject = event.subject[1] if event.folds else ""
+        fact = (event.type_name, *(str(getattr(event, field)) for _, field in event.folds))
+        last, facts = line.causes.get(cause, (position - 1, set()))
+        apart = last != position - 1 or fact in facts
+        mixed = isinstance(event, CommandRefused) and facts
+        if cause and (apart or mixed):
+            self._complain("decided twice", f"{cause} led to {fact} as well as {facts}", subject)
+        line.causes[cause] = (position, {*facts, fact})
+
+    def _sequence(self, event: Event, sequence: int) -> None:
+        key = event.subject
+        before = self.states.get(key)
+        begins = before is None or AGGREGATES[key[0]].gone(before)
+        expected = 1 if begins else self.sequences.get(key, 0) + 1
+        if sequence != expected:
+            self._complain(
+                "sequence", f"{event.type_name} is number {sequence}, not {expected}", key[1]
+            )
+        self.sequences[key] = sequence
+
+    def _reply(self, record: Record) -> None:
+        reply = self._codec.decode(record.value)
+        assert isinstance(reply, Reply)
+        known = self.answers.setdefault(reply.command_id, reply)
+        if known != reply:
+            self._complain("answered twice", f"{reply.command_id}: {known}, then {reply}")
+        line = self.lines.setdefault((reply.topic, reply.partition), Line())
+        if reply.position > line.position:
+            self._complain(
+                "lost",
+                f"the answer to {reply.command_id} names event {reply.position}, which "
+                f"is not there: the last one is {line.position}",
+            )
+
+    # ------------------------------------------------------------ the fold
+
+    def _fold(self, event: Event) -> None:
+        for number, (aggregate, id) in enumerate(folds_of(event)):
+            key = (aggregate.name, id)
+            before = self.states.get(key)
+            if before is not None and aggregate.gone(before) and aggregate.name != "server":
+                before = None
+            after = aggregate.evolve(before, event)
+            self.states[key] = after
+            if number == 0 and aggregate.name == "server":
+                wrong = unlawful(event.type_name, before, after)
+                if wrong is not None:
+                    self._complain("transition", wrong, id)
+        self._quota(event)
+        self._allocations(event)
+
+    def _quota(self, event: Event) -> None:
+        if isinstance(event, f.ServerCreated):
+            used = self.usage.setdefault(event.project_id, {})
+            used[event.server_id] = Resources(
+                vcpus=event.flavor.vcpus, ram_mib=event.flavor.ram_mib, disk_gib=0
+            )
+        elif isinstance(event, f.ServerDeleted):
+            self.usage.get(event.project_id, {}).pop(event.server_id, None)
+        else:
+            return
+        project: Project = self.states["project", event.project_id]
+        used = self.usage[event.project_id]
+        summed = (
+            len(used),
+            sum(one.vcpus for one in used.values()),
+            sum(one.ram_mib for one in used.values()),
+        )
+        counted = (project.instances, project.cores, project.ram_mib)
+        if counted != summed:
+            self._complain(
+                "quota",
+                f"{event.project_id} counts {counted}, its servers are {summed}",
+                event.server_id,
+            )
+        if isinstance(event, f.ServerCreated):
+            for name, amount in zip(("instances", "cores", "ram"), summed, strict=True):
+                limit = project.limits.get(name, limits.QUOTAS[name])
+                if 0 <= limit < amount:
+                    self._complain(
+                        "quota",
+                        f"{event.project_id} has {amount} {name} of {limit}",
+                        event.server_id,
+                    )
+
+    def _allocations(self, event: Event) -> None:
+        if isinstance(event, AllocationClaimed):
+            for other, servers in self.held.items():
+                if event.server_id in servers:
+                    self._complain(
+                        "allocation",
+                        f"claimed on {event.host} while it holds room on {other}",
+                        event.server_id,
+                    )
+            self.held.setdefault(event.host, {})[event.server_id] = event.resources
+        elif isinstance(event, AllocationReleased):
+            if self.held.get(event.host, {}).pop(event.server_id, None) is None:
+                self._complain("allocation", "released what was not held", event.server_id)
+        else:
+            return
+        host: Host = self.states["host", event.host]
+        held = self.held[event.host].values()
+        for name, used, amount in (
+            (VCPU, host.used_vcpus, sum(one.vcpus for one in held)),
+            (MEMORY_MB, host.used_ram_mib, sum(one.ram_mib for one in held)),
+            (DISK_GB, host.used_disk_gib, sum(one.disk_gib for one in held)),
+        ):
+            if used != amount:
+                self._complain(
+                    "allocation", f"{event.host} counts {used} {name}, its servers hold {amount}"
+                )
+            if isinstance(event, AllocationClaimed) and amount > host.inventories[name].capacity:
+                self._complain(
+                    "allocation",
+                    f"{event.host} gave away {amount} of {host.inventories[name].capacity} {name}",
+                    event.server_id,
+                )
+
+    # -------------------------------------------------------------- guests
+
+    def guest_runs(self, host: str, server_id: str) -> None:
+        """A guest is running there now."""
+        others = [
+            name
+            for name, hypervisor in self.hypervisors.items()
+            if name != host
+            and server_id in hypervisor.guests
+            and hypervisor.guests[server_id].state == 1
+        ]
+        if others:
+            self._complain("runs twice", f"runs on {host} and on {others}", server_id)
+
+    # -------------------------------------------------------------- queries
+
+    def servers(self) -> dict[str, Any]:
+        """All servers that are not deleted."""
+        return {
+            id: state
+            for (name, id), state in self.states.items()
+            if name == "server" and state is not None and state.vm_state != "deleted"
+        }

@@ -1,0 +1,148 @@
+"""What must be true once nothing goes wrong any more and everything has come to an end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from commands.compute.create import CreateServers
+from events import topics
+from events.aggregate import AGGREGATES
+from events.compute.server import Server
+from events.log.contract import partition_of
+from events.state_codec import encode_state
+from handlers.compute.drivers.contract import PowerState
+from handlers.decider import GROUP, Decider
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+MEANT = {"active": PowerState.RUNNING, "stopped": PowerState.SHUTDOWN}
+"""What the guest of a server in this state does."""
+
+
+def in_flight(world: World) -> tuple[str, str]:
+    """Something that has not ended: the server it is about, and what it is; empty: nothing."""
+    for (name, id), state in world.observer.states.items():
+        if name == "server" and state is not None and state.task_state is not None:
+            return id, f"server {id} is {state.vm_state}, {state.task_state}"
+    groups = world.cluster.groups
+    for source, partition in world.cluster.partitions.items():
+        if source[0].endswith(".commands"):
+            if groups.offset(f"member:{GROUP}", source) < partition.end:
+                return "", f"commands of {source} are undecided"
+        elif source[0].endswith(".events") and world.tables.places[source].offset < partition.end:
+            return "", f"events of {source} are not projected"
+    dispatch = topics.dispatch("compute")
+    for machines in world.machines_of:
+        for machine in machines:
+            number = partition_of(machine.host, world.cluster.topics[dispatch].partitions)
+            end = world.cluster.partitions[dispatch, number].end
+            group = f"fixed:agent.{machines[0].host}"
+            if groups.offset(group, (dispatch, number)) < end:
+                return "", f"{machine.host} has work to do"
+    return "", ""
+
+
+def check(world: World) -> None:
+    """Complain about all that does not hold."""
+    _answered(world)
+    _allocated(world)
+    _as_folded(world)
+    _projected(world)
+    _running(world)
+
+
+def _answered(world: World) -> None:
+    """Every acknowledged command has its answer, and what was accepted happened."""
+    observer = world.observer
+    for id, command in world.acknowledged.items():
+        answer = observer.answers.get(id)
+        if answer is None:
+            world.complain("lost", f"{command.type_name} {id} was never answered")
+        elif isinstance(command, CreateServers) and not answer.status:
+            first = command.servers[0].server_id
+            if ("server", first) not in observer.states:
+                world.complain("lost", f"{id} was accepted, its server does not exist", first)
+
+
+def _allocated(world: World) -> None:
+    """Each server holds room on its own host and nowhere else; those without one hold none."""
+    servers = world.observer.servers()
+    held = {(server_id, host) for host, room in world.observer.held.items() for server_id in room}
+    meant = {(id, server.host) for id, server in servers.items() if server.host is not None}
+    for server_id, host in sorted(held - meant):
+        world.complain("allocation", f"{server_id} holds room on {host} for nothing", server_id)
+    for server_id, host in sorted(meant - held):
+        world.complain("allocation", f"{server_id} is on {host} and holds no room", server_id)
+
+
+def _as_folded(world: World) -> None:
+    """Every decider has in memory what the log says, to the byte."""
+    for process in world.deciders:
+        if process.decider is None:
+            continue
+        for domain in ("compute", "fleet"):
+            for number in range(world.cluster.topics[topics.events(domain)].partitions):
+                _compare(world, process.name, process.decider, domain, number)
+
+
+def _compare(world: World, name: str, decider: Decider, domain: str, number: int) -> None:
+    for aggregate in AGGREGATES.values():
+        if aggregate.domain != domain:
+            continue
+        states = decider.states(domain, number, aggregate.name)
+        for id, state in (states or {}).items():
+            folded = world.observer.states.get((aggregate.name, id))
+            if folded is None or encode_state(folded) != encode_state(state):
+                world.complain(
+                    "state", f"{name} has another {aggregate.name} {id} than the log says", id
+                )
+
+
+def _projected(world: World) -> None:
+    """The rows are those of the fold, and no more."""
+    model, rows = world.tables.model, world.tables.rows
+    for (name, id), state in world.observer.states.items():
+        if name not in model.projected or state is None:
+            continue
+        row, encoded, _ = rows.get((name, id), ({}, b"", 0))
+        if encoded != encode_state(state) or row != model.projected[name].row(state):
+            world.complain("projection", f"the row of {name} {id} is not what the log says", id)
+    for name, id in rows:
+        if world.observer.states.get((name, id)) is None:
+            world.complain("projection", f"there is a row of {name} {id}, which never was", id)
+
+
+def _running(world: World) -> None:
+    """Guests are where and as the servers say, and there are no others."""
+    servers = world.observer.servers()
+    for machine in world.machines:
+        for server_id, guest in machine.hypervisor.guests.items():
+            server = servers.get(server_id)
+            if server is None or server.host != machine.host:
+                world.complain(
+                    "guest", f"{machine.host} has a guest {server_id}, which is not its", server_id
+                )
+            elif (meant := MEANT.get(server.vm_state)) is not None and guest.state is not meant:
+                world.complain(
+                    "guest",
+                    f"server {server_id} is {server.vm_state}, its guest {guest.state.name}",
+                    server_id,
+                )
+    for server_id, server in servers.items():
+        _has_guest(world, server_id, server)
+
+
+def _has_guest(world: World, server_id: str, server: Server) -> None:
+    if server.vm_state not in MEANT:
+        return
+    machine = next(one for one in world.machines if one.host == server.host)
+    guest = machine.hypervisor.guests.get(server_id)
+    if guest is None or not guest.defined:
+        world.complain("guest", f"server {server_id} has no guest on {server.host}", server_id)
+    elif guest.generation != server.generation:
+        world.complain(
+            "guest",
+            f"the guest of {server_id} is of attempt {guest.generation}, not {server.generation}",
+            server_id,
+        )

@@ -1,0 +1,129 @@
+"""What the processes run: the real roles, wired as ``chronova/roles`` wires them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from events.log.contract import LogError
+from handlers.compute.agent import Agent
+from handlers.compute.drivers.contract import DriverError
+from handlers.compute.presence import Presence
+from handlers.decider import RETRY_S, Decider
+from handlers.scheduler import LivenessMonitor
+from tests.simulation.machines import Machine, fetch_for
+from tests.simulation.process import Process, Stop, TaskPool
+
+if TYPE_CHECKING:
+    from tests.simulation.projector import Tables
+
+DOMAINS = ("compute", "fleet")
+WAIT_S = 30.0
+REPORT_INTERVAL_S = 10.0
+SERVICE_DOWN_S = 60.0
+INVENTORY_EVERY_S = 60.0
+POWER_SYNC_S = 60.0
+
+
+def decider(process: Process) -> None:
+    """``chronova/roles/decider.py``."""
+    world = process.world
+    folder = world.snapshot_folder(process.name)
+    one = Decider(process.log, DOMAINS, snapshots=folder, clock=process.clock, codec=world.codec)
+    monitor = LivenessMonitor(
+        process.log,
+        world.codec,
+        lambda: one.states("fleet", 0, "host"),
+        name=process.name,
+        service_down_time_s=SERVICE_DOWN_S,
+        report_interval_s=REPORT_INTERVAL_S,
+        clock=process.monotonic,
+        wall_clock=process.clock,
+        new_id=process.new_id,
+        poll_s=5.0,
+    )
+    stop: Any = Stop(process)
+    process.spawn(lambda: monitor.run(stop))
+    process.decider = one
+    while not process.stopping:
+        try:
+            one.step(WAIT_S)
+        except LogError as error:
+            world.note(process.name, f"log away: {error}")
+            process.pause(RETRY_S)
+    one.close()
+    process.end()
+
+
+def agent(machines: list[Machine], process: Process) -> None:
+    """``chronova/roles/agent.py``, for the agent of these machines."""
+    world = process.world
+    name = machines[0].host
+    drivers = {machine.host: machine.new_driver(process) for machine in machines}
+    one = Agent(
+        process.log,
+        name,
+        drivers,
+        partial(fetch_for, process),
+        threads=0,
+        clock=process.clock,
+        pause=process.pause,
+        new_id=process.new_id,
+        codec=world.codec,
+        pool=TaskPool(process),
+    )
+    presence = Presence(
+        process.log,
+        name,
+        drivers,
+        {machine.host: machine.identity for machine in machines},
+        clock=process.clock,
+        new_id=process.new_id,
+        codec=world.codec,
+    )
+    process.spawn(lambda: _keep_up(process, one, presence))
+    while not process.stopping:
+        try:
+            one.step(WAIT_S)
+        except LogError as error:
+            if type(error).__name__ == "Fenced":
+                raise
+            world.note(process.name, f"log away: {error}")
+            process.pause(RETRY_S)
+    one.close()
+    process.end()
+
+
+def _keep_up(process: Process, one: Agent, presence: Presence) -> None:
+    registered = False
+    inventory, power = process.monotonic(), process.monotonic() - POWER_SYNC_S
+    while not process.stopping:
+        try:
+            if not registered:
+                presence.register()
+                registered = True
+            presence.beat()
+            now = process.monotonic()
+            if now - inventory >= INVENTORY_EVERY_S:
+                inventory = now
+                presence.report_changes()
+            if now - power >= POWER_SYNC_S:
+                power = now
+                one.sync_power()
+        except (LogError, DriverError) as error:
+            process.world.note(process.name, f"presence: {error}")
+        process.pause(REPORT_INTERVAL_S if registered else 1.0)
+
+
+def projector(tables: Tables, process: Process) -> None:
+    """``projections/projector.py`` without Postgres: the real fold, rows in memory."""
+    reader = process.log.reader(tables.starts())
+    tables.begin()
+    while not process.stopping:
+        try:
+            records = reader.poll(WAIT_S, 1 + int(process.world.kernel.rng.random() * 50))
+        except LogError:
+            process.pause(RETRY_S)
+            continue
+        tables.project(records)
+    process.end()

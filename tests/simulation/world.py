@@ -1,0 +1,265 @@
+"""A whole site in one thread: made from a seed, run, brought to rest, and looked at.
+
+What the seed draws: how many deciders, hosts and clients, which faults are on and how often they
+strike, what is asked when, and who goes on next. The same seed gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections import Counter, deque
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from random import Random
+from types import TracebackType
+
+import handlers.decider
+from chronova.domains import load_handlers
+from events import topics
+from events.compute.flavor import FlavorSnapshot
+from events.compute.server import Server
+from events.log.contract import Record
+from events.message import Command
+from tests.simulation import rest, roles
+from tests.simulation.clients import Client
+from tests.simulation.cluster import CachingCodec, WatchedCluster
+from tests.simulation.faults import Faults
+from tests.simulation.kernel import SECOND, Kernel
+from tests.simulation.machines import Machine
+from tests.simulation.observer import Observer
+from tests.simulation.process import Process
+from tests.simulation.projector import Tables
+from tests.simulation.workloads import Workload
+
+load_handlers()
+
+PARTITIONS = 2
+STEPS_MAX = 400_000
+REST_S = 4000.0
+"""Within this virtual time of good health everything must be at rest: three builds' deadlines."""
+LOOKS_S = 150.0
+"""At rest, the hosts look at their guests at least twice more."""
+STORY_LINES = 400
+LOOK_EVERY = 8
+"""Steps between two looks whether it is over."""
+SNAPSHOT_EVERY = 40
+CODEC = CachingCodec()
+
+
+class Violation(Exception):
+    """An invariant does not hold. ``kind`` names it, ``subject`` is the server it is about."""
+
+    def __init__(self, kind: str, text: str, subject: str = "") -> None:
+        super().__init__(f"{kind}: {text}")
+        self.kind = kind
+        self.text = text
+        self.subject = subject
+
+
+class World:
+    """One simulated site. Use as a context: snapshots lie in a folder that is removed."""
+
+    def __init__(self, seed: int, workload: Workload, faults: tuple[str, ...]) -> None:
+        self.seed = seed
+        self.workload = workload
+        self.kernel = Kernel(seed)
+        self.story: deque[tuple[int, str, str]] = deque(maxlen=STORY_LINES)
+        self.violation: Violation | None = None
+        self.running: dict[str, Process] = {}
+        self.acknowledged: dict[str, Command] = {}
+        self.operations: Counter[str] = Counter()
+        self.struck: Counter[str] = Counter()
+        self.codec = CODEC
+        self.codec.forget()
+        self.cluster = WatchedCluster(self)
+        for topic in topics.all_topics(PARTITIONS):
+            if topic.name.partition(".")[0] in ("compute", "fleet", topics.REPLIES):
+                self.cluster.create(topic)
+        self.observer = Observer(self.codec, self.complain)
+        self.faults = Faults(self, faults, Random(self.kernel.rng.random()))
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._draw()
+
+    def __enter__(self) -> World:
+        self._snapshot_every = handlers.decider.SNAPSHOT_EVERY
+        handlers.decider.SNAPSHOT_EVERY = SNAPSHOT_EVERY
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        handlers.decider.SNAPSHOT_EVERY = self._snapshot_every
+        for process in self._processes():
+            process.crash()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    # ------------------------------------------------------------ the site
+
+    def _draw(self) -> None:
+        rng, workload = self.kernel.rng, self.workload
+        self.projects = [f"project-{n}" for n in range(workload.projects)]
+        self.flavors = {
+            "tiny": _flavor("tiny", 1, 512, 1),
+            "small": _flavor("small", 2, 2048, 10),
+        }
+        self.machines = [
+            Machine(self, f"host-{n}", rng.choice((1, 2, 4)), rng.choice((4096, 8192)), 60)
+            for n in range(rng.randint(2, 4))
+        ]
+        for machine in self.machines:
+            self.observer.hypervisors[machine.host] = machine.hypervisor
+        shared = 2 if rng.random() < 0.3 else 1
+        self.machines_of = [self.machines[:shared], *([one] for one in self.machines[shared:])]
+        self.agents = [self._agent(number) for number in range(len(self.machines_of))]
+        self.deciders = [
+            Process(self, f"decider-{n}", roles.decider) for n in range(rng.randint(1, 3))
+        ]
+        sources = [source for source in self.cluster.partitions if source[0].endswith(".events")]
+        self.tables = Tables(sources, self.codec)
+        self.projector = Process(self, "projector", partial(roles.projector, self.tables))
+        self._clients = [
+            Client(self, number, workload, workload.count) for number in range(workload.clients)
+        ]
+        self.clients = [client.process for client in self._clients]
+
+    def _agent(self, number: int) -> Process:
+        machines = self.machines_of[number]
+        return Process(self, f"agent-{machines[0].host}", partial(roles.agent, machines))
+
+    def _processes(self) -> list[Process]:
+        return [*self.deciders, *self.agents, self.projector, *self.clients]
+
+    def snapshot_folder(self, process: str) -> Path:
+        """Each machine's own."""
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="simulation-")
+        return Path(self._folder.name, process)
+
+    # ------------------------------------------------- what the faults do here
+
+    def restart_later(self, process: Process, seconds: float) -> None:
+        """Start it again then, if it is gone by then and nobody replaced it."""
+
+        def restart() -> None:
+            if process in self._processes() and not process.alive:
+                process.start()
+
+        self.kernel.after(seconds, restart)
+
+    def replace_agent(self, number: int) -> None:
+        """Another process of the same agent starts; the first one is fenced."""
+        self.agents[number] = self._agent(number)
+        self.agents[number].name += "'"
+        self.agents[number].start()
+
+    # ------------------------------------------------------- what is told here
+
+    def note(self, who: str, what: str) -> None:
+        """A line of the story."""
+        self.story.append((self.kernel.now, who, what))
+
+    def wrote(self, records: list[Record]) -> None:
+        """One transaction or append, committed."""
+        for record in records:
+            if record.topic != topics.HEARTBEATS:
+                type_name = record.headers.get("ce_type", "?").removeprefix("chronova.")
+                self.note(
+                    f"{record.topic}/{record.partition}@{record.offset}",
+                    f"{type_name} {record.headers.get('ce_subject', record.key)}",
+                )
+        self.observer.wrote(records)
+
+    def complain(
+        self, kind: str, text: str, subject: str = "", cause: BaseException | None = None
+    ) -> None:
+        """An invariant does not hold; the first one counts."""
+        if self.violation is None:
+            self.note("VIOLATION", f"{kind}: {text}")
+            self.violation = Violation(kind, text, subject)
+            self.violation.__cause__ = cause
+
+    def visible_servers(self) -> list[Server]:
+        """What a client may see in a list, the deleted ones too, in order of creation."""
+        return [
+            state
+            for (name, _), state in self.observer.states.items()
+            if name == "server" and state is not None
+        ]
+
+    # ----------------------------------------------------------------- the run
+
+    def run(self) -> None:
+        """All of it. Raises ``Violation``."""
+        self._begin()
+        self._until(lambda: not any(client.alive for client in self.clients), "the clients", None)
+        self._heal()
+        self._until(self._settled, "the site", REST_S)
+        self._for(LOOKS_S)
+        self._until(self._settled, "the site", REST_S)
+        rest.check(self)
+        if self.violation is not None:
+            raise self.violation
+
+    def _begin(self) -> None:
+        for process in (*self.deciders, *self.agents, self.projector):
+            process.start()
+        self._for(3.0)
+        for client in self._clients:
+            client.process.start()
+        self.faults.begin()
+
+    def _heal(self) -> None:
+        self.note("FAULT", "all is well from now on")
+        self.faults.heal()
+        for machine in self.machines:
+            machine.slow_s = 0.0
+        for process in self._processes():
+            process.skew = 0
+            process.thaw()
+        self._revive()
+
+    def _revive(self) -> None:
+        for process in (*self.deciders, *self.agents, self.projector):
+            if not process.alive:
+                process.start()
+            elif process.stopping:
+                self.restart_later(process, 1.0)
+
+    def _until(self, done: Callable[[], bool], what: str, seconds: float | None) -> None:
+        limit = None if seconds is None else self.kernel.now + int(seconds * SECOND)
+        looks = 0
+        while looks % LOOK_EVERY or not done():
+            looks += 1
+            self.kernel.step()
+            if self.violation is not None:
+                raise self.violation
+            if self.kernel.steps > STEPS_MAX:
+                raise Violation("busy", f"{what}: no end after {STEPS_MAX} steps")
+            if limit is not None and self.kernel.now > limit:
+                subject, text = rest.in_flight(self)
+                raise Violation("in flight", f"after {seconds} s: {text}", subject)
+
+    def _for(self, seconds: float) -> None:
+        until = self.kernel.now + int(seconds * SECOND)
+        self._until(lambda: self.kernel.now >= until, "time", None)
+
+    def _settled(self) -> bool:
+        return not rest.in_flight(self)[1]
+
+    def digest(self) -> str:
+        """A hash over every record of the log."""
+        digest = hashlib.sha256()
+        for source in sorted(self.cluster.partitions):
+            for record in self.cluster.partitions[source].records:
+                digest.update(repr(record).encode())
+        return digest.hexdigest()
+
+
+def _flavor(id: str, vcpus: int, ram_mib: int, root_gib: int) -> FlavorSnapshot:
+    return FlavorSnapshot(flavor_id=id, name=id, vcpus=vcpus, ram_mib=ram_mib, root_gib=root_gib)
