@@ -8,7 +8,7 @@ name here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -17,6 +17,7 @@ import falcon
 from api.authentication import Authenticator
 from api.http.authenticated import Authenticated, Authenticates
 from api.http.errors import Errors
+from api.http.observing import Observed
 from api.http.request_ids import RequestIds
 from api.services import Services
 
@@ -39,20 +40,27 @@ def create_app(
     services: Services,
     packages: Sequence[str] = SERVICES,
     authenticator: Authenticates | None = None,
+    *,
+    observed: Observed | None = None,
+    roots: Mapping[str, Any] | None = None,
 ) -> App:
     """The application that serves ``packages``. ``authenticator``: who knows the tokens, if not
-    our own identity service."""
+    our own identity service. ``observed``: who counts requests and tells of bad ones.
+    ``roots``: resources that belong to no service, by path: health, figures."""
     mounted = {name: cast(Package, import_module(f"api.{name}")) for name in packages}
     own = [part for package in mounted.values() for part in _middleware(package, services)]
     knows = authenticator or Authenticator(services)
     authenticated = Authenticated(knows, services.settings.public_url)
-    app: App = falcon.App(middleware=[RequestIds(), *own, authenticated])
+    seen = observed or Observed(packages)
+    app: App = falcon.App(middleware=[RequestIds(), seen, *own, authenticated])
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = True
     Errors({name: package.render_error for name, package in mounted.items()}).install(app)
     for name, package in mounted.items():
         for path, resource in package.routes(services):
             app.add_route(f"/{name}{path}", resource)
+    for path, resource in (roots or {}).items():
+        app.add_route(path, resource)
     return app
 
 

@@ -1,0 +1,89 @@
+"""The parts that can be ill: log, database, projection, deciders; and how many hosts are up.
+
+Hosts are told of and never make the API ill: what they do is not undone by asking another API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import func, select
+
+from api.bus import Bus
+from api.health.checks import LIMIT_S, Check, Ill
+from api.health.pulse import Pulse
+from events.log.contract import Log
+from projections.connection import Connection, connect
+from projections.fleet.hosts import HOSTS
+from projections.lag import Lag
+
+LAG_S_MAX = 10.0
+"""Behind for longer than that, reads are too old to be believed."""
+
+H = HOSTS.c
+
+
+def parts(
+    log: Log, database_url: str, engine: sqlalchemy.Engine, bus: Bus, pulse: Pulse
+) -> Mapping[str, Check]:
+    """The checks by name. Opens nothing yet."""
+    database, lag = _Database(database_url), Lag(log, database_url)
+    return {
+        "log": lambda: _log(log),
+        "database": database.check,
+        "projection": lambda: _projection(lag),
+        "decider": lambda: pulse.check(bus, LIMIT_S * 0.9),
+        "hosts": lambda: _hosts(engine),
+    }
+
+
+def _log(log: Log) -> Mapping[str, Any]:
+    log.ping(LIMIT_S)
+    return {}
+
+
+class _Database:
+    """Asks over a connection of its own, so that busy requests do not make it look ill."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: Connection | None = None
+
+    def check(self) -> Mapping[str, Any]:
+        connection, self._connection = self._connection, None
+        if connection is None:
+            connection = connect(self._url, "health", {"statement_timeout": "5s"})
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+            self._connection = connection
+        finally:
+            if self._connection is None:
+                connection.close()
+        return {}
+
+
+def _projection(lag: Lag) -> Mapping[str, Any]:
+    standing = lag.measure()
+    figures = {
+        "build": standing.build,
+        "behind": sum(standing.behind.values()),
+        "lag_s": round(standing.seconds, 1),
+    }
+    if not standing.followed:
+        raise Ill("no projector follows the log", figures)
+    if standing.seconds > LAG_S_MAX:
+        raise Ill(f"reads are {standing.seconds:.0f} s behind the log", figures)
+    return figures
+
+
+def _hosts(engine: sqlalchemy.Engine) -> Mapping[str, Any]:
+    counted = select(H.up, H.disabled, func.count()).where(~H.deleted).group_by(H.up, H.disabled)
+    figures = {"up": 0, "down": 0, "disabled": 0}
+    with engine.connect() as connection:
+        for up, disabled, count in connection.execute(counted):
+            figures["up" if up else "down"] += count
+            figures["disabled"] += count if disabled else 0
+    return figures

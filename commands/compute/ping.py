@@ -1,0 +1,16 @@
+"""Is anybody deciding? Accepted, and nothing happens: the answer is all that is wanted."""
+
+from __future__ import annotations
+
+from commands.decision import Decision, View, accept, decides_on_view
+from events.message import Command
+
+
+class Ping(Command, frozen=True, kw_only=True):
+    """Ask a decider of compute for a sign of life."""
+
+
+@decides_on_view(Ping)
+def ping(view: View, command: Ping, at: int) -> Decision:
+    """Accept."""
+    return accept()
