@@ -6,8 +6,9 @@ a process may fork before that. Every call is bounded; what cannot be reached in
 ``LogUnavailable``. Nothing here has state that a crash could lose.
 
 - ``kafka_connection``: own requests to the cluster, each with a deadline
-- ``kafka_transactions``: transactions, request by request
-- ``kafka_consumer``: kafka-python's consumer with a wait that can be woken
+- ``kafka_transactions``: transactions, request by request (``kafka_requests``)
+- ``kafka_consumer``: kafka-python's consumer with a wait that can be woken;
+  ``kafka_assignor``: how a group shares its partitions
 - ``kafka_produce``: produce requests; ``kafka_append``: the shared idempotent producer
 - ``kafka_worker``, ``kafka_reader``, ``kafka_topics``: what the contract names
 """

@@ -17,12 +17,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import kafka.errors as errors
 from kafka.future import Future
-from kafka.protocol.producer import InitProducerIdRequest
 
 from events.log.contract import LogError, Outgoing, RecordTooLarge, TopicPartition
 from events.log.kafka_connection import Connection, Deadline, unavailable
 from events.log.kafka_produce import Outcome, Producer, produce
 from events.log.kafka_records import BATCH_BYTES, Batch, batches
+from events.log.kafka_requests import init_producer
 
 _TOO_LARGE = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
 
@@ -131,13 +131,7 @@ class Appender:
         return await produce(self._connection, self._producer, wave, deadline)
 
     async def _identify(self, deadline: Deadline) -> None:
-        request = InitProducerIdRequest(
-            transactional_id=None,
-            transaction_timeout_ms=0,
-            producer_id=-1,
-            producer_epoch=-1,
-            max_version=4,
-        )
+        request = init_producer(None, 0)
         while True:
             try:
                 response = await self._connection.send(request, deadline)

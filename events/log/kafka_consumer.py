@@ -23,7 +23,7 @@ from kafka.structs import TopicPartition as Source
 from events.log.contract import TopicPartition
 from events.log.kafka_assignor import BalancedAssignor
 from events.log.kafka_connection import CLIENT_DEFAULTS, Deadline, new_client, unavailable
-from events.log.kafka_transactions import Membership
+from events.log.kafka_requests import Membership
 
 _READ_DEFAULTS: Mapping[str, object] = {
     **CLIENT_DEFAULTS,
@@ -147,6 +147,15 @@ class Consumer(KafkaConsumer):  # type: ignore[misc]
         """From any thread: end a waiting ``fetch``, or the next one."""
         self._woken = True
         self._arrived.set()
+
+    def rejoin(self) -> None:
+        """Doubt the membership: the next ``fetch`` joins anew before all else."""
+        self._rejoin()
+
+    @property
+    def must_join(self) -> bool:
+        """Whether the next ``fetch`` has to join first."""
+        return bool(self._coordinator.need_rejoin())
 
     def membership(self, group: str) -> Membership | None:
         """This member as it now is, or None while it is none."""

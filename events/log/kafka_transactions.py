@@ -24,19 +24,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import kafka.errors as errors
-import msgspec
-from kafka.protocol.producer import (
-    AddOffsetsToTxnRequest,
-    AddPartitionsToTxnRequest,
-    EndTxnRequest,
-    InitProducerIdRequest,
-    TxnOffsetCommitRequest,
-)
 
+from events.log import kafka_requests as requests
 from events.log.contract import Fenced, LogUnavailable, Outgoing, RecordTooLarge, TopicPartition
 from events.log.kafka_connection import GROUP, TRANSACTION, Connection, Deadline, unavailable
 from events.log.kafka_produce import Producer, produce
 from events.log.kafka_records import batches
+from events.log.kafka_requests import Membership
 
 _FENCED = (errors.ProducerFencedError, errors.InvalidProducerEpochError)
 _STALE_MEMBER = (
@@ -45,14 +39,6 @@ _STALE_MEMBER = (
     errors.FencedInstanceIdError,
 )
 _TOO_LARGE = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
-
-
-class Membership(msgspec.Struct, frozen=True):
-    """Whose offsets are moved. Without a generation nothing but the transactional id fences."""
-
-    group: str
-    generation: int = -1
-    member: str = ""
 
 
 class Transactions:
@@ -170,13 +156,7 @@ class Transactions:
         """A fresh epoch: of ours if it still is ours (``producer``), or of whoever's (-1)."""
         node = await self._coordinator(TRANSACTION, self._id, deadline)
         features = await self._connection.features(deadline, node)
-        request = InitProducerIdRequest(
-            transactional_id=self._id,
-            transaction_timeout_ms=self._timeout_ms,
-            producer_id=producer,
-            producer_epoch=epoch,
-            max_version=4,
-        )
+        request = requests.init_producer(self._id, self._timeout_ms, producer, epoch)
         response = await self._ask(TRANSACTION, request, deadline)
         self._producer.renewed(response.producer_id, response.producer_epoch)
         self._version = 2 if features.get("transaction.version", 0) >= 2 else 1
@@ -184,32 +164,13 @@ class Transactions:
         self.in_doubt = self._open = False
 
     async def _add(self, records: Sequence[Outgoing], offsets: bool, deadline: Deadline) -> None:
-        topics: dict[str, set[int]] = {}
-        for record in records:
-            topics.setdefault(record.topic, set()).add(record.partition or 0)
-        topic = AddPartitionsToTxnRequest.AddPartitionsToTxnTopic
-        if topics:
-            request = AddPartitionsToTxnRequest(
-                v3_and_below_transactional_id=self._id,
-                v3_and_below_producer_id=self._producer.id,
-                v3_and_below_producer_epoch=self._producer.epoch,
-                v3_and_below_topics=[
-                    topic(name=name, partitions=sorted(numbers)) for name, numbers in topics.items()
-                ],
-                max_version=3,
-            )
-            await self._ask(TRANSACTION, request, deadline)
+        """Tell the coordinator what the transaction will touch (version 1)."""
+        if records:
+            touched = {(record.topic, record.partition or 0) for record in records}
+            await self._ask(TRANSACTION, requests.add_partitions(self._producer, touched), deadline)
         if offsets:
             await self._ask(
-                TRANSACTION,
-                AddOffsetsToTxnRequest(
-                    transactional_id=self._id,
-                    producer_id=self._producer.id,
-                    producer_epoch=self._producer.epoch,
-                    group_id=self._group,
-                    max_version=3,
-                ),
-                deadline,
+                TRANSACTION, requests.add_offsets(self._producer, self._group), deadline
             )
 
     async def _produce(self, records: Sequence[Outgoing], deadline: Deadline) -> None:
@@ -229,39 +190,11 @@ class Transactions:
         membership: Membership,
         deadline: Deadline,
     ) -> None:
-        topic = TxnOffsetCommitRequest.TxnOffsetCommitRequestTopic
-        topics: dict[str, list[Any]] = {}
-        for (name, number), (offset, note) in offsets.items():
-            part = topic.TxnOffsetCommitRequestPartition(
-                partition_index=number,
-                committed_offset=offset,
-                committed_leader_epoch=-1,
-                committed_metadata=note,
-            )
-            topics.setdefault(name, []).append(part)
-        request = TxnOffsetCommitRequest(
-            transactional_id=self._id,
-            group_id=membership.group,
-            producer_id=self._producer.id,
-            producer_epoch=self._producer.epoch,
-            generation_id=membership.generation,
-            member_id=membership.member,
-            group_instance_id=None,
-            topics=[topic(name=name, partitions=parts) for name, parts in topics.items()],
-            min_version=5 if self._version == 2 else 3,
-            max_version=5 if self._version == 2 else 4,
-        )
+        request = requests.commit_offsets(self._producer, self._version, offsets, membership)
         await self._ask(GROUP, request, deadline)
 
     async def _end(self, committed: bool, deadline: Deadline) -> None:
-        request = EndTxnRequest(
-            transactional_id=self._id,
-            producer_id=self._producer.id,
-            producer_epoch=self._producer.epoch,
-            committed=committed,
-            min_version=5 if self._version == 2 else 1,
-            max_version=5 if self._version == 2 else 4,
-        )
+        request = requests.end(self._producer, self._version, committed)
         response = await self._ask(TRANSACTION, request, deadline)
         if self._version == 2:
             self._producer.renewed(response.producer_id, response.producer_epoch)
@@ -274,7 +207,7 @@ class Transactions:
             try:
                 node = await self._coordinator(key_type, key, deadline)
                 response = await self._connection.send(request, deadline, node)
-                for error in _response_errors(response):
+                for error in requests.errors_of(response):
                     if error is not errors.NoError:
                         raise error()
                 return response
@@ -289,13 +222,3 @@ class Transactions:
                 key_type, key, deadline
             )
         return self._coordinators[key_type]
-
-
-def _response_errors(response: Any) -> list[Any]:
-    """The error classes of a coordinator's answer: its own, or of each of its partitions."""
-    topics = getattr(response, "results_by_topic_v3_and_below", None)
-    if topics is None:
-        topics = getattr(response, "topics", None)
-    if topics is None:
-        return [errors.for_code(response.error_code)]
-    return [errors.for_code(code) for _, parts in topics for _, code in parts]

@@ -19,7 +19,8 @@ from collections.abc import Callable, Mapping, Sequence
 from events.log.contract import Fenced, Outgoing, Polled, TopicPartition
 from events.log.kafka_consumer import Consumer
 from events.log.kafka_records import addressed, read
-from events.log.kafka_transactions import Membership, Transactions
+from events.log.kafka_requests import Membership
+from events.log.kafka_transactions import Transactions
 
 Counts = Callable[[set[str]], Mapping[str, int]]
 
@@ -66,6 +67,11 @@ class KafkaWorker:
         if self._fenced is not None:
             raise self._fenced
         if self._again:
+            if not self._fixed and self._consumer.must_join:
+                self._consumer.hold(self._owned)
+                self._consumer.fetch(timeout_s, 1)
+                if self._consumer.must_join:
+                    return Polled()
             return self._start_anew()
         found = self._consumer.fetch(timeout_s, records_max)
         if self._consumer.changes.pending:
@@ -99,6 +105,8 @@ class KafkaWorker:
             self._again = True
             if self._fixed:
                 self._fenced = error
+            else:
+                self._consumer.rejoin()
             raise
         self._next.update(moved)
 

@@ -13,7 +13,8 @@ from events.log.contract import Fenced, LogUnavailable, Outgoing, RecordTooLarge
 from events.log.kafka import KafkaLog
 from events.log.kafka_connection import Connection, Deadline
 from events.log.kafka_records import addressed
-from events.log.kafka_transactions import Membership, Transactions
+from events.log.kafka_requests import Membership
+from events.log.kafka_transactions import Transactions
 from tests.events.log.site import (
     LIMIT_S,
     Consumer,
