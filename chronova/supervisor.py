@@ -23,14 +23,18 @@ import msgspec
 import psutil
 from setproctitle import setproctitle
 
-from chronova import journal
+from chronova import journal, listening
 from chronova.settings import Settings
 from chronova.stopping import Stop
 
 GRACE_S = 30.0
 PAUSE_MIN_S, PAUSE_MAX_S = 0.2, 10.0
 HEALTHY_S = 30.0
+LISTENS_S = 2.0
+"""While the pause is no longer, clients wait for the API's next process; then they are refused."""
 TURN_S = 0.2
+LISTENING = "api"
+"""The role whose socket is held for it (``chronova.listening``)."""
 
 ROLES = ("decider", "projector", "agent", "api")
 """In the order of their start; any order works."""
@@ -109,6 +113,8 @@ def fork(settings: Settings, role: str) -> int:
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         for stream in (1, 2):
             os.dup2(output, stream)
+        if role != LISTENING:
+            listening.release()
         setproctitle(f"chronova serve {role}")
         journal.begin(role)
         import_module(f"chronova.roles.{role}").serve(settings)
@@ -139,6 +145,7 @@ class Supervisor:
             for child in self._children:
                 self._tend(child)
             stop.pause(TURN_S)
+        listening.release()
         for child in reversed(self._children):
             self._end(child)
 
@@ -156,8 +163,16 @@ class Supervisor:
             child.not_before = now + child.pause
             sys.stderr.write(f"{child.role} ended; next start in {child.pause:.1f} s\n")
         if now >= child.not_before:
+            if child.role == LISTENING:
+                self._listen(child)
             child.process = psutil.Process(fork(self._settings, child.role))
             child.started = now
+
+    def _listen(self, child: Child) -> None:
+        if child.pause <= LISTENS_S:
+            listening.hold(self._settings)
+        else:
+            listening.release()
 
     def _end(self, child: Child) -> None:
         if child.process is None or not _lives(child.process):

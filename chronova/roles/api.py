@@ -10,13 +10,24 @@ from typing import Any
 
 import structlog
 from gunicorn.app.base import BaseApplication
+from gunicorn.workers.gthread import ThreadWorker
 
-from api.app import create_app
-from api.log_bus import LogBus
+from api.app import SERVICES, App, create_app
+from api.health.checks import Checks
+from api.health.parts import parts
+from api.health.pulse import Pulse
+from api.health.resource import Health
+from api.http.figures import Figures
+from api.http.observing import Observed
+from api.log_bus import LogBus, Observer
 from api.services import ApiSettings, Services
+from chronova import __version__, listening, observing
 from chronova.connections import open_site_log
 from chronova.consoles import HostConsoles
+from chronova.metrics.meters import ApiMeters
+from chronova.metrics.store import Exposition
 from chronova.settings import Settings
+from events.log.contract import Log
 from projections.live import engine
 from projections.waiting import PositionWaiter
 
@@ -28,14 +39,33 @@ HEADER_BYTES_MAX = 16384
 logger = structlog.get_logger("api")
 
 
-def services_of(settings: Settings) -> Services:
+def app_of(settings: Settings) -> App:
+    """The application of this process, counted and with its health."""
+    store = observing.begin(settings, "api")
+    log = observing.measured(open_site_log(settings), store, "api")
+    meters = ApiMeters(store)
+    pulse = Pulse(meters)
+    services = services_of(settings, log, pulse)
+    checks = Checks(parts(log, settings.database, services.engine, services.bus, pulse))
+    return create_app(
+        services,
+        observed=Observed(SERVICES, meters, settings.slow_request_s),
+        roots={
+            "/healthz": Health(checks, __version__),
+            "/metrics": Figures(Exposition(store.folder)),
+        },
+    )
+
+
+def services_of(settings: Settings, log: Log, observer: Observer) -> Services:
     """What the API's resources work with, in this process."""
     waiter = PositionWaiter(settings.database)
     bus = LogBus(
-        open_site_log(settings),
+        log,
         waiter,
         decision_timeout_s=settings.decision_timeout_s,
         in_flight_max=settings.api_in_flight_max,
+        observer=observer,
     )
     api = ApiSettings(
         public_url=settings.url,
@@ -45,6 +75,21 @@ def services_of(settings: Settings) -> Services:
     )
     pool = engine(settings.database, settings.api_threads)
     return Services(bus, pool, api, HostConsoles(api.instances_path))
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """gunicorn's, which gives the port free as soon as its master is dead: else clients with
+    kept-alive connections keep it, and the next master out of the port, for ``GRACE_S``."""
+
+    def is_parent_alive(self) -> bool:
+        """Looked at once a second."""
+        if super().is_parent_alive():
+            return True
+        self.set_accept_enabled(False)
+        for listener in self.sockets:
+            listener.close()
+        self.alive = False
+        return False
 
 
 class _Server(BaseApplication):  # type: ignore[misc]
@@ -57,12 +102,12 @@ class _Server(BaseApplication):  # type: ignore[misc]
     def load_config(self) -> None:
         s = self._settings
         for name, value in {
-            "bind": f"{s.bind}:{s.port}",
+            "bind": listening.address(s),
             "workers": s.api_workers,
-            "worker_class": "gthread",
+            "worker_class": Worker,
             "threads": s.api_threads,
             "worker_connections": 1000,
-            "backlog": 1024,
+            "backlog": listening.BACKLOG,
             "keepalive": 75,
             "timeout": 60,
             "graceful_timeout": GRACE_S,
@@ -78,10 +123,9 @@ class _Server(BaseApplication):  # type: ignore[misc]
                 self.cfg.set(name, value)
 
     def load(self) -> Any:
-        services = services_of(self._settings)
+        app = app_of(self._settings)
         logger.info("serving", url=self._settings.url)
-
-        return create_app(services)
+        return app
 
 
 def serve(settings: Settings) -> None:
