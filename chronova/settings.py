@@ -90,8 +90,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     service_down_time_s: Positive = 60
     scheduler: dict[str, Any] = {}
     """Options of Nova's [filter_scheduler] that differ: enabled_filters, multipliers …"""
-    metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
-    """First port of the Prometheus endpoints of the roles that serve no API; 0: none."""
+    slow_request_s: Annotated[float, msgspec.Meta(ge=0)] = 1.0
+    """From how many seconds on the API's log tells of a request, as it does of each that failed."""
+    metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65533)] = 0
+    """Port of the decider's Prometheus endpoint; the projector's and the agent's are the two after
+    it. For machines without an API, whose /metrics shows all roles of its machine. 0: none."""
 
     @property
     def data_path(self) -> Path:

@@ -14,9 +14,10 @@ import uuid
 import structlog
 from cryptography.fernet import Fernet
 
-from chronova import __version__
+from chronova import __version__, observing
 from chronova.connections import image_key, open_site_log
 from chronova.fetching import LinkFetch
+from chronova.metrics.meters import AgentMeters
 from chronova.settings import Settings
 from chronova.stopping import Stop
 from events.log.contract import LogError
@@ -58,10 +59,28 @@ def driver_of(settings: Settings, host: str) -> Driver:
     folder = settings.data_path / "instances" / host
     folder.mkdir(parents=True, exist_ok=True)
     if settings.driver == "simulated":
-        from handlers.compute.drivers.simulated import SimulatedDriver
+        from handlers.compute.drivers.simulated import SimulatedDriver, simulated_resources
+        from handlers.compute.drivers.simulated_faults import Fault
 
         return SimulatedDriver(
-            host, delays=settings.simulated_delays, state_path=folder / "guests.state"
+            host,
+            simulated_resources(
+                host,
+                settings.simulated_vcpus,
+                settings.simulated_ram_mib,
+                settings.simulated_disk_gib,
+            ),
+            delays=settings.simulated_delays,
+            faults=[
+                Fault(
+                    step=fault.step,
+                    server_name=fault.server_name,
+                    nth=fault.nth,
+                    error=DriverError(fault.reason),
+                )
+                for fault in settings.simulated_faults
+            ],
+            state_path=folder / "guests.state",
         )
     from handlers.compute.drivers.libvirt_driver import LibvirtDriver
     from handlers.compute.drivers.probe import choose_virt_type
@@ -76,7 +95,8 @@ def driver_of(settings: Settings, host: str) -> Driver:
 def serve(settings: Settings) -> None:
     """Run until SIGTERM; what is under way is finished and reported first."""
     stop = Stop()
-    log = open_site_log(settings)
+    store = observing.begin(settings, "agent")
+    log = observing.measured(open_site_log(settings), store, "agent")
     hosts = {name: driver_of(settings, name) for name in host_names(settings)}
     name = next(iter(hosts))
     fetch = LinkFetch(settings.url, image_key(settings), stop.stopped)
@@ -88,6 +108,7 @@ def serve(settings: Settings) -> None:
         threads=_threads(settings),
         clock=wall_clock,
         pause=stop.pause,
+        watcher=AgentMeters(store),
     )
     presence = Presence(
         log,

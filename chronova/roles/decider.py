@@ -7,9 +7,10 @@ import threading
 
 import msgspec
 
-from chronova import __version__
+from chronova import __version__, observing
 from chronova.connections import open_site_log
 from chronova.domains import load_handlers
+from chronova.metrics.meters import DeciderMeters
 from chronova.settings import Settings, SettingsError
 from chronova.stopping import Stop
 from commands.fleet.policy import Policy
@@ -26,8 +27,14 @@ def serve(settings: Settings) -> None:
     load_handlers()
     _enable_judges(settings)
     stop = Stop()
-    log = open_site_log(settings)
-    decider = Decider(log, settings.domains, snapshots=settings.data_path / "snapshots")
+    store = observing.begin(settings, "decider")
+    log = observing.measured(open_site_log(settings), store, "decider")
+    decider = Decider(
+        log,
+        settings.domains,
+        snapshots=settings.data_path / "snapshots",
+        watcher=DeciderMeters(store),
+    )
     stop.on_stop(decider.wake)
     monitor = _monitor(settings, log, decider, stop) if "fleet" in settings.domains else None
     try:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from chronova import observing
 from chronova.connections import open_site_log
+from chronova.metrics.meters import ProjectorMeters
 from chronova.settings import Settings
 from chronova.stopping import Stop
 from projections.projector import Projector
+
+LAG_ENDS_S = 3.0
 
 
 def serve(settings: Settings) -> None:
     """Run until SIGTERM; the batch under way is finished."""
     stop = Stop()
+    meters = ProjectorMeters(observing.begin(settings, "projector"))
     log = open_site_log(settings)
-    projector = Projector(log, settings.database)
+    projector = Projector(log, settings.database, observe=meters.batch)
     stop.on_stop(projector.stop)
+    keeper = observing.watch_lag(log, settings, meters, stop)
     try:
         projector.run()
     finally:
+        stop.event.set()
+        keeper.join(LAG_ENDS_S)
         log.close()
