@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import ThreadWorker
 
 from api.app import SERVICES, App, create_app
@@ -92,6 +93,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return False
 
 
+class JournalLogger(Logger):  # type: ignore[misc]
+    """gunicorn's log in the form of all others."""
+
+    def setup(self, cfg: Any) -> None:
+        """See gunicorn; its own handlers go."""
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+
+
 class _Server(BaseApplication):  # type: ignore[misc]
     """gunicorn, told what to do by our settings alone."""
 
@@ -114,6 +125,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "limit_request_line": 8190,
             "limit_request_field_size": HEADER_BYTES_MAX,
             "proc_name": "chronova-api",
+            "logger_class": JournalLogger,
             "accesslog": None,
             "errorlog": "-",
             "loglevel": "warning",
