@@ -78,6 +78,8 @@ class Codec:
         body.seek(5)
         try:
             fields: Any = fastavro.schemaless_reader(body, known.writer, known.reader)
+            if body.tell() != len(value):
+                raise ValueError("bytes are left over")
             cls = message_class(known.message)
             return msgspec.convert(known.upcast(fields), cls)
         except (EOFError, IndexError, ValueError, struct.error, msgspec.ValidationError) as error:
