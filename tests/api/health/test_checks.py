@@ -1,0 +1,102 @@
+"""Parts are asked at once, within a limit, one thread each, and not more often than needed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import falcon
+import falcon.testing
+
+from api.health.checks import Checks, Ill
+from api.health.resource import Health
+from api.http.authenticated import Authenticated
+
+
+def well() -> Mapping[str, Any]:
+    return {"up": 3}
+
+
+def ill() -> Mapping[str, Any]:
+    raise Ill("it limps", {"lag_s": 12.5})
+
+
+def broken() -> Mapping[str, Any]:
+    raise ConnectionRefusedError("nobody\nlistens")
+
+
+class Nobody:
+    """Knows no token."""
+
+    def authenticate(self, token: str) -> Any:
+        raise AssertionError("health asks for no token")
+
+
+def client(checks: Checks) -> falcon.testing.TestClient:
+    app = falcon.App(middleware=[Authenticated(Nobody(), "http://test")])
+    app.add_route("/healthz", Health(checks, "1.2.3"))
+    return falcon.testing.TestClient(app)
+
+
+def test_all_well() -> None:
+    answer = client(Checks({"log": well})).simulate_get("/healthz")
+    assert answer.status_code == 200
+    assert answer.json["status"] == "ok"
+    assert answer.json["version"] == "1.2.3"
+    assert answer.json["ill"] == []
+    assert answer.json["parts"]["log"]["figures"] == {"up": 3}
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_it_says_which_part_is_ill_and_why() -> None:
+    parts = {"log": well, "projection": ill, "database": broken}
+    answer = client(Checks(parts)).simulate_get("/healthz")
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "1"
+    assert answer.json["ill"] == ["projection", "database"]
+    assert answer.json["parts"]["projection"]["reason"] == "it limps"
+    assert answer.json["parts"]["projection"]["figures"] == {"lag_s": 12.5}
+    assert answer.json["parts"]["database"]["reason"] == "nobody listens"
+    assert client(Checks(parts)).simulate_head("/healthz").status_code == 503
+
+
+def test_a_part_that_hangs_is_ill_in_time_and_asked_once() -> None:
+    go_on, asked = threading.Event(), []
+
+    def hangs() -> Mapping[str, Any]:
+        asked.append(1)
+        assert go_on.wait(60)
+        return {}
+
+    checks = Checks({"log": hangs, "database": well}, limit_s=0.2, kept_s=0.0)
+    began = time.monotonic()
+    for _ in range(3):
+        conditions = checks.conditions()
+        assert not conditions["log"].ok
+        assert conditions["log"].reason.startswith("no answer for ")
+        assert conditions["database"].ok
+    assert time.monotonic() - began < 5
+    assert len(asked) == 1
+    go_on.set()
+    deadline = time.monotonic() + 10
+    while not checks.conditions()["log"].ok:
+        assert time.monotonic() < deadline
+    assert len(asked) <= 2
+
+
+def test_answers_are_kept_for_a_while() -> None:
+    asked = []
+
+    def counted() -> Mapping[str, Any]:
+        asked.append(1)
+        return {}
+
+    checks = Checks({"log": counted}, kept_s=60)
+    askers = [threading.Thread(target=checks.conditions) for _ in range(20)]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join(10)
+    assert len(asked) == 1

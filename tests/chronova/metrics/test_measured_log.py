@@ -1,0 +1,44 @@
+"""Writes are timed with their outcome; all else is the log's own."""
+
+from __future__ import annotations
+
+import pytest
+
+from chronova.metrics.measured_log import MeasuredLog
+from events.log import open_log
+from events.log.contract import Outgoing, RecordTooLarge, Topic
+
+
+class Written:
+    """What was told."""
+
+    def __init__(self) -> None:
+        self.writes: list[tuple[str, str, int]] = []
+
+    def wrote(self, kind: str, outcome: str, records: int, seconds: float) -> None:
+        assert seconds >= 0
+        self.writes.append((kind, outcome, records))
+
+
+def test_every_write_is_told_with_its_outcome() -> None:
+    written = Written()
+    log = MeasuredLog(open_log("memory:", now=lambda: 1), written)
+    log.create_topics([Topic("in", 1), Topic("out", 1)])
+    log.append([Outgoing("in", "k", b"one"), Outgoing("in", "k", b"two")])
+    worker = log.fixed("w", [("in", 0)])
+    worker.ready(*worker.poll(0).assigned)
+    (first, second) = worker.poll(0).records
+    worker.transact([Outgoing("out", "k", first.value)], {("in", 0): second.offset + 1})
+    with pytest.raises(RecordTooLarge):
+        log.append([Outgoing("in", "k", b"x" * (log.record_bytes_max + 1))])
+    assert written.writes == [
+        ("append", "ok", 2),
+        ("transact", "ok", 1),
+        ("append", "RecordTooLarge", 1),
+    ]
+    reader = log.reader({("out", 0): 0})
+    assert [record.value for record in reader.poll(0)] == [b"one"]
+    assert log.partitions("out") == 1
+    assert log.settled_end(("out", 0)) >= 1
+    worker.close()
+    log.close()
