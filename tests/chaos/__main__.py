@@ -1,0 +1,121 @@
+"""Chaos by hand and for long: faults at random times under load, and a check after each round.
+
+    python -m tests.chaos --minutes 10 --log kafka --seed 7
+    python -m tests.chaos --only 'kill decider' --only 'freeze postgres'
+    python -m tests.chaos --soak --minutes 60 --rate 20
+
+Exit code 1 and a sentence for each violation; the site is kept for a look then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.bench.sites import Site, site
+from tests.chaos.check import all_servers, check
+from tests.chaos.faults import faults
+from tests.chaos.load import Load
+from tests.chaos.victim import Victim
+
+ROUND_S = 30.0
+
+
+def main() -> int:
+    """Run rounds until the time is over or something is wrong."""
+    options = _options()
+    chance = random.Random(options.seed)
+    with ExitStack() as stack:
+        if options.data:
+            running = Site(Path(options.data))
+        else:
+            running = stack.enter_context(site(options.log, port=options.port))
+        prepare(running)
+        end = time.monotonic() + options.minutes * 60
+        number = 0
+        while number == 0 or time.monotonic() < end:
+            number += 1
+            clear(running)
+            wrong = one_round(running, options, chance)
+            for sentence in wrong:
+                say(f"WRONG: {sentence}")
+            if wrong:
+                return 1
+        say(f"{number} rounds, nothing wrong")
+    return 0
+
+
+def prepare(running: Site) -> None:
+    """Room for the load: small servers, a quota that is sometimes reached."""
+    running.boot("admin", 0)
+    admin = running.client()
+    for project in admin.call("GET", "/identity/v3/projects")["projects"]:
+        quota = {"quota_set": {"instances": 15, "cores": -1, "ram": -1, "force": True}}
+        admin.call("PUT", f"/compute/v2.1/os-quota-sets/{project['id']}", quota)
+
+
+def clear(running: Site) -> None:
+    """Delete what earlier rounds left."""
+    client = running.client()
+    for server in all_servers(client):
+        client.call("DELETE", f"/compute/v2.1/servers/{server['id']}")
+
+
+def one_round(running: Site, options: argparse.Namespace, chance: random.Random) -> list[str]:
+    """Load, some faults, rest, check."""
+    victim = Victim(running)
+    possible = faults(victim.on_kafka)
+    names = options.only or sorted(possible)
+    pause = threading.Event()
+    began = time.monotonic()
+    load = Load(running, threads=options.threads, rate=options.rate, seed=chance.randrange(2**32))
+    with load:
+        while time.monotonic() - began < options.round:
+            pause.wait(chance.uniform(1, options.every))
+            if options.soak:
+                continue
+            name = chance.choice(names)
+            at = time.monotonic()
+            possible[name](victim, chance)
+            say(f"  {name} ({time.monotonic() - at:.1f} s)")
+        pause.wait(2)
+    at = time.monotonic()
+    wrong = check(running, load.ledger)
+    say(
+        f"  {dict(load.ledger.counts)}; slowest {load.ledger.slowest_s:.1f} s;"
+        f" checked in {time.monotonic() - at:.1f} s"
+    )
+    for line in load.ledger.slow:
+        say(f"  slow: {line}")
+    return wrong
+
+
+def say(line: str) -> None:
+    """With the time."""
+    sys.stdout.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+    sys.stdout.flush()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=5)
+    parser.add_argument("--log", choices=("postgres", "kafka"), default="postgres")
+    parser.add_argument("--data", help="a site that is up; else one is made")
+    parser.add_argument("--port", type=int, default=18851)
+    parser.add_argument("--seed", type=int, default=time.time_ns() % 2**32)
+    parser.add_argument("--rate", type=float, default=4.0, help="requests a second")
+    parser.add_argument("--threads", type=int, default=4)
+    parser.add_argument("--every", type=float, default=6.0, help="at most so long between faults")
+    parser.add_argument("--round", type=float, default=ROUND_S)
+    parser.add_argument("--only", action="append", help="this fault; may be repeated")
+    parser.add_argument("--soak", action="store_true", help="no faults")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
