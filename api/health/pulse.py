@@ -18,12 +18,14 @@ from api.health.checks import Ill
 from api.log_bus import Observer, Unobserved
 from commands.compute.ping import Ping as ComputePing
 from commands.fleet.ping import Ping as FleetPing
-from events.message import Command
 
 FRESH_S = 5.0
 """An answer counts as a sign of life for that long."""
 
-PINGS: Mapping[str, type[Command]] = {"compute": ComputePing, "fleet": FleetPing}
+PINGS: Mapping[str, type[ComputePing] | type[FleetPing]] = {
+    "compute": ComputePing,
+    "fleet": FleetPing,
+}
 """By domain: what a boot cannot do without."""
 
 KEYS = 12
@@ -79,6 +81,6 @@ class Pulse:
     def _send(self, bus: Bus, domain: str) -> None:
         key = "default" if domain == "fleet" else f"ping-{next(self._turn) % KEYS}"
         try:
-            bus.send(PINGS[domain](), key, Actor("", "", f"req-{uuid.uuid4()}"))
+            bus.send(PINGS[domain](key=key), key, Actor("", "", f"req-{uuid.uuid4()}"))
         except (Refused, Unavailable):
             return  # what there was to learn, ``decided`` was told
