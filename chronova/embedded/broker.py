@@ -21,7 +21,7 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -78,21 +78,33 @@ class BrokerError(Exception):
     """The broker cannot be had. Its text is one sentence for a user."""
 
 
-def start(data_dir: Path, port: int = 0, timeout_s: float = START_TIMEOUT_S) -> str:
+def start(
+    data_dir: Path,
+    port: int = 0,
+    timeout_s: float = START_TIMEOUT_S,
+    settings: Mapping[str, str] | None = None,
+    client_options: Mapping[str, object] | None = None,
+) -> str:
     """Start the broker of ``data_dir``, or find it running; its address as ``host:port``.
 
-    Port 0 means the port it had before, or else a free one. Returns when it answers.
-    Raises ``BrokerError``, also when there is no Java and none can be installed.
+    Port 0 means the port it had before, or else a free one. ``settings`` go into its
+    ``server.properties`` at the first start; ``client_options`` are what a client needs with
+    them. Returns when it answers. Raises ``BrokerError``, also when there is no Java and none
+    can be installed.
     """
     data_dir = data_dir.resolve()
     data_dir.mkdir(parents=True, exist_ok=True)
     with _lock(data_dir):
-        properties = _properties(data_dir, port)
+        properties = _properties(data_dir, port, settings or {})
         bootstrap = f"127.0.0.1:{_port_of(properties)}"
         process = running(data_dir)
         if process is None:
             process = _spawn(data_dir, properties)
-        _wait_until_it_answers(process, bootstrap, data_dir, timeout_s)
+        log = KafkaLog(bootstrap, client_options=client_options)
+        try:
+            _wait_until_it_answers(process, log, properties, timeout_s)
+        finally:
+            log.close()
     return bootstrap
 
 
@@ -160,31 +172,36 @@ def _format(java: str, classpath: str, properties: Path, output: int) -> None:
 
 
 def _wait_until_it_answers(
-    process: psutil.Process, bootstrap: str, data_dir: Path, timeout_s: float
+    process: psutil.Process, log: KafkaLog, properties: Path, timeout_s: float
 ) -> None:
     deadline = time.monotonic() + timeout_s
-    log = KafkaLog(bootstrap)
-    try:
-        while True:
-            if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
-                _pid_file(data_dir).unlink(missing_ok=True)
-                raise BrokerError(
-                    f"The development broker ended at its start: see {data_dir}/broker.log."
-                )
+    port, see = _port_of(properties), f"see {properties.with_name('broker.log')}."
+    while True:
+        if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+            raise BrokerError(f"The development broker ended at its start: {see}")
+        if _listens(port):
             try:
                 return log.ping(timeout_s=1.0)
             except LogUnavailable as error:
-                if time.monotonic() > deadline:
-                    raise BrokerError(
-                        f"The development broker did not answer within {timeout_s:.0f} s: "
-                        f"see {data_dir}/broker.log."
-                    ) from error
-            time.sleep(0.1)
-    finally:
-        log.close()
+                last = str(error)
+        else:
+            last = "It does not listen yet."
+        if time.monotonic() > deadline:
+            raise BrokerError(
+                f"The development broker did not answer within {timeout_s:.0f} s ({last}): {see}"
+            )
+        time.sleep(0.1)
 
 
-def _properties(data_dir: Path, port: int) -> Path:
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+def _properties(data_dir: Path, port: int, more: Mapping[str, str]) -> Path:
     """The settings file, written at the first start or when another port is asked for."""
     path = data_dir / "server.properties"
     if path.exists() and port in (0, _port_of(path)):
@@ -192,7 +209,8 @@ def _properties(data_dir: Path, port: int) -> Path:
     if path.exists() and running(data_dir) is not None:
         raise BrokerError(f"A broker runs in {data_dir} on port {_port_of(path)}: stop it first.")
     port, controller_port = _free_ports(port)
-    settings = {**SETTINGS, **_listeners(port, controller_port), "log.dirs": data_dir / "log"}
+    settings = {**SETTINGS, **_listeners(port, controller_port), **more}
+    settings["log.dirs"] = str(data_dir / "log")
     path.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
     return path
 

@@ -24,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from events.log import kafka_topics
 from events.log.contract import Outgoing, Topic, TopicPartition
 from events.log.kafka_append import Appender
-from events.log.kafka_connection import Connection, checked_options
+from events.log.kafka_connection import Connection, Deadline, checked_options
 from events.log.kafka_consumer import Consumer
 from events.log.kafka_reader import KafkaReader
 from events.log.kafka_records import MESSAGE_BYTES_MAX, RECORD_BYTES_MAX, addressed
@@ -89,16 +89,14 @@ class KafkaLog:
 
     def partitions(self, topic: str) -> int:
         """How many partitions a topic has."""
-        count = self._partitions.get(topic)
-        if count is None:
-            count = kafka_topics.partitions(self._connection, topic, self._timeout_s)
-            self._partitions[topic] = count
-        return count
+        return self._count(topic, self._timeout_s)
 
     def append(self, records: Sequence[Outgoing], timeout_s: float = 10.0) -> Sequence[int]:
         """Write records durably, without a transaction; their offsets."""
-        chosen = addressed(records, self._counts({record.topic for record in records}))
-        return self._appender.append(chosen, timeout_s)
+        deadline = Deadline(timeout_s)
+        topics = {record.topic for record in records}
+        counts = {topic: self._count(topic, deadline.left_s) for topic in topics}
+        return self._appender.append(addressed(records, counts), deadline.left_s)
 
     def reader(self, start: Mapping[TopicPartition, int]) -> KafkaReader:
         """A reader of these partitions, each from its offset."""
@@ -156,6 +154,13 @@ class KafkaLog:
         )
         consumer = Consumer(self._bootstrap, options)
         return KafkaWorker(consumer, transactions, group, sources, self._counts, self._timeout_s)
+
+    def _count(self, topic: str, timeout_s: float) -> int:
+        count = self._partitions.get(topic)
+        if count is None:
+            count = kafka_topics.partitions(self._connection, topic, timeout_s)
+            self._partitions[topic] = count
+        return count
 
     def _counts(self, topics: set[str]) -> Mapping[str, int]:
         return {topic: self.partitions(topic) for topic in topics}

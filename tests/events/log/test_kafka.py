@@ -28,6 +28,8 @@ from tests.events.log.site import (
 )
 from tests.parts.broker import Broker
 
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
 
 class Site(KafkaSite):
     """A site on the session's broker, which may also be frozen."""
