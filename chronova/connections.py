@@ -26,7 +26,10 @@ def open_site_log(settings: Settings) -> Log:
             "client_options": settings.log_options,
             "replication_factor": settings.replication_factor,
         }
-    return open_log(settings.log_url, **options)
+    try:
+        return open_log(settings.log_url, **options)
+    except ValueError as error:
+        raise SettingsError(f"settings: log or log_options: {error}") from error
 
 
 def make_topics(settings: Settings, log: Log) -> list[str]:

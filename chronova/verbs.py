@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,7 +20,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from chronova.cli import app, as_json, fail, out, plainly, settings
+from chronova.cli import State, app, as_json, fail, out, plainly, settings
 
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 
@@ -84,6 +85,28 @@ def _answer(state: dict[str, Any]) -> str:
     if not state["answers"]:
         return f"does not answer ({state['reason']})"
     return f"answers in {state['ms']} ms" if "ms" in state else "answers"
+
+
+@app.command()
+@plainly
+def doctor(json: Json = False) -> None:
+    """Examine the site, and say what to do. Exit code 1 when something is not as it must be."""
+    from chronova.doctor.examination import examine
+    from chronova.doctor.finding import is_sound
+
+    marks = {"ok": "[green]ok[/green]     ", "warning": "[yellow]warning[/yellow]"}
+    findings = []
+    for finding in examine(State.data):
+        findings.append(finding)
+        if not json:
+            mark = marks.get(finding.verdict, "[red]failed[/red] ")
+            out.print(f"{mark}  {finding.check}: {escape(finding.seen)}", markup=True)
+            if finding.verdict != "ok":
+                out.print(f"         → {escape(finding.advice)}", markup=True)
+    if json:
+        as_json({"sound": is_sound(findings), "findings": findings})
+    if not is_sound(findings):
+        raise typer.Exit(1)
 
 
 @service.command("list")

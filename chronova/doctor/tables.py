@@ -1,0 +1,113 @@
+"""Database, projection and hosts: reachable, level, up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from chronova.doctor.finding import Finding, failed, ok, warning
+from chronova.doctor.records import skew
+from chronova.settings import Settings
+from events.log.contract import Log, LogError
+from projections.connection import GONE, connect, sentence
+from projections.failures import ProjectionError, ProjectionNotReady
+from projections.lag import Lag
+from projections.model import read_model
+
+VERSION_MIN = 140000
+LAG_WARNING_S, LAG_FAILED_S = 1.0, 10.0
+
+
+def examine(settings: Settings, log: Log | None) -> Iterator[Finding]:
+    """All of it, as far as the database answers. ``log`` None: it does not answer."""
+    if not settings.database:
+        advice = "set database = postgresql://…; `chronova up` brings one of its own"
+        yield failed("database", "none is set", advice)
+        return
+    try:
+        yield from database(settings.database)
+    except GONE as error:
+        advice = "start it, or mend the setting `database`"
+        yield failed("database", sentence(error), advice)
+        return
+    if log is not None:
+        yield from projection(settings, log)
+    yield from hosts(settings)
+
+
+def database(url: str) -> Iterator[Finding]:
+    """Version and clock. Raises one of ``GONE``."""
+    connection = connect(url, "doctor", {"statement_timeout": "5s"})
+    try:
+        with connection.cursor() as cursor:
+            began = time.time()
+            cursor.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
+            (at,) = cursor.fetchone() or (began,)
+            ended = time.time()
+        version = connection.server_version
+    finally:
+        connection.close()
+    seen = f"Postgres {version // 10000}.{version % 10000}"
+    if version < VERSION_MIN:
+        yield failed("database", seen, "Postgres 14 or later is needed")
+    else:
+        yield ok("database", seen)
+    yield skew("database's clock", max(began - at, at - ended, 0.0))
+
+
+def projection(settings: Settings, log: Log) -> Iterator[Finding]:
+    """Made by this version, followed, level."""
+    lag = Lag(log, settings.database)
+    try:
+        standing = lag.measure()
+    except ProjectionNotReady as error:
+        yield failed("projection", str(error), "start a projector: chronova serve projector")
+        return
+    except (LogError, ProjectionError, *GONE) as error:
+        yield failed("projection", sentence(error), "see the projector's log")
+        return
+    finally:
+        lag.close()
+    if standing.version != read_model().version():
+        seen = f"build {standing.build} was made by another version of Chronova"
+        advice = "start this version's projector: it builds beside, and switches when level"
+        yield failed("projection", seen, advice)
+    behind = sum(standing.behind.values())
+    seen = f"build {standing.build}, {behind} events behind, {standing.seconds:.1f} s"
+    if not standing.followed:
+        advice = "start a projector: chronova serve projector; its log says why it ended"
+        yield failed("projection", f"nobody follows; {seen}", advice)
+    elif standing.seconds > LAG_FAILED_S:
+        yield failed("projection", seen, "is the projector's or the database's machine too busy?")
+    elif standing.seconds > LAG_WARNING_S:
+        yield warning("projection", seen, "look again in a minute: it should be level")
+    else:
+        yield ok("projection", seen)
+
+
+def hosts(settings: Settings) -> Iterator[Finding]:
+    """How many are up."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from chronova.inspect.state import services
+    from projections.live import engine
+
+    try:
+        found = services(engine(settings.database, 1))
+    except (ProjectionNotReady, SQLAlchemyError) as error:
+        yield failed("hosts", sentence(error), "the projection comes first")
+        return
+    computes = [row for row in found if row["binary"] == "nova-compute"]
+    down = [row["host"] for row in computes if row["state"] != "up"]
+    if not computes:
+        advice = "start an agent on each host: chronova serve agent"
+        yield warning("hosts", "no compute host has registered", advice)
+    elif down:
+        advice = "look at the agent's log on it; are its clock and its way to the log well?"
+        seen = f"{len(down)} of {len(computes)} are down: {', '.join(sorted(down)[:10])}"
+        yield failed("hosts", seen, advice)
+    else:
+        yield ok("hosts", f"{len(computes)} up")
+    if not any(row["binary"] == "nova-scheduler" and row["state"] == "up" for row in found):
+        advice = "start a decider: chronova serve decider"
+        yield failed("scheduler", "no scheduler has been heard lately", advice)
