@@ -78,7 +78,7 @@ def differing_rows(
     if one is None or other is None:
         return {}
     for projected in model.projected.values():
-        table = projected.table.name
+        table = str(projected.table.name)
         with control.cursor() as cursor:
             cursor.execute(
                 f"SELECT count(*) FROM {one.schema}.{table} a JOIN {other.schema}.{table} b"
@@ -160,7 +160,7 @@ class _Verification:
         for source, place in sorted(builds.places(self._control, self._build.schema).items()):
             if place.position:
                 self._compare(self._folded(source, place.offset))
-        tables = [self._table(table.name) for table in self._model.tables]
+        tables = [self._table(str(table.name)) for table in self._model.tables]
         return Verified(self._build.build, self._build.version, self._events, tables)
 
     def _table(self, table: str) -> TableVerified:

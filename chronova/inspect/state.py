@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import psutil
@@ -13,11 +14,12 @@ from chronova.client import Client, ClientError
 from chronova.connections import open_site_log
 from chronova.settings import Settings
 from events import topics
-from events.log.contract import LogError
+from events.log.contract import EARLIEST, LogError, Reader, TopicPartition
 from projections import builds
 from projections.connection import connect
 from projections.fleet.services import list_services
 
+LOOK_S = 5.0
 PROCESSES = ("supervisor", *supervisor.ROLES, "postgres")
 
 
@@ -54,7 +56,7 @@ def log_state(settings: Settings) -> dict[str, Any]:
 def lag(settings: Settings) -> list[dict[str, Any]]:
     """For each events partition that holds anything: where the live build is, and the log's end.
 
-    Offsets need not be dense, so ``behind`` only says whether there is something to read.
+    Offsets need not be dense: ``behind`` says whether there is a record that was not folded.
     """
     connection = connect(settings.database, "status")
     try:
@@ -66,29 +68,41 @@ def lag(settings: Settings) -> list[dict[str, Any]]:
     log = open_site_log(settings)
     try:
         sources = {
-            (topics.events(domain), number): 0
+            (topics.events(domain), number): EARLIEST
             for domain in topics.DOMAINS
             for number in range(log.partitions(topics.events(domain)))
         }
+        sources |= {source: place.offset for source, place in places.items()}
         reader = log.reader(sources)
-        ends = reader.ends()
-        reader.close()
+        try:
+            ends = reader.ends()
+            behind = _with_more(reader, ends)
+        finally:
+            reader.close()
     finally:
         log.close()
-    found = []
-    for source, end in sorted(ends.items()):
-        place = places.get(source)
-        offset, position = (place.offset, place.position) if place else (0, 0)
-        if end:
-            found.append(
-                {
-                    "partition": f"{source[0]}/{source[1]}",
-                    "position": position,
-                    "offset": offset,
-                    "end": end,
-                    "behind": offset < end,
-                }
-            )
+    return [
+        {
+            "partition": f"{topic}/{number}",
+            "position": places[topic, number].position if (topic, number) in places else 0,
+            "offset": sources[topic, number],
+            "end": end,
+            "behind": (topic, number) in behind,
+        }
+        for (topic, number), end in sorted(ends.items())
+        if end
+    ]
+
+
+def _with_more(reader: Reader, ends: Mapping[TopicPartition, int]) -> set[TopicPartition]:
+    """The partitions in which there is a record between the reader's start and the end."""
+    found: set[TopicPartition] = set()
+    until = time.monotonic() + LOOK_S
+    while time.monotonic() < until:
+        positions = reader.positions()
+        if all(source in found or positions[source] >= end for source, end in ends.items()):
+            break
+        found |= {(record.topic, record.partition) for record in reader.poll(0.2)}
     return found
 
 
