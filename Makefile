@@ -57,22 +57,24 @@ schemas: $(VENV)/.developers ## Commit the schemas and goldens of new and change
 test: $(VENV)/.developers ## Run all tests; they bring what they need
 	@sh scripts/run-tests $(BIN) $(TESTS)
 
-check: $(VENV)/.developers format lint types tidy unit ## All that needs no service, within a minute
+check: $(VENV)/.developers ## All that needs no service, within a minute
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target types tidy unit lint format
 
 format: $(VENV)/.developers ## Is everything formatted
 	@$(BIN)/ruff format --check --quiet .
 
-lint: $(VENV)/.developers
+lint: $(VENV)/.developers ## ruff
 	@$(BIN)/ruff check --quiet .
 
-types: $(VENV)/.developers
-	@$(BIN)/mypy
+types: $(VENV)/.developers ## mypy, strict
+	@$(BIN)/mypy --no-error-summary
 
-tidy: $(VENV)/.developers ## The conventions that are tested: imports, purity, schemas
+tidy: $(VENV)/.developers ## The conventions that are tested: imports, purity, schemas (BASE=main)
+	@$(BIN)/python -m schemas.compatibility $(BASE)
 	@$(BIN)/pytest -q tests/tidy tests/schemas
 
 unit: $(VENV)/.developers ## Pure tests and a few hundred simulated seeds
-	@$(BIN)/pytest -q -m 'not service' tests
+	@$(BIN)/pytest -q -m 'not service' --ignore=tests/tidy --ignore=tests/schemas tests
 
 sim: $(VENV)/.developers ## Simulate: SEEDS=2000
 	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),2000)

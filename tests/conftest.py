@@ -10,6 +10,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,15 +25,32 @@ SERVICES = frozenset({"database", "broker", "libvirt_uri"})
 KINDS = frozenset({"postgres", "kafka", "libvirt"})
 """Parameters of fixtures that run a test on one implementation after the other, and start it."""
 
+STARTING = ("chronova.embedded", "chronova.demo_image", "chronova.supervisor", "tests.parts.site")
+"""Modules that start programs or take packages: who imports one does so without these fixtures."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that need a service."""
     for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        call = getattr(item, "callspec", None)
-        kinds = [value for value in call.params.values() if isinstance(value, str)] if call else []
-        if not SERVICES.isdisjoint(fixtures) or not KINDS.isdisjoint(kinds):
+        if _asks(item) or _starts(item):
             item.add_marker(pytest.mark.service)
+
+
+def _asks(item: pytest.Item) -> bool:
+    call = getattr(item, "callspec", None)
+    kinds = [value for value in call.params.values() if isinstance(value, str)] if call else []
+    fixtures = getattr(item, "fixturenames", ())
+    return not SERVICES.isdisjoint(fixtures) or not KINDS.isdisjoint(kinds)
+
+
+def _starts(item: pytest.Item) -> bool:
+    module = getattr(item, "module", None)
+    return any(_origin(value).startswith(STARTING) for value in vars(module or item).values())
+
+
+def _origin(value: object) -> str:
+    name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", "")
+    return name if isinstance(name, str) else ""
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,6 @@ from chronova.demo_image import DemoImage, DemoImageUnavailable, build
 
 MIB = 1 << 20
 
-pytestmark = pytest.mark.service  # takes packages from Debian
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -18,8 +18,6 @@ from chronova.embedded.libvirtd import (
     stop_libvirt,
 )
 
-pytestmark = pytest.mark.service
-
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Path]:

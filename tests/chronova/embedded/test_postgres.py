@@ -16,8 +16,6 @@ import pytest
 
 from chronova.embedded.postgres import EmbeddedPostgres, PostgresFailed
 
-pytestmark = pytest.mark.service
-
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
