@@ -8,10 +8,14 @@ schemas ← events ← commands ← handlers
 from __future__ import annotations
 
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
-from tests.tidy.tree import ROOMS, Use, files, imports, lies_in, top
+from tests.tidy.tree import ROOMS, ROOT, Use, files, imports, lies_in, top
 
 KNOWS: dict[str, set[str]] = {
     "schemas": set(),
@@ -43,6 +47,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "os_resource_classes": ("api/placement/names.py",),
     "os_traits": ("api/placement/names.py",),
     "oslo_utils": ("api/image/inspection.py",),
+    "packaging": ("chronova/",),
     "prometheus_client": ("api/", "chronova/"),
     "psutil": ("chronova/",),
     "psycopg2": ("events/log/postgres", "projections/", "chronova/failures.py"),
@@ -112,6 +117,22 @@ def test_no_place_is_kept_for_nothing() -> None:
     used = {top(use.name) for use in _outside()}
     awaited = {"prometheus_client", "yaml"}
     assert set(PLACES) - used - awaited == set()
+
+
+def test_each_library_is_a_declared_dependency() -> None:
+    """What another library happens to bring may be gone with its next release."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    lines = [*project["dependencies"], *extras["libvirt"], *extras["test"]]
+    declared = {canonicalize_name(Requirement(line).name) for line in lines}
+    # libvirt is an extra, and may not be installed.
+    brought = {"libvirt": ["libvirt-python"], **packages_distributions()}
+    undeclared = {
+        str(use)
+        for use in _outside()
+        if not declared & {canonicalize_name(name) for name in brought.get(top(use.name), ())}
+    }
+    assert undeclared == set()
 
 
 def test_sql_is_made_by_the_projections() -> None:
