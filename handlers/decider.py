@@ -163,7 +163,7 @@ class Decider:
             done.waited_s = max(0, now - record.timestamp) / 1e6
             self._note(done, record)
             decided.append(done)
-            outgoing += done.outgoing
+            outgoing += self._deliverable(done.outgoing)
             offsets[record.source] = record.offset + 1
         for partition in self._owned.values():
             outgoing += partition.overdue(now)
@@ -172,6 +172,15 @@ class Decider:
             self._watcher.batch(decided, time.perf_counter() - began)
             self._save_some(offsets)
         return len(decided)
+
+    def _deliverable(self, records: Sequence[Outgoing]) -> Sequence[Outgoing]:
+        """Without replies to partitions that do not exist: nobody reads there."""
+        return [
+            record
+            for record in records
+            if record.topic != topics.REPLIES
+            or (record.partition or 0) < self._log.partitions(topics.REPLIES)
+        ]
 
     def _note(self, done: Decided, record: Record) -> None:
         if done.outcome == "failed":

@@ -42,6 +42,9 @@ REMEMBERED_MAX = 5_000
 """Commands remembered by id in a partition: a redelivered one is answered, not decided, again.
 Redeliveries come within seconds; at 300 commands a second this is the last 16 s."""
 
+ENVELOPE_BYTES_MAX = 32 * 1024
+"""Key and headers of a record take less (``events.log.records.ENVELOPE_CHARS_MAX``)."""
+
 Key = tuple[str, str]
 
 
@@ -215,7 +218,7 @@ class Partition:
         if context.id in self.remembered:
             reply = self._reply(context, self.remembered[context.id], now)
             return Decided(reply, "", "repeated")
-        type_name = record.headers.get("ce_type", "?").removeprefix("chronova.")
+        type_name = _printable(record.headers.get("ce_type", "?").removeprefix("chronova."))
         try:
             command = self._codec.decode(record.value)
             if not isinstance(command, Command) or command.type_domain != self.domain:
@@ -226,14 +229,16 @@ class Partition:
 
     def _decided(self, command: Command, context: Context, now: int, bytes_max: int) -> Decided:
         staged = _Staged(self)
-        decision = self._asked(command, context.time, staged)
+        # Not the sender's time: a command may have waited, or its sender's clock be wrong, and
+        # a deadline counted from then would have passed before the work began.
+        decision = self._asked(command, now, staged)
         if decision.refusal is not None:
             return self._refused(command.type_name, context, now, decision.refusal)
         writer = _Writer(self, context, now)
         for event in decision.events:
             staged.fold(event)
             writer.event(event, staged)
-        if any(len(out.value) > bytes_max for out in writer.outgoing):
+        if any(len(out.value) + ENVELOPE_BYTES_MAX > bytes_max for out in writer.outgoing):
             refusal = Refusal(413, "overLimit", "The request is larger than the log accepts.")
             return self._refused(command.type_name, context, now, refusal)
         self._take(staged)
@@ -268,7 +273,7 @@ class Partition:
             at=now,
             command_id=context.id,
             command=type_name,
-            reason=f"{type(error).__name__}: {error}"[:1000],
+            reason=_printable(f"{type(error).__name__}: {error}"),
             traceback_sha256=hashlib.sha256(text.encode()).hexdigest(),
         )
         writer = _Writer(self, context, now)
@@ -350,6 +355,11 @@ class _Writer:
             return Outgoing(topic, follow.key, p._codec.encode(command), made)
         made = headers(envelope, follow.work.type_name, p._source)
         return Outgoing(topics.dispatch(p.domain), follow.host, p._codec.encode(follow.work), made)
+
+
+def _printable(text: str) -> str:
+    """What a stranger wrote, fit for a record and a table."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:1000])
 
 
 def _failure(position: int) -> Remembered:

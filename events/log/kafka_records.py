@@ -127,7 +127,11 @@ def read(record: Any) -> Record:
         partition=record.partition,
         offset=record.offset,
         timestamp=record.timestamp * 1000,
-        key=record.key.decode() if record.key is not None else "",
+        key=record.key.decode(errors="replace") if record.key is not None else "",
         value=bytes(record.value) if record.value is not None else b"",
-        headers={name: text.decode() for name, text in record.headers if text is not None},
+        headers={
+            name: text.decode(errors="replace")
+            for name, text in record.headers
+            if text is not None
+        },
     )

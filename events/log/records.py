@@ -30,6 +30,10 @@ _length = struct.Struct(">I").pack
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = 1_000_000
 
+ENVELOPE_CHARS_MAX = 1000
+REPLY_PARTITION_DIGITS_MAX = 6
+"""What is longer in a header was not written by us."""
+
 GENESIS = "0" * 64
 """The hash before a partition's first event."""
 
@@ -99,7 +103,10 @@ def _to_the_second(seconds: int) -> str:
 
 def instant(text: str) -> int:
     """Microseconds since 1970 of an RFC 3339 text. Raises ``ValueError``."""
-    delta = datetime.fromisoformat(text) - _EPOCH
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text} says no offset from UTC")
+    delta = moment - _EPOCH
     return (delta.days * 86400 + delta.seconds) * _SECOND + delta.microseconds
 
 
@@ -130,10 +137,11 @@ def headers(context: Context, type: str, source: str, subject: str = "") -> dict
 
 
 def context_of(record: Record) -> Context:
-    """The envelope in a record's headers. Raises ``BadRecord``."""
+    """The envelope in a record's headers. Raises ``BadRecord``, also for what could be written
+    in no table (control characters) or would name no partition to reply to."""
     h = record.headers
     try:
-        return Context(
+        context = Context(
             id=h["ce_id"],
             time=instant(h["ce_time"]),
             request_id=h.get("ce_requestid", ""),
@@ -144,8 +152,27 @@ def context_of(record: Record) -> Context:
             traceparent=h.get("ce_traceparent", ""),
             reply_to=h.get("ce_replyto", ""),
         )
+        _check_envelope(context)
     except (KeyError, ValueError) as error:
         raise BadRecord(f"{record.topic}/{record.partition}@{record.offset}: {error}") from error
+    return context
+
+
+def _check_envelope(context: Context) -> None:
+    reply_to = context.reply_to
+    if reply_to and not (reply_to.isdecimal() and len(reply_to) <= REPLY_PARTITION_DIGITS_MAX):
+        raise ValueError("ce_replyto is no partition")
+    for text in (
+        context.id,
+        context.request_id,
+        context.correlation_id,
+        context.causation_id,
+        context.user_id,
+        context.project_id,
+        context.traceparent,
+    ):
+        if len(text) > ENVELOPE_CHARS_MAX or not text.isprintable():
+            raise ValueError("a header is too long or has control characters")
 
 
 class EventStamp(msgspec.Struct, frozen=True):
