@@ -97,6 +97,8 @@ class Decider:
         self._worker = log.member(GROUP, [topics.commands(d) for d in domains])
         self._owned: dict[TopicPartition, Partition] = {}
         self._saved: dict[TopicPartition, int] = {}
+        self._inputs: dict[TopicPartition, int] = {}
+        self._adrift = False
 
     # ------------------------------------------------------------ the loop
 
@@ -106,17 +108,18 @@ class Decider:
         Raises ``LogUnavailable`` when the log is away: nothing is lost, call again.
         """
         try:
+            self._recover()
             polled = self._worker.poll(self._patience(wait_s), BATCH_MAX)
             self._follow_ownership(polled)
             return self._handle(polled.records)
         except Fenced:
             logger.warning("fenced", partitions=len(self._owned))
             self._forget_all()
-            self._worker.rewind()
+            self._adrift = True
             return 0
         except LogUnavailable:
             self._forget_all()
-            self._worker.rewind()
+            self._adrift = True
             raise
 
     def states(self, domain: str, number: int, aggregate: str) -> dict[str, Any] | None:
@@ -134,12 +137,18 @@ class Decider:
         try:
             for source, partition in self._owned.items():
                 if partition.position > self._saved[source]:
-                    self._save(partition)
-        except LogUnavailable as error:
+                    self._save(source, partition)
+        except LogError as error:
             logger.warning("not_saved", reason=str(error))
         finally:
             self._forget_all()
             self._worker.close()
+
+    def _recover(self) -> None:
+        """What was forgotten is assigned anew only by a rewind that succeeded."""
+        if self._adrift:
+            self._worker.rewind()
+            self._adrift = False
 
     def _patience(self, wait_s: float) -> float:
         deadlines = [d for p in self._owned.values() if (d := p.next_deadline()) is not None]
@@ -169,6 +178,7 @@ class Decider:
             outgoing += partition.overdue(now)
         if outgoing or offsets:
             self._worker.transact(outgoing, offsets)
+            self._inputs.update(offsets)
             self._watcher.batch(decided, time.perf_counter() - began)
             self._save_some(offsets)
         return len(decided)
@@ -194,13 +204,17 @@ class Decider:
             partition = self._owned[source]
             if partition.position - self._saved[source] >= SNAPSHOT_EVERY:
                 self._saved[source] = partition.position
-                self._save(partition)
+                self._save(source, partition)
 
-    def _save(self, partition: Partition) -> None:
-        """Only this process writes there and all it wrote is committed, so the end of the
-        events is exactly what is folded."""
-        output = (topics.events(partition.domain), partition.number)
-        partition.offset = self._log.settled_end(output)
+    def _save(self, source: TopicPartition, partition: Partition) -> None:
+        """All that this process wrote is committed, so the end of the events is exactly what is
+        folded, if nobody else has written there meanwhile: who has lost the partition before
+        that end was read is fenced here, before anything is kept."""
+        if not self._snapshots.kept:
+            return
+        end = self._log.settled_end((topics.events(partition.domain), partition.number))
+        self._worker.transact([], {source: self._inputs[source]})
+        partition.offset = end
         self._snapshots.save(partition)
 
     # ----------------------------------------------------------- ownership

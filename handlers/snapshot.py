@@ -54,6 +54,11 @@ class Snapshots:
         self._folder = folder
         self._log = log_id
 
+    @property
+    def kept(self) -> bool:
+        """Whether there is a folder to keep them in."""
+        return self._folder is not None
+
     def _path(self, domain: str, number: int) -> Path | None:
         return self._folder / f"{domain}-{number}.snapshot" if self._folder else None
 
