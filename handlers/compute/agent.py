@@ -110,6 +110,7 @@ class Agent:
         self._committed: dict[tuple[str, int], int] = {}
         self._outbox: deque[Outgoing] = deque()
         self._loop_thread: int | None = None
+        self._adrift = False
         for driver in self._hosts.values():
             driver.listen(self._on_lifecycle(driver))
 
@@ -123,6 +124,9 @@ class Agent:
         """
         self._loop_thread = threading.get_ident()
         try:
+            if self._adrift:
+                self._worker.rewind()
+                self._adrift = False
             read = 0
             if self._queues.pending() < PENDING_MAX:
                 polled = self._worker.poll(0.0 if self._outbox else wait_s)
@@ -136,8 +140,9 @@ class Agent:
             self._flush()
             return read
         except LogUnavailable:
+            # Only a rewind that succeeded gives the work again whose offsets are forgotten here.
             self._offsets.clear()
-            self._worker.rewind()
+            self._adrift = True
             raise
 
     def wake(self) -> None:
