@@ -158,12 +158,21 @@ def boot_failed(server: Server | None, report: ReportBootFailed, at: int) -> Dec
     return accept(*failed_build(server, report.reason, at))
 
 
+def build_failure(server: Server, reason: str, at: int) -> f.BootFailed:
+    """The fact that this attempt is over."""
+    return f.BootFailed(
+        at=at,
+        server_id=server.server_id,
+        generation=server.generation,
+        host=server.host,
+        reason=reason,
+    )
+
+
 def failed_build(server: Server, reason: str, at: int) -> list[Event]:
     """The facts of a failed build: the failure, and another attempt while hosts are left."""
     id = server.server_id
-    failure = f.BootFailed(
-        at=at, server_id=id, generation=server.generation, host=server.host, reason=reason
-    )
+    failure = build_failure(server, reason, at)
     tried = [*server.failed_hosts, server.host or ""]
     if len(tried) >= limits.ATTEMPTS_MAX or not server.alternates or server.forced_host:
         return [failure]

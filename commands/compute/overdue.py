@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from commands.compute.boot import BUILDING, failed_build
+from commands.compute.boot import BUILDING, build_failure
 from commands.compute.delete import deleted
 from commands.compute.reboot import HARD_TASKS, SOFT_TASKS, turned_hard
 from commands.decision import Decision, accept, decides
@@ -28,7 +28,8 @@ def _way_out(server: Server, task: str, at: int) -> list[Event]:
         reason = "The scheduler did not answer in time."
         return [f.PlacementFailed(at=at, server_id=id, generation=server.generation, reason=reason)]
     if task in BUILDING:
-        return failed_build(server, SILENT, at)
+        # Not tried elsewhere: a silent host may still start the guest, and it must not run twice.
+        return [build_failure(server, SILENT, at)]
     if task == "powering-off":
         return [f.StopFailed(at=at, server_id=id, operation=operation, reason=SILENT)]
     if task == "powering-on":

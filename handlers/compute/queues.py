@@ -1,7 +1,8 @@
 """Work in order: one piece at a time for each server, several servers at once, newest wins.
 
 ``generation`` and ``operation`` order the work for one server. A newer piece supersedes what is
-queued or under way for the same server: what it wants implies the rest.
+queued or under way for the same server: what it wants implies the rest. The removal after a build
+that was given up has the build's own numbers, and supersedes it.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from typing import Any, Protocol
 
 import msgspec
 
+from commands.compute.delete import RemoveGuest
 from commands.compute.guest import GuestWork
 from events.log.contract import TopicPartition
 from events.message import Context
+
+Age = tuple[int, int, bool]
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -29,9 +33,10 @@ class Piece(msgspec.Struct, frozen=True):
     work: GuestWork
 
     @property
-    def age(self) -> tuple[int, int]:
-        """Generation and operation: the larger is the newer."""
-        return (self.work.generation, self.work.operation)
+    def age(self) -> Age:
+        """Generation and operation, the larger is the newer; of two equals the removal."""
+        work = self.work
+        return (work.generation, work.operation, isinstance(work, RemoveGuest))
 
 
 class Offsets:
@@ -86,7 +91,7 @@ class Queues:
     def __init__(self, run: Callable[[Piece], Any], threads: int, pool: Pool | None = None) -> None:
         self._run = run
         self._lock = threading.Lock()
-        self._newest: dict[str, tuple[int, int]] = {}
+        self._newest: dict[str, Age] = {}
         self._waiting: dict[str, deque[Piece]] = {}
         self._pool = pool or (ThreadPoolExecutor(threads, "guest") if threads else None)
 

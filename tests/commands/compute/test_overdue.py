@@ -20,7 +20,7 @@ def overdue(story_server: object) -> EndOverdueOperation:
     ("facts", "command", "outcome"),
     [
         ([created()], None, [f.PlacementFailed]),
-        (building(), None, [f.BootFailed, f.RescheduleRequested]),
+        (building(), None, [f.BootFailed]),
         (active(), power.StopServer(server_id=S), [f.StopFailed]),
         (stopped(), power.StartServer(server_id=S), [f.StartFailed]),
         (active(), reboot.RebootServer(server_id=S, type="SOFT"), [f.RebootTurnedHard]),
