@@ -190,6 +190,8 @@ class Partition:
         """Commands to this partition for each deadline that has passed, each once."""
         while self._deadlines and self._deadlines[0][0] <= now:
             deadline, key = heapq.heappop(self._deadlines)
+            if self._deadlines and self._deadlines[0] == (deadline, key):
+                continue  # noted again by a later fact that left it as it was
             aggregate = AGGREGATES[key[0]]
             state = self.states[key[0]].get(key[1])
             if state is None or aggregate.deadline is None or aggregate.overdue is None:
