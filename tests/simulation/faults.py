@@ -151,7 +151,7 @@ class Unavailable(FaultKind):
 
     name = "unavailable"
     rates = (0.001, 0.02)
-    every_s = 40.0
+    every_s = 15.0
     away_until = 0
 
     def on_log(self, process: Process, operation: Operation) -> Fault | None:
@@ -175,7 +175,7 @@ class SlowHosts(FaultKind):
     """A host takes seconds, or minutes, for each step."""
 
     name = "slow"
-    every_s = 30.0
+    every_s = 5.0
 
     def visit(self) -> None:
         machine = self.rng.choice(self.world.machines)
@@ -187,7 +187,7 @@ class LostHosts(FaultKind):
     """A machine loses its power; it comes back, with all guests off, or much later."""
 
     name = "lost"
-    every_s = 60.0
+    every_s = 12.0
 
     def visit(self) -> None:
         number = self.rng.randrange(len(self.world.agents))
@@ -226,7 +226,7 @@ class ClockJumps(FaultKind):
     """A machine's wall clock jumps, and stays wrong."""
 
     name = "clock"
-    every_s = 25.0
+    every_s = 6.0
 
     def visit(self) -> None:
         process = self.rng.choice([*self.world.deciders, *self.world.agents, *self.world.clients])
@@ -238,7 +238,7 @@ class Guests(FaultKind):
     """Guests halt, crash, or are started by somebody at the host."""
 
     name = "guests"
-    every_s = 15.0
+    every_s = 4.0
 
     def visit(self) -> None:
         machine = self.rng.choice(self.world.machines)
@@ -263,7 +263,7 @@ class Restarts(FaultKind):
     """A decider or an agent is stopped in order and started again: a rolling upgrade."""
 
     name = "restart"
-    every_s = 25.0
+    every_s = 6.0
 
     def visit(self) -> None:
         process = self.rng.choice([*self.world.deciders, *self.world.agents])
@@ -278,7 +278,7 @@ class Twins(FaultKind):
     """A second agent of the same name starts while the first still runs."""
 
     name = "twin"
-    every_s = 60.0
+    every_s = 10.0
 
     def visit(self) -> None:
         number = self.rng.randrange(len(self.world.agents))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from events.log.contract import Fenced
+from events.log.contract import Fenced, LogUnavailable
 from events.log.memory import Crash, MemoryLog
 from tests.simulation.kernel import SECOND, Owner, Task
 
@@ -74,6 +74,11 @@ class Process(Owner):
                 # Another one has taken over for good: the program ends.
                 self.fenced = True
                 self.end()
+            except LogUnavailable as error:
+                # It cannot begin without the log: the supervisor starts it again.
+                self.world.note(self.name, f"gives up: {error}")
+                self.world.restart_later(self, 1.0)
+                self.crash()
             except Exception as error:  # noqa: BLE001 - the finding itself: nothing is hidden
                 self.world.complain("died", f"{self.name} died of {error!r}", cause=error)
                 self.crash()

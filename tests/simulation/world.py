@@ -39,6 +39,8 @@ PARTITIONS = 2
 STEPS_MAX = 400_000
 REST_S = 4000.0
 """Within this virtual time of good health everything must be at rest: three builds' deadlines."""
+LINGERS_S = (0.0, 0.0, 20.0, 150.0, 700.0)
+"""How long faults go on when nobody asks for anything any more: deadlines pass."""
 LOOKS_S = 150.0
 """At rest, the hosts look at their guests at least twice more."""
 STORY_LINES = 400
@@ -147,8 +149,12 @@ class World:
         """Start it again then, if it is gone by then and nobody replaced it."""
 
         def restart() -> None:
-            if process in self._processes() and not process.alive:
+            if process not in self._processes():
+                return
+            if not process.alive:
                 process.start()
+            elif process.stopping:
+                self.restart_later(process, 1.0)
 
         self.kernel.after(seconds, restart)
 
@@ -198,6 +204,7 @@ class World:
         """All of it. Raises ``Violation``."""
         self._begin()
         self._until(lambda: not any(client.alive for client in self.clients), "the clients", None)
+        self._for(self.kernel.rng.choice(LINGERS_S))
         self._heal()
         self._until(self._settled, "the site", REST_S)
         self._for(LOOKS_S)
