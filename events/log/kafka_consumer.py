@@ -133,7 +133,10 @@ class Consumer(KafkaConsumer):  # type: ignore[misc]
             if not self._prepare(deadline) or self.changes.pending:
                 return []
             before = self._consumed()
-            found, partial = self._fetcher.fetched_records(records_max)
+            try:
+                found, partial = self._fetcher.fetched_records(records_max)
+            except errors.KafkaError as error:  # not authorized, or gone
+                raise unavailable("read", error) from error
             if not partial:
                 self._fetcher.send_fetches()
             if found:

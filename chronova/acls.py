@@ -1,0 +1,82 @@
+"""What each role may do on a Kafka cluster that enforces it: one table, for commands and tests.
+
+One principal for each role, and one for each host. What these rules cannot do is told in
+docs/operations.md: a topic is the smallest thing that Kafka grants, so a host can read the
+dispatches of other hosts, and can write any command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from events import topics
+from handlers.decider import GROUP
+
+ROLES = ("api", "decider", "projector", "agent", "admin")
+
+
+class Acl(msgspec.Struct, frozen=True):
+    """Operations allowed on a resource. ``resource``: topic, group, transactional-id or cluster;
+    ``prefixed``: on all whose names begin with ``name``."""
+
+    resource: str
+    name: str
+    operations: tuple[str, ...]
+    prefixed: bool = False
+
+
+def _topics(names: Sequence[str], *operations: str) -> list[Acl]:
+    return [Acl("topic", name, operations) for name in names]
+
+
+def acls(role: str, host: str = "") -> list[Acl]:
+    """What ``role`` needs; ``host``: the name of the agent's (first) host. ``ValueError`` for
+    another role, or an agent without a host."""
+    commands = [topics.commands(domain) for domain in topics.DOMAINS]
+    events = [topics.events(domain) for domain in topics.DOMAINS]
+    if role == "api":
+        # The events: to say in /healthz how far the projection is behind them.
+        readable = [topics.REPLIES, *events]
+        return _topics(commands, "Write") + _topics(readable, "Read")
+    if role == "decider":
+        written = [topics.dispatch("compute"), topics.REPLIES]
+        both = [*commands, *events, topics.HEARTBEATS]
+        return [
+            *_topics(both, "Read", "Write"),
+            *_topics(written, "Write"),
+            Acl("group", GROUP, ("Read",)),
+            Acl("transactional-id", f"{GROUP}-", ("Write",), prefixed=True),
+        ]
+    if role == "projector":
+        return _topics([*events, topics.HEARTBEATS], "Read")
+    if role == "agent":
+        if not host:
+            raise ValueError("an agent's rules are for one host: give its name")
+        reports = [topics.commands("compute"), topics.commands("fleet"), topics.HEARTBEATS]
+        return [
+            *_topics([topics.dispatch("compute")], "Read"),
+            *_topics(reports, "Write"),
+            Acl("group", f"agent.{host}.fixed", ("Read",)),
+            Acl("transactional-id", f"agent.{host}", ("Write",)),
+        ]
+    if role == "admin":
+        every = sorted(topic.name for topic in topics.all_topics())
+        operations = ("Create", "Describe", "DescribeConfigs", "Read", "Write")
+        return _topics(every, *operations)
+    raise ValueError(f"there is no role {role!r}: {', '.join(ROLES)}")
+
+
+def commands(principal: str, rules: Sequence[Acl], bootstrap: str) -> list[str]:
+    """The same as ``kafka-acls.sh`` commands for User:``principal``."""
+    lines = []
+    for rule in rules:
+        operations = " ".join(f"--operation {operation}" for operation in rule.operations)
+        pattern = " --resource-pattern-type prefixed" if rule.prefixed else ""
+        lines.append(
+            f"kafka-acls.sh --bootstrap-server {bootstrap} --command-config admin.properties"
+            f" --add --allow-principal User:{principal} {operations}"
+            f" --{rule.resource} {rule.name}{pattern}"
+        )
+    return lines

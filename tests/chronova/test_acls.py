@@ -1,0 +1,153 @@
+"""Each role does its work with its rules, and nothing else, on a broker that enforces them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from chronova.acls import ROLES, Acl, acls, commands
+from events import topics
+from events.log.contract import EARLIEST, Log, LogError, Outgoing, Record, Worker, partition_of
+from events.log.kafka import KafkaLog
+from tests.parts.broker import collect_refused_sockets
+from tests.parts.secured_broker import ADMIN, SecuredBroker, secured_broker
+
+COMPUTE, EVENTS = topics.commands("compute"), topics.events("compute")
+DISPATCH, REPLIES = topics.dispatch("compute"), topics.REPLIES
+PARTITIONS = 2
+LIMIT_S = 30.0
+
+
+class Roles:
+    """A log of each role's own, with the role's rules."""
+
+    def __init__(self, broker: SecuredBroker, stack: ExitStack) -> None:
+        self._broker = broker
+        self._stack = stack
+        self.log("admin", acls("admin")).create_topics(topics.all_topics(PARTITIONS))
+        self.api = self.log("api", acls("api"))
+        self.decider = self.log("decider", acls("decider"))
+        self.projector = self.log("projector", acls("projector"))
+        self.host = self.log("host-h1", acls("agent", "h1"))
+
+    def log(self, user: str, rules: list[Acl]) -> Log:
+        if user != ADMIN:
+            self._broker.allow(user, rules)
+        log = KafkaLog(
+            self._broker.bootstrap, client_options=self._broker.options(user), timeout_s=4.0
+        )
+        self._stack.callback(log.close)
+        return log
+
+
+@pytest.fixture(scope="module")
+def roles() -> Iterator[Roles]:
+    with secured_broker() as broker, ExitStack() as stack:
+        yield Roles(broker, stack)
+    collect_refused_sockets()
+
+
+def read(log: Log, topic: str, partition: int) -> list[bytes]:
+    reader = log.reader({(topic, partition): EARLIEST})
+    try:
+        return [record.value for record in reader.poll(LIMIT_S)]
+    finally:
+        reader.close()
+
+
+def taken(worker: Worker) -> Record:
+    """The first record that comes; others are assigned and made ready."""
+    for _ in range(60):
+        polled = worker.poll(LIMIT_S / 60)
+        for source in polled.assigned:
+            worker.ready(source)
+        if polled.records:
+            return polled.records[0]
+    raise AssertionError("nothing came")
+
+
+@pytest.mark.service
+def test_a_boot_goes_its_way(roles: Roles) -> None:
+    host_partition = partition_of("h1", PARTITIONS)
+    roles.api.append([Outgoing(COMPUTE, "project", b"create")])
+    decider = roles.decider.member("deciders", [COMPUTE])
+    command = taken(decider)
+    assert command.value == b"create"
+    outgoing = [
+        Outgoing(EVENTS, "server", b"created", partition=command.partition),
+        Outgoing(DISPATCH, "h1", b"build"),
+        Outgoing(topics.commands("fleet"), "default", b"place"),
+        Outgoing(REPLIES, "id", b"accepted", partition=0),
+    ]
+    decider.transact(outgoing, {command.source: command.offset + 1})
+    assert roles.decider.settled_end((EVENTS, command.partition)) > 0
+    decider.close()
+    assert read(roles.api, REPLIES, 0) == [b"accepted"]
+    assert read(roles.projector, EVENTS, command.partition) == [b"created"]
+    assert roles.api.reader({(EVENTS, 0): EARLIEST}).ends()
+    agent = roles.host.fixed("agent.h1", [(DISPATCH, host_partition)])
+    work = taken(agent)
+    assert work.value == b"build"
+    report = Outgoing(COMPUTE, "project", b"started")
+    agent.transact([report], {work.source: work.offset + 1})
+    roles.host.append([Outgoing(topics.HEARTBEATS, "h1", b"beat")])
+    roles.host.append([Outgoing(topics.commands("fleet"), "default", b"inventory")])
+    agent.close()
+    roles.decider.append([Outgoing(topics.HEARTBEATS, "scheduler", b"beat")])
+    assert b"beat" in read(roles.decider, topics.HEARTBEATS, 0)
+    assert b"beat" in read(roles.projector, topics.HEARTBEATS, 0)
+
+
+@pytest.mark.service
+@pytest.mark.parametrize(
+    ("role", "topic"),
+    [
+        ("host", EVENTS),
+        ("host", DISPATCH),
+        ("host", REPLIES),
+        ("host", topics.commands("identity")),
+        ("api", EVENTS),
+        ("api", DISPATCH),
+        ("projector", EVENTS),
+        ("projector", COMPUTE),
+    ],
+)
+def test_who_may_not_write(roles: Roles, role: str, topic: str) -> None:
+    log: Log = getattr(roles, role)
+    with pytest.raises(LogError, match=r"(?i)authoriz"):
+        log.append([Outgoing(topic, "key", b"forged", partition=0)], 4.0)
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("topic", [EVENTS, COMPUTE, REPLIES, topics.events("identity")])
+def test_a_host_reads_its_dispatches_only(roles: Roles, topic: str) -> None:
+    with pytest.raises(LogError, match=r"(?i)authoriz"):
+        read(roles.host, topic, 0)
+
+
+@pytest.mark.service
+def test_a_host_cannot_be_another_host(roles: Roles) -> None:
+    with pytest.raises(LogError, match=r"(?i)authoriz"):
+        roles.host.fixed("agent.h2", [(DISPATCH, 0)])
+
+
+@pytest.mark.service
+def test_what_topics_cannot_keep_apart(roles: Roles) -> None:
+    """As docs/operations.md says: other hosts' dispatches are read, any command is written."""
+    for partition in range(PARTITIONS):
+        roles.host.reader({(DISPATCH, partition): EARLIEST}).close()
+    roles.host.append([Outgoing(COMPUTE, "another project", b"DeleteServer")])
+
+
+def test_the_commands() -> None:
+    rules = [Acl("group", "deciders", ("Read",)), Acl("transactional-id", "d-", ("Write",), True)]
+    first, second = commands("decider", rules, "kafka1:9092")
+    assert "--allow-principal User:decider --operation Read --group deciders" in first
+    assert second.endswith("--transactional-id d- --resource-pattern-type prefixed")
+    assert all(acls(role, "h1") for role in ROLES)
+    with pytest.raises(ValueError, match="give its name"):
+        acls("agent")
+    with pytest.raises(ValueError, match="no role"):
+        acls("cook")
