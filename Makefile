@@ -16,7 +16,7 @@ UP = $(if $(LOG),--log $(LOG)) $(if $(KAFKA),--kafka $(KAFKA)) $(if $(DATABASE),
 
 .DEFAULT_GOAL := help
 .PHONY: help env up down reset status kafka schemas test check format lint types tidy unit sim chaos soak \
-        bench bench-profile hooks clean
+        bench bench-profile docs traces hooks clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -78,6 +78,12 @@ unit: $(VENV)/.developers ## Pure tests and a few hundred simulated seeds
 
 sim: $(VENV)/.developers ## Simulate: SEEDS=2000
 	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),2000)
+
+docs: $(VENV)/.developers ## Write docs/settings.md from the settings themselves
+	@$(BIN)/python scripts/document-settings
+
+traces: $(VENV)/.developers ## Trace each operation on a simulated site anew, for docs/flows.md
+	@$(BIN)/python -m tests.operations.traces
 
 bench: $(VENV)/.developers ## Measure against Nova's figures, on both logs
 	@$(BIN)/python -m tests.bench $(BENCH)

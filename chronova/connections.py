@@ -32,6 +32,13 @@ def open_site_log(settings: Settings) -> Log:
         raise SettingsError(f"settings: log or log_options: {error}") from error
 
 
+def database_of(settings: Settings) -> str:
+    """The address of the projections' Postgres, for the roles that cannot do without."""
+    if not settings.database:
+        raise SettingsError("settings: database: this role needs the Postgres of the projections")
+    return settings.database
+
+
 def make_topics(settings: Settings, log: Log) -> list[str]:
     """Make the topics that are missing; their names."""
     return list(log.create_topics(topics.all_topics(settings.partitions)))

@@ -58,36 +58,49 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     bind: str = "127.0.0.1"
     """Address the API listens on. Loopback unless told otherwise."""
     port: Port = 8774
+    """Port of all services of the API."""
     public_url: str = ""
     """Where clients reach the API. Empty: http://<bind>:<port>."""
     region: str = "RegionOne"
+    """Name of the region in the catalog."""
     api_workers: Positive = 2
+    """Processes of the API."""
     api_threads: Positive = 16
+    """Requests that each of them works on at once."""
     api_in_flight_max: Positive = 256
     """Commands that one API worker waits for at once; beyond it: 503 with Retry-After."""
     token_ttl_s: Positive = 3600
+    """How long a token is valid."""
     decision_timeout_s: Positive = 15
     """How long the API waits for a decision before 503."""
     driver: Literal["libvirt", "simulated"] = "simulated"
+    """What runs the guests of this machine's hosts."""
     hosts: Positive = 1
     """Compute hosts served by this machine's agent; more than one only with simulated."""
     host_name: str = ""
     """Name of the compute host; with several a number is added. Empty: this machine's."""
     libvirt_uri: str = "qemu:///system"
+    """Which libvirtd."""
     virt_type: Literal["auto", "qemu", "kvm", "lxc", "test"] = "auto"
+    """Kind of the domains. auto: kvm where a probe boots with it, else qemu."""
     simulated_delays: dict[str, float] = {}
     """Seconds that each step of the simulated driver takes, by step."""
     simulated_faults: list[SimulatedFault] = []
     """What fails on simulated hosts: [{"step": "ensure_disks", "server_name": "bad*"}]."""
     simulated_vcpus: Positive = 64
+    """CPUs of each simulated host."""
     simulated_ram_mib: Positive = 262_144
+    """Memory of each simulated host."""
     simulated_disk_gib: Positive = 4096
-    """Size of each simulated host."""
+    """Disk of each simulated host."""
     agent_threads: Annotated[int, msgspec.Meta(ge=0)] = 10
     """Servers that an agent works on at once (max_concurrent_builds)."""
     power_sync_interval_s: Positive = 600
+    """How often an agent reports its guests' power states (sync_power_state_interval)."""
     report_interval_s: Positive = 10
+    """How often a host gives a sign of life (report_interval)."""
     service_down_time_s: Positive = 60
+    """After how long without one it counts as down (service_down_time)."""
     scheduler: dict[str, Any] = {}
     """Options of Nova's [filter_scheduler] that differ: enabled_filters, multipliers …"""
     slow_request_s: Annotated[float, msgspec.Meta(ge=0)] = 1.0
@@ -124,7 +137,7 @@ def load(data: str, environment: Mapping[str, str] = os.environ) -> Settings:
     if path.exists():
         try:
             raw = tomllib.loads(path.read_text())
-        except (tomllib.TOMLDecodeError, OSError) as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
             raise SettingsError(f"{path}: {error}") from error
     raw |= _from_environment(environment)
     raw["data"] = data
@@ -143,6 +156,10 @@ def checked(raw: dict[str, Any]) -> Settings:
         ) from error
     if settings.hosts > 1 and settings.driver != "simulated":
         raise SettingsError("settings: more than one host needs the simulated driver")
+    if unknown := [domain for domain in settings.domains if domain not in DOMAINS]:
+        raise SettingsError(
+            f"settings: domains: there is no domain {unknown[0]!r}: {', '.join(DOMAINS)}"
+        )
     for name, value, schemes in (
         ("log", settings.log, ("postgres", "postgresql", "kafka")),
         ("database", settings.database, ("postgres", "postgresql")),

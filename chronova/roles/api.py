@@ -23,7 +23,7 @@ from api.http.observing import Observed
 from api.log_bus import LogBus, Observer
 from api.services import ApiSettings, Services
 from chronova import __version__, listening, observing
-from chronova.connections import open_site_log
+from chronova.connections import database_of, open_site_log
 from chronova.consoles import HostConsoles
 from chronova.metrics.meters import ApiMeters
 from chronova.metrics.store import Exposition
@@ -142,4 +142,5 @@ class _Server(BaseApplication):  # type: ignore[misc]
 
 def serve(settings: Settings) -> None:
     """Run until SIGTERM."""
+    database_of(settings)
     _Server(settings).run()

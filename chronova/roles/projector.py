@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chronova import observing
-from chronova.connections import open_site_log
+from chronova.connections import database_of, open_site_log
 from chronova.metrics.meters import ProjectorMeters
 from chronova.settings import Settings
 from chronova.stopping import Stop
@@ -14,10 +14,11 @@ LAG_ENDS_S = 3.0
 
 def serve(settings: Settings) -> None:
     """Run until SIGTERM; the batch under way is finished."""
+    database = database_of(settings)
     stop = Stop()
     meters = ProjectorMeters(observing.begin(settings, "projector"))
     log = open_site_log(settings)
-    projector = Projector(log, settings.database, observe=meters.batch)
+    projector = Projector(log, database, observe=meters.batch)
     stop.on_stop(projector.stop)
     keeper = observing.watch_lag(log, settings, meters, stop)
     try:
