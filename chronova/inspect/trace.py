@@ -18,6 +18,7 @@ WORK = {
     "RebootRequested": "RebootGuest",
     "RebootTurnedHard": "RebootGuest (hard)",
     "DeletionRequested": "RemoveGuest",
+    "BuildAbandoned": "RemoveGuest",
     "BootFailed": "RemoveGuest",
 }
 """What a host is told after these events."""

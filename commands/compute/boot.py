@@ -1,8 +1,9 @@
 """Boot: what the scheduler and the host say while a server is being built.
 
 The story: SelectHost (or FailPlacement) → BuildGuest on the host → ReportImageFetched →
-ReportDisksCreated → ReportDomainStarted, or ReportBootFailed, after which the next host is
-tried while attempts are left. ``handlers/reactions/boot.py`` says what follows from what.
+ReportDisksCreated → ReportDomainStarted, or ReportBootFailed, after which the host removes what it
+made, and the next one is tried while attempts are left. ``handlers/reactions/boot.py`` says what
+follows from what.
 """
 
 from __future__ import annotations
@@ -151,11 +152,28 @@ def domain_started(server: Server | None, report: ReportDomainStarted, at: int) 
 
 @decides(ReportBootFailed, "server", key="server_id")
 def boot_failed(server: Server | None, report: ReportBootFailed, at: int) -> Decision:
-    """Try the next host, or give up."""
+    """Have the host remove what it made before another is tried, or give up."""
     refused = stale(server, report, at, *BUILDING)
     if refused is not None or server is None:
         return refused or ignored(report, at, "the server is gone")
-    return accept(*failed_build(server, report.reason, at))
+    if not _another_host(server):
+        return accept(build_failure(server, report.reason, at))
+    return accept(
+        f.BuildAbandoned(
+            at=at,
+            server_id=server.server_id,
+            generation=server.generation,
+            operation=server.operation + 1,
+            host=server.host or "",
+            reason=report.reason,
+            deadline=at + limits.DELETION,
+        )
+    )
+
+
+def _another_host(server: Server) -> bool:
+    attempts = len(server.failed_hosts) + 1
+    return attempts < limits.ATTEMPTS_MAX and bool(server.alternates) and not server.forced_host
 
 
 def build_failure(server: Server, reason: str, at: int) -> f.BootFailed:
@@ -169,20 +187,17 @@ def build_failure(server: Server, reason: str, at: int) -> f.BootFailed:
     )
 
 
-def failed_build(server: Server, reason: str, at: int) -> list[Event]:
-    """The facts of a failed build: the failure, and another attempt while hosts are left."""
-    id = server.server_id
-    failure = build_failure(server, reason, at)
-    tried = [*server.failed_hosts, server.host or ""]
-    if len(tried) >= limits.ATTEMPTS_MAX or not server.alternates or server.forced_host:
-        return [failure]
+def build_removed(server: Server, at: int) -> list[Event]:
+    """The host has removed what it made of an abandoned build: the next one is tried. Not
+    before: a host that is slow, or begins again after a crash, could still start its guest."""
+    reason = server.fault.message if server.fault is not None else ""
     return [
-        failure,
+        build_failure(server, reason, at),
         f.RescheduleRequested(
             at=at,
-            server_id=id,
+            server_id=server.server_id,
             generation=server.generation + 1,
-            failed_hosts=tried,
+            failed_hosts=[*server.failed_hosts, server.host or ""],
             deadline=at + limits.PLACEMENT,
         ),
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from commands.compute import limits
+from commands.compute.boot import BUILDING, build_removed
 from commands.compute.checks import locked, not_found
 from commands.compute.guest import GuestReport, GuestWork
 from commands.compute.power import Admin
@@ -79,9 +80,12 @@ def deleted(server: Server, at: int, host_silent: bool = False) -> f.ServerDelet
 
 @decides(ReportGuestRemoved, "server", key="server_id")
 def removed(server: Server | None, report: ReportGuestRemoved, at: int) -> Decision:
-    """The server is gone. A clean-up after an older attempt needs no record."""
+    """The server is gone, or may be built elsewhere now. A clean-up after an older attempt needs
+    no record."""
     if server is None or report.generation < server.generation:
         return accept()
+    if server.task_state in BUILDING and report.operation == server.operation:
+        return accept(*build_removed(server, at))
     if server.task_state != "deleting":
         return accept()
     refused = stale(server, report, at, "deleting")

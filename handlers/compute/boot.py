@@ -9,19 +9,12 @@ from commands.compute.boot import (
     ReportDomainStarted,
     ReportImageFetched,
 )
-from handlers.compute.drivers.contract import PowerState
 from handlers.compute.performing import Hands, performs, spec_of
 
 
 def failed(work: BuildGuest, hands: Hands, reason: str) -> None:
-    """The build failed; the decider has what was made removed. It tries another host as soon as
-    it hears that, so a guest that runs all the same is not called a failure: it would run twice."""
-    driver = hands.driver
-    power = driver.power_state(work.server_id)
-    if power is PowerState.RUNNING and driver.generation(work.server_id) == work.generation:
-        hands.report(ReportDomainStarted, power_state=int(power))
-    else:
-        hands.report(ReportBootFailed, reason=reason)
+    """The build failed; the decider has what was made removed."""
+    hands.report(ReportBootFailed, reason=reason)
 
 
 @performs(BuildGuest, failed)

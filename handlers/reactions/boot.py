@@ -4,6 +4,7 @@ ServerCreated        → fleet: PlaceServers (all servers of one request at once
 AllocationClaimed    → compute: SelectHost                  (place.py)
 AllocationRefused    → compute: FailPlacement               (place.py)
 HostSelected         → host: BuildGuest, which reports each step
+BuildAbandoned       → host: RemoveGuest; only when it has, the build failed
 BootFailed           → host: RemoveGuest; fleet: ReleaseAllocation, unless
 RescheduleRequested  → fleet: PlaceServers once more, without the hosts that failed
 HostSelectionDiscarded, the server did not wait any more → fleet: ReleaseAllocation
@@ -76,6 +77,12 @@ def build(event: f.HostSelected, server: Server) -> Iterator[Follow]:
         guest=guest_of(server),
     )
     yield Dispatch(work, event.host)
+
+
+@reacts(f.BuildAbandoned)
+def remove_first(event: f.BuildAbandoned, server: Server) -> Iterator[Follow]:
+    """The server may be built elsewhere once nothing of it is left here."""
+    yield Dispatch(_remove(server, event.generation), event.host)
 
 
 @reacts(f.BootFailed)

@@ -22,6 +22,7 @@ Building = (
     | f.ImageFetched
     | f.DisksCreated
     | f.DomainStarted
+    | f.BuildAbandoned
     | f.BootFailed
     | f.RescheduleRequested
 )
@@ -136,6 +137,14 @@ def _built(server: Server, event: Building) -> Server:
                 power_state=event.power_state,
                 launched_at=at,
                 sealed_admin_password=None,
+            )
+        case f.BuildAbandoned():
+            return replace(
+                server,
+                operation=event.operation,
+                fault=_fault(event.reason, at),
+                deadline=event.deadline,
+                updated_at=at,
             )
         case f.BootFailed():
             return _idle(

@@ -118,6 +118,16 @@ class DomainStarted(ServerFact, frozen=True, kw_only=True):
     power_state: Power
 
 
+class BuildAbandoned(ServerFact, frozen=True, kw_only=True):
+    """A host could not build the server. It removes what it made; only then another is tried."""
+
+    generation: Generation
+    operation: Operation
+    host: HostName
+    reason: Reason
+    deadline: Deadline
+
+
 class BootFailed(ServerFact, frozen=True, kw_only=True):
     """A host could not build the server, or did not in time."""
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from commands.compute import boot
-from commands.compute.delete import DeleteServer, RemoveGuest
+from commands.compute.delete import DeleteServer, RemoveGuest, ReportGuestRemoved
 from commands.fleet.place import PlaceServers, ReleaseAllocation
 from events.compute.server import facts as f
 from tests.commands.compute.servers import HOST, P, S, active, building, compute, created
@@ -91,23 +91,36 @@ def test_a_report_about_a_server_that_is_gone_is_ignored() -> None:
     compute().when(report(boot.ReportDomainStarted, power_state=1)).happened(f.ReportIgnored)
 
 
-def test_a_failed_build_tries_the_next_host() -> None:
+def test_a_failed_build_is_removed_before_the_next_host_is_tried() -> None:
     story = compute(*building()).when(report(boot.ReportBootFailed, reason="no disk"))
+    story.happened(f.BuildAbandoned)
+    assert [(w.generation, w.operation) for w in story.follows(RemoveGuest)] == [(1, 2)]
+    assert story.follows(ReleaseAllocation) == []
+    server = story.state("server", S)
+    assert (server.vm_state, server.task_state, server.host) == ("building", "networking", HOST)
+    story.when(report(ReportGuestRemoved, operation=2))
     story.happened(f.BootFailed, f.RescheduleRequested)
+    assert story.facts[0].reason == "no disk"
     (place,) = story.follows(PlaceServers)
     assert (place.generation, place.excluded_hosts) == (2, [HOST])
-    assert [w.generation for w in story.follows(RemoveGuest)] == [1]
     assert [r.generation for r in story.follows(ReleaseAllocation)] == [1]
     server = story.state("server", S)
     assert (server.vm_state, server.task_state, server.host) == ("building", "scheduling", None)
 
 
+def test_a_guest_that_starts_after_its_build_was_abandoned_does_not_count() -> None:
+    story = compute(*building()).when(report(boot.ReportBootFailed, reason="no disk"))
+    story.when(report(boot.ReportDomainStarted, power_state=1)).happened(f.ReportIgnored)
+    story.when(report(ReportGuestRemoved, operation=1)).nothing()
+
+
 def test_after_three_hosts_the_server_is_in_error() -> None:
     story = compute(*building())
     for generation in (1, 2):
-        story.when(report(boot.ReportBootFailed, generation, reason="no disk"))
+        story.when(report(boot.ReportBootFailed, generation, generation, reason="no disk"))
+        story.when(report(ReportGuestRemoved, generation, generation + 1))
         story.when(select(generation + 1, f"host-{generation + 1}"))
-    story.when(report(boot.ReportBootFailed, 3, reason="no disk")).happened(f.BootFailed)
+    story.when(report(boot.ReportBootFailed, 3, 3, reason="no disk")).happened(f.BootFailed)
     server = story.state("server", S)
     assert (server.vm_state, server.task_state, server.host) == ("error", None, None)
     assert server.fault.message == "no disk"
