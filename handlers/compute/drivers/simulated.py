@@ -323,7 +323,12 @@ class SimulatedDriver:
         return guest
 
     def _change(self, guest: SimulatedGuest, **changes: object) -> None:
+        """To the guest as it is now: another agent may have been here during a delay."""
         with self._lock:
+            there = self.hypervisor.guests.get(guest.server_id)
+            if there is None and guest.defined:
+                raise GuestNotFound(f"Server {guest.server_id} has no guest on {self.host}.")
+            guest = there or guest
             for name, value in changes.items():
                 setattr(guest, name, value)
             self.hypervisor.put(guest)
