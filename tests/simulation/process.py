@@ -71,9 +71,11 @@ class Process(Owner):
             except Crash:
                 self.crash()
             except Fenced:
-                # Another one has taken over for good: the program ends.
+                # Another one has taken over: the program ends, and is started again unless it
+                # was replaced.
                 self.fenced = True
                 self.end()
+                self.world.restart_later(self, 1.0)
             except LogUnavailable as error:
                 # It cannot begin without the log: the supervisor starts it again.
                 self.world.note(self.name, f"gives up: {error}")

@@ -34,6 +34,7 @@ TRANSITIONS: Mapping[str, tuple[frozenset[State], State]] = {
         (f.ImageFetched, (("building",), ("networking",)), (SAME, "block_device_mapping")),
         (f.DisksCreated, (("building",), BUILDING[:2]), (SAME, "spawning")),
         (f.DomainStarted, (("building",), BUILDING), ("active", None)),
+        (f.BuildAbandoned, (("building",), BUILDING), (SAME, SAME)),
         (f.BootFailed, (("building",), BUILDING), ("error", None)),
         (f.RescheduleRequested, (("error",), (None,)), ("building", "scheduling")),
         (f.StopRequested, (("active", "stopped", "error"), (None,)), (SAME, "powering-off")),
