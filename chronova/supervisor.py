@@ -33,6 +33,7 @@ HEALTHY_S = 30.0
 LISTENS_S = 2.0
 """While the pause is no longer, clients wait for the API's next process; then they are refused."""
 TURN_S = 0.2
+KILLED_S, ENDING_TURN_S = 5.0, 0.02
 LISTENING = "api"
 """The role whose socket is held for it (``chronova.listening``)."""
 
@@ -195,15 +196,22 @@ def _lives(process: psutil.Process) -> bool:
 
 
 def end(process: psutil.Process, grace_s: float) -> None:
-    """End one process: politely, then after ``grace_s`` for good."""
-    try:
+    """End one process: politely, then after ``grace_s`` for good. A zombie, which its parent (or
+    a container's first process) does not care for, has ended."""
+    with suppress(psutil.NoSuchProcess):
         process.send_signal(signal.SIGTERM)
-        process.wait(grace_s)
-    except psutil.TimeoutExpired:
-        process.kill()
-        process.wait(5)
-    except psutil.NoSuchProcess:
-        return
+        if not _ended(process, grace_s):
+            process.kill()
+            _ended(process, KILLED_S)
+
+
+def _ended(process: psutil.Process, limit_s: float) -> bool:
+    deadline = time.monotonic() + limit_s
+    while _lives(process):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(ENDING_TURN_S)
+    return True
 
 
 def begin(settings: Settings) -> None:
