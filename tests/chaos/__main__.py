@@ -18,9 +18,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.bench.sites import Site, site
-from tests.chaos.check import all_servers, check
+from tests.chaos.check import check
 from tests.chaos.faults import faults
 from tests.chaos.load import Load
+from tests.chaos.rounds import clear, prepare
 from tests.chaos.victim import Victim
 
 ROUND_S = 30.0
@@ -48,22 +49,6 @@ def main() -> int:
                 return 1
         say(f"{number} rounds, nothing wrong")
     return 0
-
-
-def prepare(running: Site) -> None:
-    """Room for the load: small servers, a quota that is sometimes reached."""
-    running.boot("admin", 0)
-    admin = running.client()
-    for project in admin.call("GET", "/identity/v3/projects")["projects"]:
-        quota = {"quota_set": {"instances": 15, "cores": -1, "ram": -1, "force": True}}
-        admin.call("PUT", f"/compute/v2.1/os-quota-sets/{project['id']}", quota)
-
-
-def clear(running: Site) -> None:
-    """Delete what earlier rounds left."""
-    client = running.client()
-    for server in all_servers(client):
-        client.call("DELETE", f"/compute/v2.1/servers/{server['id']}")
 
 
 def one_round(running: Site, options: argparse.Namespace, chance: random.Random) -> list[str]:

@@ -212,6 +212,16 @@ class Load:
         counts = self.ledger.counts
         return counts["POST 202"] + counts["DELETE 204"]
 
+    def progress(self, since: int, limit_s: float) -> None:
+        """Wait until something more than ``since`` was acknowledged; a violation after the limit:
+        the site did not go on by itself."""
+        end = time.monotonic() + limit_s
+        while self.acknowledged() <= since:
+            if time.monotonic() > end:
+                self.ledger.violate(f"nothing was acknowledged for {limit_s:.0f} s after a fault")
+                return
+            self._stop.wait(PAUSE_S)
+
     def _run(self, chance: random.Random, user: str) -> None:
         caller = Caller(self._site, user, self.ledger, self._given_up)
         own: list[str] = []

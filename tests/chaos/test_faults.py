@@ -1,0 +1,42 @@
+"""Every process killed, log and database away, under load: nothing is lost, stuck or miscounted."""
+
+from __future__ import annotations
+
+import random
+import threading
+
+from tests.chaos.check import check
+from tests.chaos.faults import KILLS, ON_KAFKA, OUTAGES, OUTAGES_ON_KAFKA, Fault
+from tests.chaos.load import Load
+from tests.chaos.victim import Victim
+
+SLOWEST_S = 30.0
+"""From the first attempt of a request to its success, an outage of 10 s in between."""
+
+
+def survive(victim: Victim, faults: dict[str, Fault], pause_s: float) -> None:
+    """Inflict these in turn under load, then check everything."""
+    chance = random.Random(20260917)
+    pause = threading.Event()
+    with Load(victim.site, rate=4.0, seed=1) as load:
+        pause.wait(pause_s)
+        for inflict in faults.values():
+            before = load.acknowledged()
+            inflict(victim, chance)
+            pause.wait(pause_s)
+            load.progress(before, SLOWEST_S)
+    assert check(victim.site, load.ledger) == []
+    assert load.ledger.slowest_s < SLOWEST_S, load.ledger.slow
+    assert load.acknowledged() > 10
+
+
+def test_each_process_is_killed(victim: Victim) -> None:
+    survive(victim, KILLS | (ON_KAFKA if victim.on_kafka else {}), 1.0)
+
+
+def test_log_and_database_are_away_for_a_while(victim: Victim) -> None:
+    if victim.on_kafka:
+        faults = {"stop postgres": OUTAGES["stop postgres"], **OUTAGES_ON_KAFKA}
+    else:
+        faults = {name: OUTAGES[name] for name in ("stop postgres", "freeze postgres")}
+    survive(victim, faults, 2.0)
