@@ -146,6 +146,36 @@ def topics() -> None:
         log.close()
 
 
+@app.command()
+@plainly
+def bootstrap() -> None:
+    """Give a site whose roles are started by something else its first users, flavors and image."""
+    from chronova import site
+
+    known = site.prepare(settings(), out.print)
+    site.furnish(settings(), known, out.print)
+    out.print(f"The site is ready: {settings().data_path / 'clouds.yaml'}")
+
+
+@app.command()
+@plainly
+def acls(
+    role: Annotated[str, typer.Argument(help="api, decider, projector, agent or admin.")],
+    principal: Annotated[str, typer.Option(help="User the role logs in as.")] = "",
+    host: Annotated[str, typer.Option(help="For agent: the host's name.")] = "",
+    brokers: Annotated[str, typer.Option(help="host:port,…")] = "kafka1:9092",
+) -> None:
+    """Print the commands that allow a role on Kafka what it needs, and no more."""
+    from chronova import acls as rules
+
+    try:
+        lines = rules.commands(principal or role, rules.acls(role, host), brokers)
+    except ValueError as error:
+        fail(str(error), 2)
+    for line in lines:
+        out.print(line)
+
+
 def as_json(value: object) -> None:
     """Print for programs."""
     sys.stdout.write(msgspec.json.encode(value).decode() + "\n")

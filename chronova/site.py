@@ -62,6 +62,17 @@ def start_database(settings: Settings) -> str:
 def up(settings: Settings, say: Say) -> Credentials:
     """Bring the site of these settings up; returns when a server could be booted."""
     write(settings)
+    known = prepare(settings, say)
+    supervisor.begin(settings)
+    furnish(settings, known, say)
+    client = Client(settings.url)
+    client.login("admin", known.admin, "admin")
+    _wait_for(lambda: _hosts_up(client, len(host_names(settings))), "the compute hosts", settings)
+    return known
+
+
+def prepare(settings: Settings, say: Say) -> Credentials:
+    """What must be there before any role: keys, passwords, topics."""
     make_keys(settings)
     known = credentials.read(settings)
     credentials.write(settings, known)
@@ -72,16 +83,16 @@ def up(settings: Settings, say: Say) -> Credentials:
         log.close()
     if made:
         say(f"Topics made: {len(made)}")
-    if supervisor.running(settings.data_path, "supervisor") is None:
-        say(f"Starting {', '.join(supervisor.ROLES)}")
-    supervisor.begin(settings)
+    return known
+
+
+def furnish(settings: Settings, known: Credentials, say: Say) -> None:
+    """What a new site begins with, once its roles run: users, flavors, the demo image."""
     client = Client(settings.url)
     _wait_for(lambda: _answers(client), "the API", settings)
     _login(settings, known, client)
     bootstrap.ensure_flavors(client)
     bootstrap.ensure_image(settings, client, say)
-    _wait_for(lambda: _hosts_up(client, len(host_names(settings))), "the compute hosts", settings)
-    return known
 
 
 def _wait_for(ready: Callable[[], bool], what: str, settings: Settings) -> None:
