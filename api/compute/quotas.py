@@ -65,9 +65,10 @@ def limits_of(call: Call, project_id: str) -> dict[str, int]:
 
 
 def _known_project(call: Call) -> str:
-    """The path's project. Raises 400 when there is none of that id."""
+    """The path's project. Raises 400 when there is none of that id; to an admin only, as others
+    must not learn which projects there are."""
     project_id = call.params["project_id"]
-    if project_id != call.project_id:
+    if project_id != call.project_id and call.caller.is_admin:
         engine = call.services.engine
         if identity_document(engine, PROJECTS, project_id) is None:
             raise bad_request(f"Project ID {project_id} is not a valid project.")
