@@ -110,7 +110,7 @@ class GroupUser(Resource):
         self, req: falcon.Request, resp: falcon.Response, group_id: str, user_id: str
     ) -> None:
         """204, or 404 when the user is no member."""
-        group_for(self.directory, req, "list_users_in_group", group_id)
+        self._place(req, "list_users_in_group", group_id, user_id)
         if user_id not in members_of(self.directory.engine, group_id):
             raise not_found("user in group", user_id)
         resp.status = 204
@@ -119,7 +119,7 @@ class GroupUser(Resource):
         self, req: falcon.Request, resp: falcon.Response, group_id: str, user_id: str
     ) -> None:
         """204."""
-        group = group_for(self.directory, req, "add_user_to_group", group_id)
+        group = self._place(req, "add_user_to_group", group_id, user_id)
         self.directory.get_user(user_id)
         command = AddUserToGroup(group_id=group_id, user_id=user_id)
         self.directory.send(req, command, group["domain_id"])
@@ -129,10 +129,22 @@ class GroupUser(Resource):
         self, req: falcon.Request, resp: falcon.Response, group_id: str, user_id: str
     ) -> None:
         """204."""
-        group = group_for(self.directory, req, "remove_user_from_group", group_id)
+        group = self._place(req, "remove_user_from_group", group_id, user_id)
         command = RemoveUserFromGroup(group_id=group_id, user_id=user_id)
         self.directory.send(req, command, group["domain_id"])
         resp.status = 204
+
+    def _place(self, req: falcon.Request, rule: str, group_id: str, user_id: str) -> dict[str, Any]:
+        """The group, if the caller may: a domain's own people only with users of that domain.
+        Raises 403, and 404 only to who may see all groups."""
+        found = self.directory.find(GROUPS, group_id)
+        user = self.directory.find_user(user_id)
+        domain_id = found["domain_id"] if found else None
+        within = user is not None and user["domain_id"] == domain_id
+        authorize(caller_of(req), rule, Target(domain_id=domain_id if within else None))
+        if found is None:
+            raise not_found("group", group_id)
+        return found
 
 
 def group_for(
