@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -28,6 +29,8 @@ from projections.identity.listing import document as identity_document
 from projections.identity.projects import PROJECTS
 
 RULE = "os_compute_api:os-flavor"
+NUMBER = re.compile(r"[0-9]{1,18}")
+"""What a column of the database can be compared with."""
 VERSION_DESCRIPTION, VERSION_SPECS, VERSION_SWAP_NUMBER, VERSION_LEAN = 55, 61, 75, 102
 NAME = {"type": "string", "minLength": 1, "maxLength": 255, "format": "name"}
 ID = {
@@ -161,9 +164,17 @@ def summary(call: Call, flavor: Flavor) -> dict[str, Any]:
 
 def _found(call: Call) -> Flavor:
     flavor_id = call.params["flavor_id"]
+    flavor = _usable(call, flavor_id)
+    if flavor is None:
+        raise not_found(f"Flavor {flavor_id} could not be found.")
+    return flavor
+
+
+def _usable(call: Call, flavor_id: str) -> Flavor | None:
+    """The flavor, unless there is none of that id that the caller may have."""
     flavor = find_flavor(call.services.engine, flavor_id)
     if flavor is None or not usable_by(flavor, call.project_id, call.caller.is_admin):
-        raise not_found(f"Flavor {flavor_id} could not be found.")
+        return None
     return flavor
 
 
@@ -171,7 +182,7 @@ def _number(call: Call, name: str) -> int:
     text = call.last(name)
     if text is None:
         return 0
-    if not text.isdigit():
+    if not NUMBER.fullmatch(text):
         raise bad_request(f"Invalid {name} filter [{text}]")
     return int(text)
 
@@ -191,7 +202,7 @@ def _is_public(call: Call) -> bool | None:
 def _page(call: Call, path: str, one: Callable[[Call, Flavor], dict[str, Any]]) -> Answer:
     limit = limit_of(call)
     marker = call.last("marker")
-    if marker is not None and find_flavor(call.services.engine, marker) is None:
+    if marker is not None and _usable(call, marker) is None:
         raise bad_request(f"marker [{marker}] not found")
     admin = call.caller.is_admin
     query = FlavorQuery(
