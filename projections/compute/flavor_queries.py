@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import Engine, and_, or_, select
+from sqlalchemy import Engine, and_, any_, literal, or_, select
 
 from events.compute.flavor import Flavor
 from events.state_codec import decode_state
@@ -50,7 +50,7 @@ def list_flavors(engine: Engine, query: FlavorQuery) -> list[Flavor]:
     """One page, in order."""
     matching = [~F.deleted, F.ram_mib >= query.min_ram_mib, F.root_gib >= query.min_root_gib]
     if query.usable_by is not None:
-        shared = F.project_ids.any(query.usable_by)
+        shared = literal(query.usable_by) == any_(F.project_ids)
         matching += [or_(F.is_public, shared), ~F.disabled]
     if query.is_public is not None:
         matching.append(F.is_public == query.is_public)
