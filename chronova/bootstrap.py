@@ -101,6 +101,7 @@ def _image(settings: Settings, say: Say) -> tuple[Path, dict[str, object]]:
                 "disk_format": demo.disk_format,
                 "min_disk": demo.min_disk_gib,
                 "min_ram": demo.min_ram_mib,
+                "img_config_drive": "mandatory",  # the guest has no network to ask by
                 **demo.properties,
             }
     path = settings.data_path / "demo-image" / "placeholder.raw"

@@ -164,8 +164,10 @@ class Site:
 
 
 @contextmanager
-def site(log: str, driver: str = "simulated", hosts: int = 1, **settings: str) -> Iterator[Site]:
-    """A site that is up, and forgotten afterwards. ``settings``: fields of ``Settings``."""
+def site(
+    log: str, driver: str = "simulated", hosts: int = 1, demo_images: Path | None = None
+) -> Iterator[Site]:
+    """A site that is up, and forgotten afterwards. ``demo_images``: built before, not again."""
     # Not pytest's folder: a socket's path has to be short, and QEMU must be let in.
     data = Path(tempfile.mkdtemp(prefix="chronova-site-", dir="/var/tmp"))
     data.chmod(0o755)
@@ -175,7 +177,8 @@ def site(log: str, driver: str = "simulated", hosts: int = 1, **settings: str) -
         if not name.startswith(("OS_", "CHRONOVA_"))
     }
     environment |= {"CHRONOVA_VIRT_TYPE": "qemu", "COLUMNS": "100"}
-    environment |= {f"CHRONOVA_{name.upper()}": value for name, value in settings.items()}
+    if demo_images is not None:
+        shutil.copytree(demo_images, data / "demo-image")
     options = ["--log", log, "--driver", driver, "--hosts", str(hosts), "--port", str(_free_port())]
     with ExitStack() as stack:
         if docker_answers():
