@@ -151,7 +151,7 @@ class ProjectorMeters:
         self._behind = _gauge(
             store,
             "projection_behind",
-            "Offsets between the live tables and the log's end.",
+            "Events that are not in the live tables yet.",
             "livemax",
             "topic",
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.operations.traces import FLOWS, GOLDEN, OPERATIONS, page, traces
 from tests.parts.site import Site
 
@@ -14,5 +16,6 @@ def test_the_document_shows_the_traces() -> None:
     assert FLOWS.read_text() == page(golden())
 
 
+@pytest.mark.service
 def test_operations_happen_as_they_are_documented(site: Site) -> None:
     assert traces(site) == golden()

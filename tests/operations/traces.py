@@ -1,7 +1,7 @@
 """What happens in each operation, traced on a real site and made comparable.
 
-``make traces`` writes the traces anew (``golden/``) and shows them in docs/flows.md; the test beside
-compares them with what a site of today does. Ids, times and names of hosts are left out.
+``make traces`` writes the traces anew (``golden/``) and shows them in docs/flows.md; the test
+beside compares them with what a site of today does. Ids, times and names of hosts are left out.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ OPERATIONS: Mapping[str, tuple[str, str]] = {
 
 HEAD = """# Flows
 
-What really happens in each operation, as the log tells it: traced on a site with a simulated host by
-`make traces`, and compared with the code by a test. `chronova trace SERVER --format mermaid` draws
-the same of any server, with ids and times.
+What really happens in each operation, as the log tells it: traced on a site with a simulated host
+by `make traces`, and compared with the code by a test. `chronova trace SERVER --format mermaid`
+draws the same of any server, with ids and times.
 
 A solid arrow is a command and the event that was decided; an open one is work for a host. All
 records of an operation carry the id of the request it began with.
@@ -47,7 +47,7 @@ def traces(site: Site) -> dict[str, str]:
     """Each operation's diagram, from one server that goes through them all."""
     client = Client(site.settings.url)
     client.login("demo", site.passwords.demo, "demo")
-    server = _boot(client, site.image)
+    server = _boot(client)
     path = f"/compute/v2.1/servers/{server}"
     for action, status in (
         ({"os-stop": None}, "SHUTOFF"),
@@ -72,7 +72,8 @@ def page(found: Mapping[str, str]) -> str:
     return "".join(parts)
 
 
-def _boot(client: Client, image: str) -> str:
+def _boot(client: Client) -> str:
+    image = client.call("GET", "/image/v2/images?name=demo")["images"][0]["id"]
     body = {"name": "traced", "imageRef": image, "flavorRef": "1", "networks": []}
     made = client.call("POST", "/compute/v2.1/servers", {"server": body})
     server = str(made["server"]["id"])
