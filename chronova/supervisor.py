@@ -24,6 +24,7 @@ import psutil
 from setproctitle import setproctitle
 
 from chronova import journal, listening
+from chronova.ending import end, lives
 from chronova.settings import Settings
 from chronova.stopping import Stop
 
@@ -33,7 +34,6 @@ HEALTHY_S = 30.0
 LISTENS_S = 2.0
 """While the pause is no longer, clients wait for the API's next process; then they are refused."""
 TURN_S = 0.2
-KILLED_S, ENDING_TURN_S = 5.0, 0.02
 LISTENING = "api"
 """The role whose socket is held for it (``chronova.listening``)."""
 
@@ -153,7 +153,7 @@ class Supervisor:
     def _tend(self, child: Child) -> None:
         if child.process is None:
             child.process = running(self._data, child.role)
-        if child.process is not None and _lives(child.process):
+        if child.process is not None and lives(child.process):
             return
         now = time.monotonic()
         if child.process is not None:
@@ -176,7 +176,7 @@ class Supervisor:
             listening.release()
 
     def _end(self, child: Child) -> None:
-        if child.process is None or not _lives(child.process):
+        if child.process is None or not lives(child.process):
             return
         end(child.process, GRACE_S)
         _reap(child.process.pid)
@@ -186,32 +186,6 @@ class Supervisor:
 def _reap(pid: int) -> None:
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False
-
-
-def end(process: psutil.Process, grace_s: float) -> None:
-    """End one process: politely, then after ``grace_s`` for good. A zombie, which its parent (or
-    a container's first process) does not care for, has ended."""
-    with suppress(psutil.NoSuchProcess):
-        process.send_signal(signal.SIGTERM)
-        if not _ended(process, grace_s):
-            process.kill()
-            _ended(process, KILLED_S)
-
-
-def _ended(process: psutil.Process, limit_s: float) -> bool:
-    deadline = time.monotonic() + limit_s
-    while _lives(process):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(ENDING_TURN_S)
-    return True
 
 
 def begin(settings: Settings) -> None:

@@ -27,6 +27,7 @@ from pathlib import Path
 import psutil
 
 from chronova.embedded import jars
+from chronova.ending import end
 from events.log.contract import LogUnavailable
 from events.log.kafka import KafkaLog
 
@@ -115,12 +116,7 @@ def stop(data_dir: Path, timeout_s: float = STOP_TIMEOUT_S) -> bool:
         return False
     with contextlib.suppress(psutil.NoSuchProcess):
         process.send_signal(signal.SIGCONT)  # a stopped process would not see the next one
-        process.terminate()
-        try:
-            process.wait(timeout_s)
-        except psutil.TimeoutExpired:
-            process.kill()
-            process.wait(timeout_s)
+    end(process, timeout_s)
     _pid_file(data_dir).unlink(missing_ok=True)
     return True
 

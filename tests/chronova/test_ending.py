@@ -8,7 +8,7 @@ import time
 
 import psutil
 
-from chronova import supervisor
+from chronova.ending import end
 
 DEAF = "import signal, sys; signal.signal(15, signal.SIG_IGN); print(flush=True); sys.stdin.read()"
 
@@ -16,7 +16,7 @@ DEAF = "import signal, sys; signal.signal(15, signal.SIG_IGN); print(flush=True)
 def test_a_process_that_nobody_reaps_has_ended() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         began = time.monotonic()
-        supervisor.end(psutil.Process(process.pid), 20.0)
+        end(psutil.Process(process.pid), 20.0)
         assert time.monotonic() - began < 10
         assert psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE
 
@@ -26,5 +26,5 @@ def test_a_process_that_does_not_listen_is_killed() -> None:
     with subprocess.Popen([sys.executable, "-c", DEAF], stdin=pipe, stdout=pipe) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        supervisor.end(psutil.Process(process.pid), 0.1)
+        end(psutil.Process(process.pid), 0.1)
         assert process.wait(10) == -9
