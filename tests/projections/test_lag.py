@@ -1,0 +1,78 @@
+"""How far the tables are behind: counted in events, also where offsets have gaps."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from events import topics
+from events.log.contract import Log, Topic
+from events.log.kafka import KafkaLog
+from events.log.postgres import PostgresLog
+from projections.failures import ProjectionNotReady
+from projections.lag import Lag
+from projections.model import ReadModel, read_model
+from projections.projector import Projector
+from projections.waiting import PositionWaiter
+from tests.projections.recorder import START, Recorder, boot
+
+if TYPE_CHECKING:
+    from tests.parts.broker import Broker
+
+LIMIT_S = 60.0
+
+
+def measured(log: Log, url: str, model: ReadModel, recorder: Recorder, domain: str) -> None:
+    """A projection that is level, one that nobody follows, one that is behind."""
+    events = topics.events(domain)
+    worker = log.fixed(f"lag-{domain}", [(topics.commands(domain), 0)])
+    worker.poll(0.1)
+    lag = Lag(log, url, model)
+    with pytest.raises(ProjectionNotReady):
+        lag.measure()
+    worker.transact(recorder.all(boot("server-1", START, "project"), 0, "req-1", domain), {})
+    projector, waiter = Projector(log, url, model=model), PositionWaiter(url)
+    thread = threading.Thread(target=projector.run)
+    thread.start()
+    try:
+        assert waiter.wait(events, 0, recorder.positions[events, 0], LIMIT_S)
+        deadline = time.monotonic() + LIMIT_S
+        while not (level := lag.measure()).followed:
+            assert time.monotonic() < deadline, "the projector never followed"
+        assert (level.behind[events], level.seconds, level.followed) == (0, 0.0, True)
+        assert level.version == model.version()
+    finally:
+        projector.stop()
+        thread.join(LIMIT_S)
+        waiter.close()
+    more = recorder.all(boot("server-2", START, "project"), 0, "req-2", domain)
+    for record in more:
+        worker.transact([record], {})
+    deadline = time.monotonic() + LIMIT_S
+    while lag.measure().followed:
+        assert time.monotonic() < deadline, "the projector's session never ended"
+    behind = lag.measure()
+    assert behind.behind[events] == len(more)
+    assert 0 < behind.seconds < LIMIT_S
+    lag.close()
+    worker.close()
+
+
+def test_on_postgres(url: str, log: PostgresLog, recorder: Recorder) -> None:
+    measured(log, url, read_model(), recorder, "compute")
+
+
+def test_on_kafka(broker: Broker, url: str) -> None:
+    domain = f"domain{uuid.uuid4().hex[:8]}"
+    model = read_model()
+    only = ReadModel(model.metadata, model.projected, model.aggregates, {}, (domain,))
+    log = KafkaLog(broker.bootstrap)
+    log.create_topics([Topic(topics.events(domain), 2), Topic(topics.commands(domain), 1)])
+    try:
+        measured(log, url, only, Recorder(log), domain)
+    finally:
+        log.close()
