@@ -39,6 +39,7 @@ class Pulse:
         self._then = then or Unobserved()
         self._answered = dict.fromkeys(PINGS, float("-inf"))
         self._turn = itertools.count()
+        self._asking: dict[str, threading.Thread] = {}
 
     def decided(self, command: str, outcome: str, seconds: float) -> None:
         """See ``Observer``; an answer is a sign of life of its domain's deciders."""
@@ -72,11 +73,15 @@ class Pulse:
         return time.monotonic() - self._answered[domain]
 
     def _ping(self, bus: Bus, domain: str) -> threading.Thread:
-        thread = threading.Thread(
-            target=self._send, args=(bus, domain), name=f"ping-{domain}", daemon=True
-        )
-        thread.start()
-        return thread
+        """Ask, unless an earlier question still waits for its answer."""
+        asking = self._asking.get(domain)
+        if asking is None or not asking.is_alive():
+            asking = threading.Thread(
+                target=self._send, args=(bus, domain), name=f"ping-{domain}", daemon=True
+            )
+            self._asking[domain] = asking
+            asking.start()
+        return asking
 
     def _send(self, bus: Bus, domain: str) -> None:
         key = "default" if domain == "fleet" else f"ping-{next(self._turn) % KEYS}"

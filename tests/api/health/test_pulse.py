@@ -56,6 +56,9 @@ def test_no_answer_is_none() -> None:
     with pytest.raises(Ill, match="no decider answers for fleet") as caught:
         pulse.check(bus, 0.2)
     assert set(caught.value.figures["last_answer_s"]) == {"compute"}
+    with pytest.raises(Ill):
+        pulse.check(bus, 0.05)
+    assert [name for name, _ in bus.asked].count("fleet.Ping") == 1
     bus.end.set()
 
 
