@@ -152,7 +152,9 @@ def reset(settings: Settings, say: Say) -> None:
     if settings.driver == "libvirt" and settings.data_path.exists():
         _remove_guests(settings, say)
     down(settings, say)
-    shutil.rmtree(settings.data_path, ignore_errors=True)
+    if settings.data_path.exists():
+        shutil.rmtree(settings.data_path, ignore_errors=True)
+        say(f"Forgotten: {settings.data}")
 
 
 def _remove_guests(settings: Settings, say: Say) -> None:
