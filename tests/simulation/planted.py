@@ -1,0 +1,427 @@
+"""Bugs on purpose: each replaces one piece of the real code by a wrong one for a while.
+
+A harness that does not find them proves nothing. Some are the very bugs that seeds found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import msgspec
+
+import commands.compute.boot
+import commands.compute.delete
+import commands.compute.overdue
+import commands.compute.power
+import commands.compute.reboot
+import commands.compute.reports
+import commands.fleet.scheduling
+from commands.compute import create, limits
+from commands.compute.boot import BuildGuest, ReportDomainStarted
+from commands.compute.delete import DeleteServer
+from commands.decision import DECIDERS, Decision, View, accept
+from commands.fleet.place import PlaceServers
+from commands.fleet.room import with_room
+from events import topics
+from events.aggregate import AGGREGATES
+from events.compute.server import Server
+from events.compute.server import facts as f
+from events.fleet.host import Host
+from events.log.contract import Fenced, LogUnavailable, Outgoing, Record, TopicPartition
+from events.log.memory_groups import Groups
+from events.message import Event
+from handlers.compute.agent import Agent
+from handlers.compute.performing import PERFORMANCES, Hands
+from handlers.compute.queues import Piece
+from handlers.decider import BATCH_MAX, Decider
+from handlers.partition import Decided, Partition
+from handlers.reaction import REACTIONS
+from projections.fold import Fold
+
+Patch = Callable[[], AbstractContextManager[None]]
+
+PLANTED: dict[str, Patch] = {}
+
+
+def planted(apply: Callable[[], Iterator[None]]) -> Callable[[], Iterator[None]]:
+    """Name it by its function."""
+    PLANTED[apply.__name__] = contextmanager(apply)
+    return apply
+
+
+@contextmanager
+def swapped(owner: Any, name: str, wrong: Any) -> Iterator[None]:
+    """``owner.name`` is ``wrong`` meanwhile."""
+    right = owner.__dict__[name]
+    setattr(owner, name, wrong)
+    try:
+        yield
+    finally:
+        setattr(owner, name, right)
+
+
+@contextmanager
+def replaced(table: Any, key: str, wrong: Any) -> Iterator[None]:
+    """``table[key]`` is ``wrong`` meanwhile."""
+    right = table[key]
+    table[key] = wrong
+    try:
+        yield
+    finally:
+        table[key] = right
+
+
+# ------------------------------------------------------------------ the log
+
+
+@planted
+def dropped_fence() -> Iterator[None]:
+    """A transaction of a zombie is accepted."""
+
+    def move(
+        self: Groups,
+        group: str,
+        epochs: Mapping[TopicPartition, int],
+        offsets: Mapping[TopicPartition, int],
+    ) -> None:
+        for source, offset in offsets.items():
+            self._held[group][source].next_offset = offset
+
+    with swapped(Groups, "move", move):
+        yield
+
+
+@planted
+def agent_not_fenced() -> Iterator[None]:
+    """Of two agents of one name both may write."""
+    right = Groups.take
+
+    def take(self: Groups, group: str, sources: Sequence[TopicPartition]) -> int:
+        before = {source: one.epoch for source, one in self._held.get(group, {}).items()}
+        number = right(self, group, sources)
+        for source, one in self._held[group].items():
+            one.epoch = before.get(source, one.epoch)
+        return number
+
+    with swapped(Groups, "take", take):
+        yield
+
+
+# -------------------------------------------------------------- the decider
+
+
+@planted
+def dedup_off() -> Iterator[None]:
+    """A redelivered command is decided again."""
+    right = Partition.decide
+
+    def decide(self: Partition, record: Record, now: int, bytes_max: int) -> Decided:
+        self.remembered.clear()
+        return right(self, record, now, bytes_max)
+
+    with swapped(Partition, "decide", decide):
+        yield
+
+
+@planted
+def deadlines_forgotten_by_the_next_owner() -> Iterator[None]:
+    """Deadlines are noted when decided, not when folded."""
+    right = Partition.fold
+
+    def fold(self: Partition, record: Record) -> None:
+        right(self, record)
+        self._deadlines.clear()
+
+    with swapped(Partition, "fold", fold):
+        yield
+
+
+@planted
+def state_kept_after_an_unknown_outcome() -> Iterator[None]:
+    """After LogUnavailable the decider goes on with what it decided, true or not."""
+
+    def step(self: Decider, wait_s: float = 1.0) -> int:
+        try:
+            polled = self._worker.poll(self._patience(wait_s), BATCH_MAX)
+            self._follow_ownership(polled)
+            return self._handle(polled.records)
+        except Fenced:
+            self._forget_all()
+            self._worker.rewind()
+            return 0
+
+    with swapped(Decider, "step", step):
+        yield
+
+
+@planted
+def failed_rewind_forgotten() -> Iterator[None]:
+    """A rewind that fails is not tried again."""
+
+    def step(self: Decider, wait_s: float = 1.0) -> int:
+        try:
+            polled = self._worker.poll(self._patience(wait_s), BATCH_MAX)
+            self._follow_ownership(polled)
+            return self._handle(polled.records)
+        except Fenced:
+            self._forget_all()
+            self._worker.rewind()
+            return 0
+        except LogUnavailable:
+            self._forget_all()
+            self._worker.rewind()
+            raise
+
+    with swapped(Decider, "step", step):
+        yield
+
+
+@planted
+def snapshot_with_anothers_position() -> Iterator[None]:
+    """A decider that has lost its partition keeps its own state with the others' end."""
+
+    def save(self: Decider, source: TopicPartition, partition: Partition) -> None:
+        output = (topics.events(partition.domain), partition.number)
+        partition.offset = self._log.settled_end(output)
+        self._snapshots.save(partition)
+
+    with swapped(Decider, "_save", save):
+        yield
+
+
+@planted
+def snapshot_without_memory() -> Iterator[None]:
+    """Commands remembered by id are not in the snapshot."""
+    import handlers.snapshot
+
+    right = handlers.snapshot._restore
+
+    def restore(partition: Partition, stored: Any) -> None:
+        right(partition, stored)
+        partition.remembered.clear()
+
+    with swapped(handlers.snapshot, "_restore", restore):
+        yield
+
+
+# ------------------------------------------------------------ the reactions
+
+
+@planted
+def missed_release() -> Iterator[None]:
+    """A deleted server's room is not given back."""
+    with replaced(REACTIONS, f.ServerDeleted.type_name, []):
+        yield
+
+
+@planted
+def late_claim_kept() -> Iterator[None]:
+    """A host found for a server that is gone keeps its room."""
+    with replaced(REACTIONS, f.HostSelectionDiscarded.type_name, []):
+        yield
+
+
+@planted
+def stray_left_alone() -> Iterator[None]:
+    """A guest that is nobody's is not removed."""
+    with replaced(REACTIONS, f.StaleGuestFound.type_name, []):
+        yield
+
+
+# ---------------------------------------------------------------- decisions
+
+
+def _ignoring(*fields: str) -> Callable[..., Decision | None]:
+    right = commands.compute.reports.stale
+
+    def stale(server: Server | None, report: Any, at: int, *tasks: str) -> Decision | None:
+        if server is not None:
+            same = {field: getattr(server, field) for field in fields}
+            report = msgspec.structs.replace(report, **same)
+        return right(server, report, at, *tasks)
+
+    return stale
+
+
+@planted
+def stale_reports_count() -> Iterator[None]:
+    """Reports of an older attempt or operation count."""
+    wrong = _ignoring("generation", "operation")
+    with (
+        swapped(commands.compute.boot, "stale", wrong),
+        swapped(commands.compute.power, "stale", wrong),
+        swapped(commands.compute.reboot, "stale", wrong),
+        swapped(commands.compute.delete, "stale", wrong),
+    ):
+        yield
+
+
+@planted
+def double_claim() -> Iterator[None]:
+    """The scheduler does not see that a server has room already."""
+    right = DECIDERS[PlaceServers.type_name]
+
+    class Blind:
+        def __init__(self, view: View) -> None:
+            self._view = view
+
+        def get(self, aggregate: str, id: str) -> Any:
+            return None if aggregate == "allocation" else self._view.get(aggregate, id)
+
+        def all(self, aggregate: str) -> Mapping[str, Any]:
+            return self._view.all(aggregate)
+
+    def decide(view: View, command: PlaceServers, at: int) -> Decision:
+        return right.decide(Blind(view), command, at)
+
+    wrong = msgspec.structs.replace(right, decide=decide)
+    with replaced(DECIDERS, PlaceServers.type_name, wrong):
+        yield
+
+
+@planted
+def overcommitted_host() -> Iterator[None]:
+    """A host takes one server more than fits."""
+
+    def generous(hosts: Sequence[Host], resources: Any) -> list[Host]:
+        none = msgspec.structs.replace(resources, ram_mib=0, vcpus=0, disk_gib=0)
+        return with_room(hosts, none)
+
+    import commands.fleet.room
+
+    with (
+        swapped(commands.fleet.scheduling, "with_room", generous),
+        swapped(commands.fleet.room, "with_room", generous),
+    ):
+        yield
+
+
+@planted
+def quota_not_counted() -> Iterator[None]:
+    """All of a request's servers are accepted when one fits."""
+    right = create._fitting
+
+    def fitting(project: Any, flavor: Any, wanted: int) -> int:
+        return wanted if right(project, flavor, 1) else 0
+
+    with swapped(create, "_fitting", fitting):
+        yield
+
+
+@planted
+def quota_not_returned() -> Iterator[None]:
+    """A deleted server's quota stays taken."""
+    right = AGGREGATES["project"]
+
+    def evolve(project: Any, event: Event) -> Any:
+        return project if isinstance(event, f.ServerDeleted) else right.evolve(project, event)
+
+    with replaced(AGGREGATES, "project", msgspec.structs.replace(right, evolve=evolve)):
+        yield
+
+
+@planted
+def delete_without_a_number() -> Iterator[None]:
+    """A deletion keeps the operation's number: what was in flight counts on."""
+    right = DECIDERS[DeleteServer.type_name]
+
+    def decide(server: Server | None, command: DeleteServer, at: int) -> Decision:
+        decision = right.decide(server, command, at)
+        if server is None or not decision.events or server.host is None:
+            return decision
+        event = msgspec.structs.replace(decision.events[0], operation=server.operation)
+        return accept(event, *decision.events[1:])
+
+    wrong = msgspec.structs.replace(right, decide=decide)
+    with replaced(DECIDERS, DeleteServer.type_name, wrong):
+        yield
+
+
+@planted
+def silent_host_replaced() -> Iterator[None]:
+    """A build that a host did not end in time begins elsewhere at once."""
+
+    right = commands.compute.overdue._way_out
+
+    def wrong(server: Server, task: str, at: int) -> list[Event]:
+        more = server.alternates and len(server.failed_hosts) + 1 < limits.ATTEMPTS_MAX
+        if task in commands.compute.boot.BUILDING and more:
+            return commands.compute.boot.build_removed(server, at)
+        return right(server, task, at)
+
+    with swapped(commands.compute.overdue, "_way_out", wrong):
+        yield
+
+
+@planted
+def deadline_without_a_way_out() -> Iterator[None]:
+    """Nobody ends a stop that its host does not answer."""
+    right = commands.compute.overdue._way_out
+
+    def wrong(server: Server, task: str, at: int) -> list[Event]:
+        return [] if task in ("powering-off", "networking") else right(server, task, at)
+
+    with swapped(commands.compute.overdue, "_way_out", wrong):
+        yield
+
+
+# ------------------------------------------------------------------ the host
+
+
+@planted
+def offsets_before_reports() -> Iterator[None]:
+    """The agent says that work is done first, and what came of it afterwards."""
+
+    def flush(self: Agent) -> None:
+        offsets = {s: n for s, n in self._offsets.done().items() if self._committed.get(s) != n}
+        reports: list[Outgoing] = list(self._outbox)
+        if offsets:
+            self._worker.transact([], offsets)
+            self._committed.update(offsets)
+        if reports:
+            self._worker.transact(reports, {})
+            for _ in reports:
+                self._outbox.popleft()
+
+    with swapped(Agent, "_flush", flush):
+        yield
+
+
+@planted
+def reported_before_done() -> Iterator[None]:
+    """A guest is called running before it is even defined."""
+    perform, failed = PERFORMANCES[BuildGuest.type_name]
+
+    def build(work: BuildGuest, hands: Hands) -> None:
+        hands.report(ReportDomainStarted, power_state=1)
+        perform(work, hands)
+
+    with replaced(PERFORMANCES, BuildGuest.type_name, (build, failed)):
+        yield
+
+
+@planted
+def removal_does_not_supersede() -> Iterator[None]:
+    """The agent performs what it has in any order, whatever is newer."""
+
+    def age(self: Piece) -> tuple[int, int, bool]:
+        return (0, 0, False)
+
+    with swapped(Piece, "age", property(age)):
+        yield
+
+
+# ----------------------------------------------------------- the projections
+
+
+@planted
+def projector_forgets_rows() -> Iterator[None]:
+    """A projector that starts anew does not load the states it goes on from."""
+
+    def needs(self: Fold, reads: Sequence[Any]) -> dict[str, list[str]]:
+        return {}
+
+    with swapped(Fold, "needs", needs):
+        yield
