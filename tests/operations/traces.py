@@ -7,7 +7,6 @@ beside compares them with what a site of today does. Ids, times and names of hos
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,8 +19,6 @@ from tests.parts.site import Site
 
 GOLDEN = Path(__file__).parent / "golden"
 FLOWS = Path(__file__).resolve().parents[2] / "docs" / "flows.md"
-LIMIT_S = 60.0
-TURN_S = 0.05
 
 OPERATIONS: Mapping[str, tuple[str, str]] = {
     "boot": ("ServerCreated", "A server is created, placed and started."),
@@ -47,7 +44,7 @@ def traces(site: Site) -> dict[str, str]:
     """Each operation's diagram, from one server that goes through them all."""
     client = Client(site.settings.url)
     client.login("demo", site.passwords.demo, "demo")
-    server = _boot(client)
+    server = _boot(site, client)
     path = f"/compute/v2.1/servers/{server}"
     for action, status in (
         ({"os-stop": None}, "SHUTOFF"),
@@ -55,7 +52,7 @@ def traces(site: Site) -> dict[str, str]:
         ({"reboot": {"type": "SOFT"}}, "ACTIVE"),
     ):
         client.call("POST", f"{path}/action", action)
-        _until_settled(client, path, status)
+        _until_settled(site, client, path, status)
     client.call("DELETE", path)
     found = {}
     for name, steps in zip(OPERATIONS, _requests(site, server), strict=True):
@@ -72,42 +69,42 @@ def page(found: Mapping[str, str]) -> str:
     return "".join(parts)
 
 
-def _boot(client: Client) -> str:
+def _boot(site: Site, client: Client) -> str:
     image = client.call("GET", "/image/v2/images?name=demo")["images"][0]["id"]
     body = {"name": "traced", "imageRef": image, "flavorRef": "1", "networks": []}
     made = client.call("POST", "/compute/v2.1/servers", {"server": body})
     server = str(made["server"]["id"])
-    _until_settled(client, f"/compute/v2.1/servers/{server}", "ACTIVE")
+    _until_settled(site, client, f"/compute/v2.1/servers/{server}", "ACTIVE")
     return server
 
 
-def _until_settled(client: Client, path: str, status: str) -> None:
-    end = time.monotonic() + LIMIT_S
-    while True:
+def _until_settled(site: Site, client: Client, path: str, status: str) -> None:
+    def settled() -> bool:
         shown = client.call("GET", path)["server"]
-        if shown["status"] == status and shown["OS-EXT-STS:task_state"] is None:
-            return
-        assert shown["status"] != "ERROR" and time.monotonic() < end, shown
-        time.sleep(TURN_S)
+        assert shown["status"] != "ERROR", shown
+        return shown["status"] == status and shown["OS-EXT-STS:task_state"] is None
+
+    site.until(settled, f"the server is {status}")
 
 
 def _requests(site: Site, server: str) -> list[list[Step]]:
     """The server's events by request, once the last of them is there."""
     load_projections()
     reading = engine(site.settings.database, 1)
-    end = time.monotonic() + LIMIT_S
-    try:
-        while True:
-            requests: dict[str, list[Step]] = {}
-            for step in story(reading, server):
+    requests: dict[str, list[Step]] = {}
+
+    def complete() -> bool:
+        requests.clear()
+        for step in story(reading, server):
+            if step.request_id:
                 requests.setdefault(step.request_id, []).append(step)
-            requests.pop("", None)
-            if any(s.type == "AllocationReleased" for s in [*requests.values()][-1]):
-                return list(requests.values())
-            assert time.monotonic() < end, list(requests)
-            time.sleep(TURN_S)
+        return any(step.type == "AllocationReleased" for step in [*requests.values()][-1])
+
+    try:
+        site.until(complete, "the server's room is given back")
     finally:
         reading.dispose()
+    return list(requests.values())
 
 
 def _comparable(diagram: str) -> str:
