@@ -236,7 +236,9 @@ def _create_request(
                 assignments=[],
                 configs=[
                     topic_type.CreatableTopicConfig(name=name, value=value)
-                    for name, value in settings(topic, message_bytes_max).items()
+                    for name, value in settings(
+                        topic, message_bytes_max, replication_factor
+                    ).items()
                 ],
             )
             for topic in topics
@@ -246,9 +248,11 @@ def _create_request(
     )
 
 
-def settings(topic: Topic, message_bytes_max: int) -> Mapping[str, str]:
-    """A topic's configuration: append time as timestamps, never compacted, kept as it says."""
+def settings(topic: Topic, message_bytes_max: int, replication_factor: int) -> Mapping[str, str]:
+    """A topic's configuration: append time as timestamps, never compacted, kept as it says; an
+    append is acknowledged by two brokers where there are three copies."""
     return {
+        **({"min.insync.replicas": "2"} if replication_factor >= 3 else {}),
         "cleanup.policy": "delete",
         "retention.ms": str(-1 if topic.retention_ms is None else topic.retention_ms),
         "retention.bytes": "-1",
