@@ -9,10 +9,12 @@ from collections.abc import Callable
 
 import psutil
 
+from commands.compute import limits
 from tests.chaos.victim import Victim, frozen, send
 
 Fault = Callable[[Victim, random.Random], None]
 AWAY_S = 10.0
+GRACE_S = 25.0
 ROLES = ("decider", "projector", "agent", "api", "supervisor")
 
 _never = threading.Event()
@@ -71,6 +73,25 @@ def freeze_role(role: str, seconds: float) -> Fault:
     return freeze
 
 
+def hang_up_the_agent(victim: Victim, chance: random.Random) -> None:
+    """An agent that is gone for longer than a host has to answer a delete, and comes back."""
+    with frozen([victim.process("agent")]):
+        _never.wait(limits.DELETION / limits.SECOND + 10)
+
+
+def terminate_role(role: str) -> Fault:
+    """SIGTERM, as in a rolling restart: the role ends within a limit, and is back."""
+
+    def terminate(victim: Victim, chance: random.Random) -> None:
+        process = victim.process(role)
+        process.terminate()
+        gone, _ = psutil.wait_procs([process], GRACE_S)
+        assert gone, f"{role} did not end within {GRACE_S:.0f} s"
+        victim.process(role)
+
+    return terminate
+
+
 def stop_postgres(victim: Victim, chance: random.Random) -> None:
     """Postgres shut down for ``AWAY_S``."""
     with victim.postgres_stopped():
@@ -102,6 +123,9 @@ KILLS: dict[str, Fault] = {
     "kill backend": kill_backend,
     "kill postmaster": kill_postmaster,
 }
+RESTARTS: dict[str, Fault] = {
+    f"restart {role}": terminate_role(role) for role in ("decider", "projector", "agent", "api")
+}
 OUTAGES: dict[str, Fault] = {
     "stop postgres": stop_postgres,
     "freeze postgres": freeze_postgres,
@@ -110,13 +134,14 @@ OUTAGES: dict[str, Fault] = {
         for role in ("decider", "projector", "agent", "api")
     },
 }
+LONG: dict[str, Fault] = {"hang up the agent": hang_up_the_agent}
 ON_KAFKA: dict[str, Fault] = {"kill broker": kill_broker}
 OUTAGES_ON_KAFKA: dict[str, Fault] = {"stop broker": stop_broker, "freeze broker": freeze_broker}
 
 
 def faults(on_kafka: bool, outages: bool = True) -> dict[str, Fault]:
     """The faults that make sense on this log."""
-    found = dict(KILLS)
+    found = KILLS | RESTARTS
     if on_kafka:
         found |= ON_KAFKA
     if outages:

@@ -179,13 +179,18 @@ class Load:
         self._keep = keep // threads
         self._stop = threading.Event()
         self._given_up = threading.Event()
-        self._image = site.client().call("GET", "/image/v2/images?name=demo")["images"][0]["id"]
+        self._image = ""
         self._threads = [
             threading.Thread(target=self._run, args=(random.Random(f"{seed}/{n}"), user))
             for n, user in zip(range(threads), ("admin", "demo") * threads, strict=False)
         ]
 
     def __enter__(self) -> Load:
+        caller = Caller(self._site, "admin", self.ledger)
+        caller.login()
+        found = caller.call("GET", "/image/v2/images?name=demo").json["images"]
+        self._image = found[0]["id"]
+        caller.close()
         for thread in self._threads:
             thread.start()
         return self

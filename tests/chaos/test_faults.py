@@ -6,7 +6,7 @@ import random
 import threading
 
 from tests.chaos.check import check
-from tests.chaos.faults import KILLS, ON_KAFKA, OUTAGES, OUTAGES_ON_KAFKA, Fault
+from tests.chaos.faults import KILLS, ON_KAFKA, OUTAGES, OUTAGES_ON_KAFKA, RESTARTS, Fault
 from tests.chaos.load import Load
 from tests.chaos.victim import Victim
 
@@ -40,3 +40,18 @@ def test_log_and_database_are_away_for_a_while(victim: Victim) -> None:
     else:
         faults = {name: OUTAGES[name] for name in ("stop postgres", "freeze postgres")}
     survive(victim, faults, 2.0)
+
+
+def test_rolling_restart_of_every_role(victim: Victim) -> None:
+    chance = random.Random(1)
+    pause = threading.Event()
+    with Load(victim.site, rate=4.0, seed=2) as load:
+        pause.wait(1.0)
+        for restart in RESTARTS.values():
+            before = load.acknowledged()
+            restart(victim, chance)
+            load.progress(before, SLOWEST_S)
+    assert check(victim.site, load.ledger) == []
+    # Connections wait in the queue of the API's socket; none is refused or reset unanswered.
+    assert load.ledger.counts["ConnectionRefusedError"] == 0
+    assert load.ledger.counts["ConnectionResetError"] == 0
