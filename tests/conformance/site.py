@@ -216,6 +216,8 @@ class Site:
         self.ids["compute service"] = service.id
         hypervisors = self.must("root", "GET", "/compute/v2.1/os-hypervisors")["hypervisors"]
         self.ids["node"] = hypervisors[0]["id"]
+        old = self.request("root", "GET", "/compute/v2.1/os-hypervisors", version="2.1").json
+        self.ids["old node"] = str(old["hypervisors"][0]["id"])
 
     def _stock_tenant(self, caller: str, own: dict[str, str]) -> None:
         project, user = own["project_id"], own["user_id"]

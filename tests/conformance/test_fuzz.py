@@ -92,7 +92,7 @@ def schema_of(route: Route, minor: int) -> dict[str, Any] | None:
             and row.since <= minor <= row.until
         ]
         return found[0]._build(minor) if found else None
-    if route.service == "identity":
+    if route.path.startswith("/identity/v3/"):
         kind = route.path.split("/")[3].removesuffix("s")
         if kind in PROPERTIES:
             inner = {"type": "object", "properties": PROPERTIES[kind]}
