@@ -36,6 +36,7 @@ def up(
     if not first:
         _refuse_another_site(before, log or ("kafka" if kafka else ""), driver)
     asked = {"port": port, "hosts": hosts, "driver": driver if driver != "auto" else ""}
+    asked |= {"database": database, "log": f"kafka://{kafka}" if kafka else ""}
     wanted = {name: value for name, value in asked.items() if value}
     settings = checked(msgspec.to_builtins(before) | wanted)
     say = out.print

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import gc
 import os
-import shutil
 import signal
 import socket
-import subprocess
 import tempfile
 import time
 import warnings
@@ -28,6 +26,7 @@ from chronova.embedded import broker as embedded
 from chronova.embedded.jars import KAFKA_VERSION
 from events.log.contract import LogUnavailable
 from events.log.kafka import KafkaLog
+from tests.parts.docker import docker_answers
 
 ADDRESS = "CHRONOVA_TEST_KAFKA"
 
@@ -150,17 +149,6 @@ def collect_refused_sockets() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
-
-
-def docker_answers() -> bool:
-    """Whether there is a Docker engine to start containers on."""
-    if shutil.which("docker") is None:
-        return False
-    command = ["docker", "info"]
-    try:
-        return subprocess.run(command, capture_output=True, timeout=10).returncode == 0
-    except subprocess.TimeoutExpired:
-        return False
 
 
 @contextmanager

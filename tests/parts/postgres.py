@@ -7,7 +7,6 @@ somebody's: its tests use schemas of their own.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import socket
@@ -22,6 +21,7 @@ import pytest
 
 from chronova.embedded.postgres import EmbeddedPostgres
 from events.log.postgres import PostgresLog
+from tests.parts.docker import docker_answers
 
 ADDRESS = "CHRONOVA_TEST_DATABASE"
 IMAGE = "postgres:18-alpine"
@@ -106,7 +106,7 @@ def postgres_server() -> Iterator[PostgresServer]:
     """A server for as long as the context lasts."""
     if url := os.environ.get(ADDRESS):
         yield ForeignServer(url)
-    elif _docker_answers():
+    elif docker_answers():
         with _in_docker() as server:
             yield server
     else:
@@ -118,23 +118,6 @@ def postgres_server() -> Iterator[PostgresServer]:
         finally:
             server.stop()
             shutil.rmtree(directory)
-
-
-def _docker_answers() -> bool:
-    """Asked without the client library, which leaves sockets behind when nobody answers."""
-    address = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
-    scheme, _, place = address.partition("://")
-    try:
-        if scheme == "unix":
-            with socket.socket(socket.AF_UNIX) as engine:
-                engine.settimeout(5)
-                engine.connect(place)
-        else:
-            host, _, port = place.partition(":")
-            socket.create_connection((host, int(port or 2375)), 5).close()
-    except (OSError, ValueError):
-        return False
-    return importlib.util.find_spec("testcontainers") is not None
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """A whole site in a folder of its own, brought up and forgotten by the command line.
 
 Everything is as a user has it: ``chronova up`` starts the processes on a free port, and the real
-clients read the site's ``clouds.yaml``. Where a Docker engine answers, log and database are
-containers; else ``up`` brings its own, as it would for a user.
+clients read the site's ``clouds.yaml``. The database is one on ``CHRONOVA_TEST_DATABASE``; where a
+Docker engine answers, log and database are containers; else ``up`` brings its own, as for a user.
+A broker that is somebody's (``CHRONOVA_TEST_KAFKA``) is not used: a site's topics have fixed names.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ import msgspec
 import novaclient.client
 import openstack
 import pytest
+from psycopg2.extensions import parse_dsn
+from sqlalchemy import make_url
 
 from chronova import credentials
 from chronova.connections import open_site_log
@@ -33,9 +36,10 @@ from chronova.settings import Settings, load
 from events import topics
 from events.log.contract import EARLIEST, Record
 from tests.parts import openstack_shell
-from tests.parts.broker import docker_answers, kafka_broker
+from tests.parts.broker import kafka_broker
+from tests.parts.docker import docker_answers
 from tests.parts.fresh_database import fresh_database
-from tests.parts.postgres import postgres_server
+from tests.parts.postgres import ADDRESS, postgres_server
 
 SDK_WARNS_OF_ITSELF = [
     pytest.mark.filterwarnings("ignore::openstack.warnings.RemovedInSDK50Warning"),
@@ -181,11 +185,11 @@ def site(
         shutil.copytree(demo_images, data / "demo-image")
     options = ["--log", log, "--driver", driver, "--hosts", str(hosts), "--port", str(_free_port())]
     with ExitStack() as stack:
-        if docker_answers():
-            server = stack.enter_context(postgres_server())
-            options += ["--database", stack.enter_context(fresh_database(server.url))]
-            if log == "kafka":
-                options += ["--kafka", stack.enter_context(kafka_broker()).bootstrap]
+        if os.environ.get(ADDRESS) or docker_answers():
+            server = stack.enter_context(postgres_server()).url
+            options += ["--database", _url(server, stack.enter_context(fresh_database(server)))]
+        if log == "kafka" and docker_answers():
+            options += ["--kafka", stack.enter_context(kafka_broker()).bootstrap]
         try:
             _must([*_chronova(data), "up", *options], environment, data)
             yield Site(data, environment)
@@ -207,6 +211,12 @@ def _must(command: list[str], environment: Mapping[str, str], data: Path) -> Non
             f"\n--- {path.name}\n{path.read_text()[-2000:]}" for path in data.glob("logs/*.log")
         )
         raise AssertionError(f"{command[-1]}: {done.stdout}{done.stderr}{logs}")
+
+
+def _url(server: str, database: str) -> str:
+    """The URL of a database given as a libpq connection string, on the server of that URL."""
+    name = parse_dsn(database)["dbname"]
+    return make_url(server).set(database=name).render_as_string(hide_password=False)
 
 
 def _free_port() -> int:
