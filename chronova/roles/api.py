@@ -11,7 +11,6 @@ from typing import Any
 import structlog
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
-from gunicorn.workers.gthread import ThreadWorker
 
 from api.app import SERVICES, App, create_app
 from api.health.checks import Checks
@@ -27,6 +26,7 @@ from chronova.connections import database_of, open_site_log
 from chronova.consoles import HostConsoles
 from chronova.metrics.meters import ApiMeters
 from chronova.metrics.store import Exposition
+from chronova.roles.api_worker import Worker
 from chronova.settings import Settings
 from events.log.contract import Log
 from projections.live import engine
@@ -76,21 +76,6 @@ def services_of(settings: Settings, log: Log, observer: Observer) -> Services:
     )
     pool = engine(settings.database, settings.api_threads)
     return Services(bus, pool, api, HostConsoles(api.instances_path))
-
-
-class Worker(ThreadWorker):  # type: ignore[misc]
-    """gunicorn's, which gives the port free as soon as its master is dead: else clients with
-    kept-alive connections keep it, and the next master out of the port, for ``GRACE_S``."""
-
-    def is_parent_alive(self) -> bool:
-        """Looked at once a second."""
-        if super().is_parent_alive():
-            return True
-        self.set_accept_enabled(False)
-        for listener in self.sockets:
-            listener.close()
-        self.alive = False
-        return False
 
 
 class JournalLogger(Logger):  # type: ignore[misc]
