@@ -21,11 +21,13 @@ from pathlib import Path
 
 import msgspec
 import psutil
+import structlog
 from setproctitle import setproctitle
 
 from chronova import journal, listening
 from chronova.ending import end, lives
-from chronova.settings import Settings
+from chronova.failures import EXPECTED, sentence
+from chronova.settings import Settings, SettingsError
 from chronova.stopping import Stop
 
 GRACE_S = 30.0
@@ -122,6 +124,8 @@ def fork(settings: Settings, role: str) -> int:
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
+    except (*EXPECTED, SettingsError) as error:
+        structlog.get_logger(role).critical("role_ended", reason=sentence(error))
     except BaseException as error:  # noqa: BLE001 - the process ends with it, in its own log
         traceback.print_exception(error)
     finally:

@@ -34,9 +34,10 @@ from events.log.records import (
     stamp_headers,
     stamp_of,
 )
-from events.message import Command, Context, Event
+from events.message import Command, Context, Event, UnknownMessage
 from events.outcome import CommandFailed, CommandRefused, Reply
 from handlers.reaction import Dispatch, Send, follows_of
+from schemas.catalog import UnknownSchema
 
 REMEMBERED_MAX = 5_000
 """Commands remembered by id in a partition: a redelivered one is answered, not decided, again.
@@ -122,15 +123,13 @@ class Partition:
     # ------------------------------------------------------------ folding
 
     def fold(self, record: Record) -> None:
-        """Fold one event as read from the log. Raises ``ForeignLog`` or ``BadRecord``."""
-        stamp = stamp_of(record)
+        """Fold one event as read from the log. Raises ``ForeignLog``."""
+        stamp, event = self._read(record)
         if stamp.position != self.position + 1 or stamp.previous_hash != self.hash:
             raise ForeignLog(
                 f"{record.topic}/{record.partition}@{record.offset} is event {stamp.position},"
                 f" which does not follow event {self.position} of the state"
             )
-        event = self._codec.decode(record.value)
-        assert isinstance(event, Event)
         self.position = stamp.position
         self.hash = chain_hash(record.key, record.value, record.headers)
         self.offset = record.offset + 1
@@ -140,6 +139,21 @@ class Partition:
             staged.sequences[event.subject] = stamp.sequence
         self._take(staged)
         self._remember(record.headers.get("ce_causationid", ""), event, stamp.position)
+
+    def _read(self, record: Record) -> tuple[EventStamp, Event]:
+        try:
+            stamp, event = stamp_of(record), self._codec.decode(record.value)
+        except (BadRecord, UnknownMessage, UnknownSchema) as error:
+            raise ForeignLog(
+                f"{record.topic}/{record.partition}@{record.offset} is no event that this version"
+                f" of Chronova can read, and without it the state would be wrong: {error}"
+            ) from error
+        if not isinstance(event, Event):
+            raise ForeignLog(
+                f"{record.topic}/{record.partition}@{record.offset} is a {event.type_name},"
+                " which is no event"
+            )
+        return stamp, event
 
     def index_deadlines(self) -> None:
         """After a load: find every deadline there is."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from commands.compute.power import StopServer
 from events.log.contract import Record
-from events.log.records import Codec, headers
+from events.log.records import GENESIS, Codec, EventStamp, headers, stamp_headers
 from events.message import Context
 from events.outcome import CommandFailed
-from handlers.partition import Partition
+from handlers.partition import ForeignLog, Partition
 
 CODEC = Codec()
 NOW = 1_800_000_000_000_000
@@ -50,3 +51,19 @@ def test_what_cannot_be_read_is_recorded_in_plain_words() -> None:
     assert isinstance(failed, CommandFailed)
     assert failed.command_id == "compute.commands/0@7"
     assert failed.command.endswith("odd") and failed.command.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("value", "made"),
+    [
+        (b"", {}),
+        (b"garbage", stamp_headers({}, EventStamp(1, 1, GENESIS))),
+        (STOP, stamp_headers({}, EventStamp(1, 1, GENESIS))),
+        (STOP, {"ce_position": "one"}),
+    ],
+)
+def test_garbage_among_the_events_is_never_passed_over(value: bytes, made: dict[str, str]) -> None:
+    partition = Partition("compute", 0, CODEC)
+    with pytest.raises(ForeignLog, match=r"^compute.commands/0@7 is "):
+        partition.fold(record(value, made))
+    assert partition.position == 0
