@@ -26,7 +26,6 @@ from setproctitle import setproctitle
 
 from chronova import journal, listening
 from chronova.ending import end, lives
-from chronova.failures import EXPECTED, sentence
 from chronova.settings import Settings, SettingsError
 from chronova.stopping import Stop
 
@@ -124,13 +123,21 @@ def fork(settings: Settings, role: str) -> int:
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
-    except (*EXPECTED, SettingsError) as error:
-        structlog.get_logger(role).critical("role_ended", reason=sentence(error))
     except BaseException as error:  # noqa: BLE001 - the process ends with it, in its own log
-        traceback.print_exception(error)
+        _tell(role, error)
     finally:
         sys.stderr.flush()
         os._exit(code)
+
+
+def _tell(role: str, error: BaseException) -> None:
+    """A sentence for what may be expected to go wrong, a traceback for the rest."""
+    from chronova.failures import EXPECTED, sentence  # it knows this module too
+
+    if isinstance(error, (*EXPECTED, SettingsError)):
+        structlog.get_logger(role).critical("role_ended", reason=sentence(error))
+    else:
+        traceback.print_exception(error)
 
 
 class Supervisor:

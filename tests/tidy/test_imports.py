@@ -36,7 +36,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "cryptography": ("api/", "chronova/"),
     "falcon": ("api/",),
     "fastavro": ("schemas/catalog.py", "events/log/records.py"),
-    "gunicorn": ("chronova/roles/api.py", "api/image/receiving.py"),
+    "gunicorn": ("chronova/roles/api.py", "chronova/roles/api_worker.py", "api/image/receiving.py"),
     "immutables": ("events/",),
     "jsonschema_rs": ("api/",),
     "kafka": ("events/log/kafka",),
