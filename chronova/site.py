@@ -116,7 +116,7 @@ def _login(settings: Settings, known: Credentials, client: Client) -> None:
     _wait_for(lambda: _logged_in(client, known) is not None, "the projector", settings)
     if not _logged_in(client, known):
         bootstrap.ensure_users(settings, known)
-        client.login("admin", known.admin, "admin")
+        _wait_for(lambda: _logged_in(client, known) is True, "the first users", settings)
 
 
 def _logged_in(client: Client, known: Credentials) -> bool | None:
