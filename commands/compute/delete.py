@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from commands.compute import limits
-from commands.compute.boot import BUILDING, build_removed
+from commands.compute.boot import BUILDING, build_failure, build_removed
 from commands.compute.checks import locked, not_found
 from commands.compute.guest import GuestReport, GuestWork
 from commands.compute.power import Admin
@@ -94,7 +94,11 @@ def removed(server: Server | None, report: ReportGuestRemoved, at: int) -> Decis
 
 @decides(ReportRemovalFailed, "server", key="server_id")
 def removal_failed(server: Server | None, report: ReportRemovalFailed, at: int) -> Decision:
-    """The server is in error; deleting may be asked for again."""
+    """The server is in error; deleting may be asked for again. After an abandoned build no other
+    host is tried: the guest may still be there."""
+    if server is not None and server.task_state in BUILDING and not stale(server, report, at):
+        reason = server.fault.message if server.fault is not None else report.reason
+        return accept(build_failure(server, reason, at))
     return stale(server, report, at, "deleting") or accept(
         f.DeletionFailed(
             at=at, server_id=report.server_id, operation=report.operation, reason=report.reason

@@ -15,8 +15,9 @@ START = 120 * SECOND
 SOFT_REBOOT = 120 * SECOND
 """``wait_soft_reboot_seconds``: then it turns hard."""
 HARD_REBOOT = 180 * SECOND
-DELETION = 120 * SECOND
-"""Then the server is gone without its host, which removes the guest when it is back."""
+DELETION = SOFT_REBOOT + 60 * SECOND
+"""Then the server is gone without its host, which removes the guest when it is back. Longer than
+a host may be busy with the server before: the wait for a guest that ignores a soft reboot."""
 
 ATTEMPTS_MAX = 3
 """``[scheduler]max_attempts``: hosts tried for one build."""

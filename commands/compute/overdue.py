@@ -12,6 +12,7 @@ from events.compute.server.overdue import EndOverdueOperation
 from events.message import Event
 
 SILENT = "The host did not answer in time."
+UNPLACED = "The scheduler did not answer in time."
 
 
 @decides(EndOverdueOperation, "server", key="server_id")
@@ -25,8 +26,9 @@ def end_overdue(server: Server | None, command: EndOverdueOperation, at: int) ->
 def _way_out(server: Server, task: str, at: int) -> list[Event]:
     id, operation = server.server_id, server.operation
     if task == "scheduling":
-        reason = "The scheduler did not answer in time."
-        return [f.PlacementFailed(at=at, server_id=id, generation=server.generation, reason=reason)]
+        return [
+            f.PlacementFailed(at=at, server_id=id, generation=server.generation, reason=UNPLACED)
+        ]
     if task in BUILDING:
         # Not tried elsewhere: a silent host may still start the guest, and it must not run twice.
         return [build_failure(server, SILENT, at)]

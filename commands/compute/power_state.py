@@ -29,7 +29,8 @@ class ReportPowerState(Command, frozen=True, kw_only=True):
 @decides(ReportPowerState, "server", key="server_id")
 def observed(server: Server | None, report: ReportPowerState, at: int) -> Decision:
     """Record what changed, stop what should be off, remove what should not be there."""
-    if server is None or report.generation < server.generation:
+    nowhere = server is not None and server.host is None and server.task_state is None
+    if server is None or nowhere or report.generation < server.generation:
         return _stray(report, at)
     busy = server.task_state is not None or server.host != report.host
     if busy or server.vm_state in ("building", "rescued", "resized", "suspended", "error"):

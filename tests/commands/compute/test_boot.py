@@ -3,7 +3,12 @@ from __future__ import annotations
 import pytest
 
 from commands.compute import boot
-from commands.compute.delete import DeleteServer, RemoveGuest, ReportGuestRemoved
+from commands.compute.delete import (
+    DeleteServer,
+    RemoveGuest,
+    ReportGuestRemoved,
+    ReportRemovalFailed,
+)
 from commands.fleet.place import PlaceServers, ReleaseAllocation
 from events.compute.server import facts as f
 from tests.commands.compute.servers import HOST, P, S, active, building, compute, created
@@ -106,6 +111,13 @@ def test_a_failed_build_is_removed_before_the_next_host_is_tried() -> None:
     assert [r.generation for r in story.follows(ReleaseAllocation)] == [1]
     server = story.state("server", S)
     assert (server.vm_state, server.task_state, server.host) == ("building", "scheduling", None)
+
+
+def test_no_other_host_is_tried_when_the_guest_may_still_be_there() -> None:
+    story = compute(*building()).when(report(boot.ReportBootFailed, reason="no disk"))
+    story.when(report(ReportRemovalFailed, operation=2, reason="busy")).happened(f.BootFailed)
+    server = story.state("server", S)
+    assert (server.vm_state, server.fault.message) == ("error", "no disk")
 
 
 def test_a_guest_that_starts_after_its_build_was_abandoned_does_not_count() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from commands.compute import power, reboot
+from commands.compute.delete import RemoveGuest
 from commands.compute.lock import LockServer, UnlockServer
 from commands.compute.power_state import ReportPowerState
 from events.compute.server import facts as f
@@ -164,10 +165,15 @@ def test_a_task_in_flight_is_not_disturbed() -> None:
 
 
 def test_a_guest_of_an_older_attempt_is_removed_where_it_is() -> None:
-    from commands.compute.delete import RemoveGuest
-
     story = compute(*active()).when(observed(1, generation=0, host="host-9"))
     story.happened(f.StaleGuestFound)
     (work,) = story.follows(RemoveGuest)
     assert work.generation == 0
     assert [o.key for o in story.outgoing if o.topic == "compute.dispatch"] == ["host-9"]
+
+
+def test_a_guest_left_over_of_a_failed_build_is_removed() -> None:
+    """The removal had failed; the server has no host any more, and the same attempt's number."""
+    story = compute(*error()).when(observed(1))
+    story.happened(f.StaleGuestFound)
+    assert len(story.follows(RemoveGuest)) == 1
