@@ -179,6 +179,7 @@ class SlowHosts(FaultKind):
 
     def visit(self) -> None:
         machine = self.rng.choice(self.world.machines)
+        machine.was_slow = True
         machine.slow_s = self.rng.choice((0.0, 1.0, 20.0, 150.0, 400.0))
         self.said(f"{machine.host}: {machine.slow_s} s a step")
 

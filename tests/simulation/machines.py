@@ -12,9 +12,9 @@ from handlers.compute.drivers.simulated import SimulatedDriver, simulated_resour
 from handlers.compute.drivers.simulated_faults import Fault, FaultPlan
 from handlers.compute.drivers.simulated_guests import SimulatedGuest, SimulatedHypervisor
 from handlers.compute.presence import Identity
+from tests.simulation.process import RESTART_S, Process
 
 if TYPE_CHECKING:
-    from tests.simulation.process import Process
     from tests.simulation.world import World
 
 IMAGES = {hashlib.sha512(content).hexdigest(): content for content in (b"one image", b"another")}
@@ -46,8 +46,11 @@ class Machine:
         self.hypervisor = Hypervisor(world, host)
         self.resources = simulated_resources(host, vcpus, ram_mib, disk_gib)
         self.slow_s = 0.0
+        self.was_slow = False
         self.off = False
         self.driver: SimulatedDriver | None = None
+        self.holder: Process | None = None
+        """Who may touch the guests: the newest agent. A real host's lock sees to that."""
 
     @property
     def identity(self) -> Identity:
@@ -65,7 +68,7 @@ class Machine:
             hypervisor=self.hypervisor,
         )
         driver.faults = Plan(self, process)
-        self.driver = driver
+        self.driver, self.holder = driver, process
         return driver
 
     def power_cut(self) -> None:
@@ -93,6 +96,9 @@ class Plan(FaultPlan):
         else:
             process.world.kernel.give_way()
         if not process.alive:
+            raise Crash(process.name)
+        if machine.holder is not process:
+            process.world.restart_later(process, RESTART_S)
             raise Crash(process.name)
         process.world.note(machine.host, f"{step} {server_name} ({when})")
         return process.world.faults.on_step(process, step, when)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from commands.compute import limits
+from commands.compute.overdue import SILENT, UNPLACED
 from events import topics
 from events.aggregate import AGGREGATES, folds_of
 from events.compute.project import Project
@@ -24,6 +25,9 @@ from events.log.records import GENESIS, Codec, chain_hash, stamp_of
 from events.message import Event
 from events.outcome import CommandFailed, CommandRefused, Reply
 from tests.simulation.transitions import unlawful
+
+GRACE = 90 * limits.SECOND
+"""After all is well again: the longest that a healthy host takes, a deaf guest's 60 s and more."""
 
 Key = tuple[str, str]
 Complain = Callable[..., None]
@@ -53,7 +57,7 @@ class Observer:
         self.accepted: set[str] = set()
         self.events = 0
         self.facts: Counter[str] = Counter()
-        self.runs: dict[str, set[str]] = {}
+        self.healed_at: int | None = None
         self.hypervisors: dict[str, Any] = {}
 
     # ------------------------------------------------------------ what came
@@ -84,6 +88,8 @@ class Observer:
         self._once(line, record, event, stamp.position)
         if isinstance(event, CommandFailed):
             self._complain("defect", f"deciding {event.command} raised {event.reason}")
+        if self.healed_at is not None and record.timestamp > self.healed_at + GRACE:
+            self._attended(event)
         if event.folds:
             self._sequence(event, stamp.sequence)
         self._fold(event)
@@ -110,6 +116,13 @@ class Observer:
                 "sequence", f"{event.type_name} is number {sequence}, not {expected}", key[1]
             )
         self.sequences[key] = sequence
+
+    def _attended(self, event: Event) -> None:
+        """In good health work is never lost: no host is silent, no scheduler either."""
+        silent = getattr(event, "reason", "") in (SILENT, UNPLACED)
+        if silent or getattr(event, "host_silent", False):
+            id = event.subject[1]
+            self._complain("unattended", f"{event.type_name}: nobody did the work", id)
 
     def _reply(self, record: Record) -> None:
         reply = self._codec.decode(record.value)

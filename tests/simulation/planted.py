@@ -20,21 +20,21 @@ import commands.compute.reports
 import commands.fleet.scheduling
 from commands.compute import create, limits
 from commands.compute.boot import BuildGuest, ReportDomainStarted
-from commands.compute.delete import DeleteServer
-from commands.decision import DECIDERS, Decision, View, accept
-from commands.fleet.place import PlaceServers
+from commands.decision import Decision
 from commands.fleet.room import with_room
+from commands.fleet.scheduling import Fleet
 from events import topics
 from events.aggregate import AGGREGATES
 from events.compute.server import Server
 from events.compute.server import facts as f
+from events.fleet.allocation import AllocationClaimed
 from events.fleet.host import Host
 from events.log.contract import Fenced, LogUnavailable, Outgoing, Record, TopicPartition
 from events.log.memory_groups import Groups
 from events.message import Event
 from handlers.compute.agent import Agent
 from handlers.compute.performing import PERFORMANCES, Hands
-from handlers.compute.queues import Piece
+from handlers.compute.queues import Offsets, Piece
 from handlers.decider import BATCH_MAX, Decider
 from handlers.partition import Decided, Partition
 from handlers.reaction import REACTIONS
@@ -90,22 +90,6 @@ def dropped_fence() -> Iterator[None]:
             self._held[group][source].next_offset = offset
 
     with swapped(Groups, "move", move):
-        yield
-
-
-@planted
-def agent_not_fenced() -> Iterator[None]:
-    """Of two agents of one name both may write."""
-    right = Groups.take
-
-    def take(self: Groups, group: str, sources: Sequence[TopicPartition]) -> int:
-        before = {source: one.epoch for source, one in self._held.get(group, {}).items()}
-        number = right(self, group, sources)
-        for source, one in self._held[group].items():
-            one.epoch = before.get(source, one.epoch)
-        return number
-
-    with swapped(Groups, "take", take):
         yield
 
 
@@ -259,25 +243,14 @@ def stale_reports_count() -> Iterator[None]:
 
 
 @planted
-def double_claim() -> Iterator[None]:
-    """The scheduler does not see that a server has room already."""
-    right = DECIDERS[PlaceServers.type_name]
+def claims_blind_to_each_other() -> Iterator[None]:
+    """The servers of one request are placed as if each were alone."""
 
-    class Blind:
-        def __init__(self, view: View) -> None:
-            self._view = view
+    def fold(self: Fleet, event: AllocationClaimed) -> Host:
+        host: Host = self._view.get("host", event.host)
+        return host
 
-        def get(self, aggregate: str, id: str) -> Any:
-            return None if aggregate == "allocation" else self._view.get(aggregate, id)
-
-        def all(self, aggregate: str) -> Mapping[str, Any]:
-            return self._view.all(aggregate)
-
-    def decide(view: View, command: PlaceServers, at: int) -> Decision:
-        return right.decide(Blind(view), command, at)
-
-    wrong = msgspec.structs.replace(right, decide=decide)
-    with replaced(DECIDERS, PlaceServers.type_name, wrong):
+    with swapped(Fleet, "fold", fold):
         yield
 
 
@@ -319,23 +292,6 @@ def quota_not_returned() -> Iterator[None]:
         return project if isinstance(event, f.ServerDeleted) else right.evolve(project, event)
 
     with replaced(AGGREGATES, "project", msgspec.structs.replace(right, evolve=evolve)):
-        yield
-
-
-@planted
-def delete_without_a_number() -> Iterator[None]:
-    """A deletion keeps the operation's number: what was in flight counts on."""
-    right = DECIDERS[DeleteServer.type_name]
-
-    def decide(server: Server | None, command: DeleteServer, at: int) -> Decision:
-        decision = right.decide(server, command, at)
-        if server is None or not decision.events or server.host is None:
-            return decision
-        event = msgspec.structs.replace(decision.events[0], operation=server.operation)
-        return accept(event, *decision.events[1:])
-
-    wrong = msgspec.structs.replace(right, decide=decide)
-    with replaced(DECIDERS, DeleteServer.type_name, wrong):
         yield
 
 
@@ -386,6 +342,17 @@ def offsets_before_reports() -> Iterator[None]:
                 self._outbox.popleft()
 
     with swapped(Agent, "_flush", flush):
+        yield
+
+
+@planted
+def unfinished_work_committed() -> Iterator[None]:
+    """The agent's offset passes work that is still under way."""
+
+    def done(self: Offsets) -> dict[TopicPartition, int]:
+        return dict(self._next)
+
+    with swapped(Offsets, "done", done):
         yield
 
 

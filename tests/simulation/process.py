@@ -16,6 +16,9 @@ from tests.simulation.kernel import SECOND, Owner, Task
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
+RESTART_S = 1.0
+"""After this the supervisor starts what died by itself."""
+
 SESSION_S = 6.0
 """How long the group waits for a member that is silent."""
 
@@ -75,11 +78,11 @@ class Process(Owner):
                 # was replaced.
                 self.fenced = True
                 self.end()
-                self.world.restart_later(self, 1.0)
+                self.world.restart_later(self, RESTART_S)
             except LogUnavailable as error:
                 # It cannot begin without the log: the supervisor starts it again.
                 self.world.note(self.name, f"gives up: {error}")
-                self.world.restart_later(self, 1.0)
+                self.world.restart_later(self, RESTART_S)
                 self.crash()
             except Exception as error:  # noqa: BLE001 - the finding itself: nothing is hidden
                 self.world.complain("died", f"{self.name} died of {error!r}", cause=error)

@@ -160,8 +160,9 @@ class World:
 
     def replace_agent(self, number: int) -> None:
         """Another process of the same agent starts; the first one is fenced."""
+        name = self.agents[number].name + "'"
         self.agents[number] = self._agent(number)
-        self.agents[number].name += "'"
+        self.agents[number].name = name
         self.agents[number].start()
 
     # ------------------------------------------------------- what is told here
@@ -224,7 +225,10 @@ class World:
     def _heal(self) -> None:
         self.note("FAULT", "all is well from now on")
         self.faults.heal()
+        self.observer.healed_at = self.kernel.now
         for machine in self.machines:
+            if machine.was_slow and machine.holder is not None:
+                machine.holder.crash()  # or its steps would take long even now
             machine.slow_s = 0.0
         for process in self._processes():
             process.skew = 0
