@@ -32,6 +32,15 @@ def hold(settings: Settings) -> bool:
     return True
 
 
+def taken(settings: Settings) -> bool:
+    """Whether another process listens on the API's address."""
+    if _held is not None:
+        return False
+    free = hold(settings)
+    release()
+    return not free
+
+
 def release() -> None:
     """Stop listening: connections are refused, or the API's own process takes the port."""
     global _held

@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Callable
 
-from chronova import bootstrap, credentials, supervisor
+from chronova import bootstrap, credentials, listening, supervisor
 from chronova.client import Client, ClientError
 from chronova.connections import make_keys, make_topics, open_site_log
 from chronova.credentials import Credentials
@@ -61,6 +61,8 @@ def start_database(settings: Settings) -> str:
 
 def up(settings: Settings, say: Say) -> Credentials:
     """Bring the site of these settings up; returns when a server could be booted."""
+    if not any(supervisor.running(settings.data_path, name) for name in ("supervisor", "api")):
+        _refuse_taken_port(settings)
     write(settings)
     known = prepare(settings, say)
     supervisor.begin(settings)
@@ -69,6 +71,14 @@ def up(settings: Settings, say: Say) -> Credentials:
     client.login("admin", known.admin, "admin")
     _wait_for(lambda: _hosts_up(client, len(host_names(settings))), "the compute hosts", settings)
     return known
+
+
+def _refuse_taken_port(settings: Settings) -> None:
+    if listening.taken(settings):
+        raise SiteError(
+            f"another process listens on {settings.bind}:{settings.port}: end it, or take another"
+            " port (make up PORT=…)"
+        )
 
 
 def prepare(settings: Settings, say: Say) -> Credentials:
