@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--existing", type=int, default=0)
     parser.add_argument("--out", default="", help="write the figures as JSON too")
     arguments = parser.parse_args()
-    console = Console()
+    console = Console(width=140)
     found = {log: run(log, arguments.existing, console) for log in arguments.logs}
     table = Table(title=f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
     table.add_column("")
