@@ -42,6 +42,9 @@ ROLES = ("decider", "projector", "agent", "api")
 """In the order of their start; any order works."""
 
 
+logger = structlog.get_logger("supervisor")
+
+
 class Child(msgspec.Struct):
     """A role's process, and when it may be started again."""
 
@@ -105,7 +108,8 @@ def fork(settings: Settings, role: str) -> int:
     log = _log_file(data, role)
     pid = os.fork()
     if pid:
-        pid_file(data, role).write_text(f"{pid}\n")
+        with suppress(OSError):  # a full disk: who asks finds no pid, the role runs all the same
+            pid_file(data, role).write_text(f"{pid}\n")
         return pid
     code = 1
     try:
@@ -150,6 +154,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Until SIGTERM or SIGINT."""
+        journal.begin("supervisor")
         preload()
         setproctitle("chronova supervise")
         stop = Stop()
@@ -173,7 +178,7 @@ class Supervisor:
             healthy = now - child.started > HEALTHY_S
             child.pause = PAUSE_MIN_S if healthy else min(child.pause * 2, PAUSE_MAX_S)
             child.not_before = now + child.pause
-            sys.stderr.write(f"{child.role} ended; next start in {child.pause:.1f} s\n")
+            logger.warning("ended", child=child.role, next_start_s=round(child.pause, 1))
         if now >= child.not_before:
             if child.role == LISTENING:
                 self._listen(child)

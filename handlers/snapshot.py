@@ -8,11 +8,13 @@ Written to a temporary name and renamed, so a crash leaves the old one or the ne
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 
 import events
 import schemas
@@ -20,6 +22,8 @@ from events.aggregate import AGGREGATES
 from events.log.records import Codec
 from events.state_codec import BadState, decode_state, encode_state
 from handlers.partition import Partition, Remembered
+
+logger = structlog.get_logger("decider")
 
 
 class Stored(msgspec.Struct):
@@ -82,10 +86,15 @@ class Snapshots:
         path = self._path(partition.domain, partition.number)
         if path is None:
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(".new")
-        fresh.write_bytes(msgspec.msgpack.encode(self._stored(partition)))
-        fresh.replace(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fresh.write_bytes(msgspec.msgpack.encode(self._stored(partition)))
+            fresh.replace(path)
+        except OSError as error:  # a full disk: the next owner folds more, that is all
+            logger.warning("snapshot_not_kept", path=str(path), reason=str(error))
+            with suppress(OSError):
+                fresh.unlink(missing_ok=True)
 
     def _stored(self, partition: Partition) -> Stored:
         return Stored(

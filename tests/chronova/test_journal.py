@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 PROGRAM = """
 import logging, threading
@@ -45,3 +48,20 @@ def test_each_line_is_one_object_with_role_and_request() -> None:
     assert lines[2]["logger"] == "kafka"
     assert "ValueError: wrong" in lines[3]["exception"]
     assert all(line["timestamp"].endswith("Z") for line in lines)
+
+
+def test_a_full_disk_ends_nobody() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full here")
+    program = PROGRAM + "\nprint('survived')\n"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=full, timeout=60
+        )
+    assert done.stdout == b"survived\n"
+
+
+def test_what_is_said_over_and_over_is_written_once() -> None:
+    program = PROGRAM + "\nfor _ in range(50): logging.getLogger('kafka').error('away')\n"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60)
+    assert done.stderr.count(b'"away"') == 1

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from handlers.compute.drivers.contract import DriverError, PowerState
+from handlers.compute.drivers.contract import DiskFull, DriverError, PowerState
 
 COMPACT_FLOOR_LINES = 2000
 JOURNAL = "guests.state"
@@ -93,7 +93,14 @@ class SimulatedHypervisor:
 
     def _append(self, line: _Line) -> None:
         assert self._journal is not None
-        os.write(self._journal, self._encoder.encode(line) + b"\n")
+        whole = self._encoder.encode(line) + b"\n"
+        try:
+            written = os.write(self._journal, whole)
+        except OSError as error:
+            raise DiskFull(f"{self._path} cannot be written: {error.strerror}.") from error
+        if written < len(whole):
+            os.ftruncate(self._journal, os.fstat(self._journal).st_size - written)
+            raise DiskFull(f"{self._path} cannot be written: no space is left.")
         self._lines += 1
         if self._lines > COMPACT_FLOOR_LINES + 4 * (len(self.guests) + len(self.images)):
             self._compact()
