@@ -26,6 +26,7 @@ from setproctitle import setproctitle
 
 from chronova import journal, listening
 from chronova.ending import end, lives
+from chronova.roles import beneath
 from chronova.settings import Settings, SettingsError
 from chronova.stopping import Stop
 
@@ -35,6 +36,8 @@ HEALTHY_S = 30.0
 LISTENS_S = 2.0
 """While the pause is no longer, clients wait for the API's next process; then they are refused."""
 TURN_S = 0.2
+LOOKS_S = 1.0
+BENEATH = "beneath"
 LISTENING = "api"
 """The role whose socket is held for it (``chronova.listening``)."""
 
@@ -151,6 +154,8 @@ class Supervisor:
         self._settings = settings
         self._data = settings.data_path
         self._children = [Child(role) for role in roles]
+        self._starter = Child(BENEATH)
+        self._looked = 0.0
 
     def run(self) -> None:
         """Until SIGTERM or SIGINT."""
@@ -161,9 +166,10 @@ class Supervisor:
         while not stop.stopped():
             for child in self._children:
                 self._tend(child)
+            self._hold_up()
             stop.pause(TURN_S)
         listening.release()
-        for child in reversed(self._children):
+        for child in (self._starter, *reversed(self._children)):
             self._end(child)
 
     def _tend(self, child: Child) -> None:
@@ -184,6 +190,24 @@ class Supervisor:
                 self._listen(child)
             child.process = psutil.Process(fork(self._settings, child.role))
             child.started = now
+
+    def _hold_up(self) -> None:
+        """See that what the roles stand on is there (``chronova.roles.beneath``)."""
+        child, now = self._starter, time.monotonic()
+        if now - self._looked < LOOKS_S or (child.process is not None and lives(child.process)):
+            return
+        self._looked = now
+        if child.process is not None:
+            _reap(child.process.pid)
+            child.process = None
+        gone = beneath.missing(self._settings)
+        if not gone:
+            child.pause = PAUSE_MIN_S
+        elif now >= child.not_before:
+            logger.warning("missing", what=sorted(gone))
+            child.process = psutil.Process(fork(self._settings, BENEATH))
+            child.pause = min(child.pause * 2, PAUSE_MAX_S)
+            child.not_before = now + child.pause
 
     def _listen(self, child: Child) -> None:
         if child.pause <= LISTENS_S:

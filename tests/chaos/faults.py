@@ -52,15 +52,15 @@ def kill_backend(victim: Victim, chance: random.Random) -> None:
 
 
 def kill_postmaster(victim: Victim, chance: random.Random) -> None:
-    """kill -9 of the postmaster, and a start."""
+    """kill -9 of the postmaster."""
     victim.kill_postmaster()
-    victim.start_postgres()
+    victim.await_postgres()
 
 
 def kill_broker(victim: Victim, chance: random.Random) -> None:
-    """kill -9 of the broker, and a start."""
+    """kill -9 of the broker."""
     victim.kill_broker()
-    victim.start_broker()
+    victim.await_broker()
 
 
 def freeze_role(role: str, seconds: float) -> Fault:

@@ -1,12 +1,13 @@
 """The processes of a running site, and what can be done to them.
 
 Only processes of this site are touched: roles by its pid files, the database by its own
-``postmaster.pid``, the broker by its directory. What a supervisor starts again is left to it;
-the database and the broker are nobody's children and are started again here.
+``postmaster.pid``, the broker by its directory. What was killed is started again by the site's own
+supervisor; what is to stay away for a while is kept from it by its lock.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -112,12 +113,17 @@ class Victim:
 
     @contextmanager
     def postgres_stopped(self) -> Iterator[None]:
-        """Postgres shut down cleanly, and up again afterwards."""
+        """Postgres shut down cleanly and kept down, and up again afterwards."""
         self.database.stop()
         try:
-            yield
+            with _locked(self.data / "postgres" / "lock"):
+                yield
         finally:
             self.start_postgres()
+
+    def await_postgres(self) -> None:
+        """Wait until the supervisor has started it again."""
+        wait_until(lambda: self.database.pid is not None, COMES_S, "Postgres is back")
 
     @contextmanager
     def postgres_frozen(self) -> Iterator[None]:
@@ -138,12 +144,18 @@ class Victim:
         """Start it again on its port and data."""
         broker.start(self.data / "kafka")
 
+    def await_broker(self) -> None:
+        """Wait until the supervisor has started it again."""
+        folder = self.data / "kafka"
+        wait_until(lambda: broker.running(folder) is not None, COMES_S, "the broker is back")
+
     @contextmanager
     def broker_stopped(self) -> Iterator[None]:
-        """The broker shut down cleanly, and up again afterwards."""
+        """The broker shut down cleanly and kept down, and up again afterwards."""
         broker.stop(self.data / "kafka")
         try:
-            yield
+            with _locked(self.data / "kafka" / "lock"):
+                yield
         finally:
             self.start_broker()
 
@@ -161,6 +173,14 @@ class Victim:
         start = "import sys; from chronova import settings, supervisor;"
         start += "supervisor.begin(settings.load(sys.argv[1]))"
         subprocess.run([sys.executable, "-c", start, str(self.data)], check=True, timeout=30)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Nobody may start what this lock is of."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager
