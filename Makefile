@@ -74,7 +74,7 @@ tidy: $(VENV)/.developers ## The conventions that are tested: imports, purity, s
 	@$(BIN)/pytest -q tests/tidy tests/schemas
 
 unit: $(VENV)/.developers ## Pure tests and a few hundred simulated seeds
-	@$(BIN)/pytest -q -m 'not service' --ignore=tests/tidy --ignore=tests/schemas tests
+	@$(BIN)/pytest -q -m 'not service and not long' --ignore=tests/tidy --ignore=tests/schemas tests
 
 sim: $(VENV)/.developers ## Simulate: SEEDS=2000
 	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),2000)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 WRITES = ("transact", "append")
+RARE = ("settled_end", "rewind", "member", "fixed", "reader")
+"""Operations that come seldom are struck ten times as often."""
 
 
 class FaultKind:
@@ -34,6 +36,8 @@ class FaultKind:
     name = ""
     rates = (0.001, 0.01)
     every_s: float | None = None
+    growth = 1.0
+    """By how much the time between two visits grows."""
 
     def __init__(self, world: World, rng: Random) -> None:
         self.world = world
@@ -41,9 +45,9 @@ class FaultKind:
         low, high = self.rates
         self.rate: float = low * (high / low) ** rng.random()
 
-    def hits(self) -> bool:
+    def hits(self, where: str = "") -> bool:
         """Whether it strikes here."""
-        return self.rng.random() < self.rate
+        return self.rng.random() < self.rate * (10 if where in RARE else 1)
 
     def on_log(self, process: Process, operation: Operation) -> Fault | None:
         """Before an operation on the log."""
@@ -69,7 +73,7 @@ class Crashes(FaultKind):
     rates = (0.0005, 0.01)
 
     def on_log(self, process: Process, operation: Operation) -> Fault | None:
-        if process.name.startswith("client") or not self.hits():
+        if process.name.startswith("client") or not self.hits(operation.name):
             return None
         fault = Fault.CRASH
         if operation.name in WRITES and self.rng.random() < 0.5:
@@ -106,7 +110,7 @@ class Zombies(FaultKind):
     rates = (0.0005, 0.005)
 
     def on_log(self, process: Process, operation: Operation) -> Fault | None:
-        if not process.name.startswith("client") and self.hits():
+        if not process.name.startswith("client") and self.hits(operation.name):
             self._stop(process, operation.name)
         return None
 
@@ -159,7 +163,7 @@ class Unavailable(FaultKind):
             return Fault.UNAVAILABLE
         if operation.name not in (*WRITES, "poll", "rewind", "settled_end", "reader.poll"):
             return None
-        if not self.hits():
+        if not self.hits(operation.name):
             return None
         lost = operation.name in WRITES and self.rng.random() < 0.6
         self.said(f"{process.name} {operation.name}{', the answer' if lost else ''}")
@@ -172,9 +176,10 @@ class Unavailable(FaultKind):
 
 
 class SlowHosts(FaultKind):
-    """A host takes seconds, or minutes, for each step."""
+    """A host takes seconds, or minutes, for each step; it may stay so."""
 
     name = "slow"
+    growth = 1.4
     every_s = 5.0
 
     def visit(self) -> None:
@@ -358,7 +363,7 @@ class Faults:
         def come() -> None:
             if not self.healed:
                 kind.visit()
-                self._await(kind, seconds)
+                self._await(kind, seconds * kind.growth)
 
         self._world.kernel.after(self._rng.uniform(0.1, 2.0) * seconds, come)
 

@@ -15,6 +15,7 @@ from commands.compute.overdue import SILENT, UNPLACED
 from events import topics
 from events.aggregate import AGGREGATES, folds_of
 from events.compute.project import Project
+from events.compute.server import Server
 from events.compute.server import facts as f
 from events.fleet.allocation import AllocationClaimed, AllocationReleased
 from events.fleet.host import Host
@@ -25,6 +26,9 @@ from events.log.records import GENESIS, Codec, chain_hash, stamp_of
 from events.message import Event
 from events.outcome import CommandFailed, CommandRefused, Reply
 from tests.simulation.transitions import unlawful
+
+OVERDUE = 240 * limits.SECOND
+"""By how much an operation may outlive its deadline while deciders come and go."""
 
 GRACE = 90 * limits.SECOND
 """After all is well again: the longest that a healthy host takes, a deaf guest's 60 s and more."""
@@ -58,6 +62,7 @@ class Observer:
         self.events = 0
         self.facts: Counter[str] = Counter()
         self.healed_at: int | None = None
+        self.deadlines: dict[str, int] = {}
         self.hypervisors: dict[str, Any] = {}
 
     # ------------------------------------------------------------ what came
@@ -148,12 +153,30 @@ class Observer:
                 before = None
             after = aggregate.evolve(before, event)
             self.states[key] = after
+            if aggregate.name == "server":
+                self._note_deadline(id, after)
             if number == 0 and aggregate.name == "server":
                 wrong = unlawful(event.type_name, before, after)
                 if wrong is not None:
                     self._complain("transition", wrong, id)
         self._quota(event)
         self._allocations(event)
+
+    def _note_deadline(self, id: str, server: Server | None) -> None:
+        if server is None or server.task_state is None:
+            self.deadlines.pop(id, None)
+        elif server.deadline is None:
+            self._complain("deadline", f"{id} is {server.task_state} without a deadline", id)
+        else:
+            self.deadlines[id] = server.deadline
+
+    def look_at_the_clock(self, now: int) -> None:
+        """No task_state outlives its deadline."""
+        for id, deadline in self.deadlines.items():
+            if now > deadline + OVERDUE:
+                self._complain(
+                    "deadline", f"{id} is {(now - deadline) / 1e6:.0f} s past its deadline", id
+                )
 
     def _quota(self, event: Event) -> None:
         if isinstance(event, f.ServerCreated):

@@ -40,15 +40,30 @@ from handlers.partition import Decided, Partition
 from handlers.reaction import REACTIONS
 from projections.fold import Fold
 
-Patch = Callable[[], AbstractContextManager[None]]
-
-PLANTED: dict[str, Patch] = {}
+Apply = Callable[[], Iterator[None]]
 
 
-def planted(apply: Callable[[], Iterator[None]]) -> Callable[[], Iterator[None]]:
-    """Name it by its function."""
-    PLANTED[apply.__name__] = contextmanager(apply)
-    return apply
+class Planted(msgspec.Struct, frozen=True):
+    """A bug; ``workload`` and ``faults`` where only some can bring it to light (None: drawn)."""
+
+    apply: Callable[[], AbstractContextManager[None]]
+    workload: str | None = None
+    faults: tuple[str, ...] | None = None
+
+
+PLANTED: dict[str, Planted] = {}
+
+
+def planted(
+    workload: str | None = None, faults: tuple[str, ...] | None = None
+) -> Callable[[Apply], Apply]:
+    """Named by its function."""
+
+    def plant(apply: Apply) -> Apply:
+        PLANTED[apply.__name__] = Planted(contextmanager(apply), workload, faults)
+        return apply
+
+    return plant
 
 
 @contextmanager
@@ -76,7 +91,7 @@ def replaced(table: Any, key: str, wrong: Any) -> Iterator[None]:
 # ------------------------------------------------------------------ the log
 
 
-@planted
+@planted()
 def dropped_fence() -> Iterator[None]:
     """A transaction of a zombie is accepted."""
 
@@ -96,7 +111,7 @@ def dropped_fence() -> Iterator[None]:
 # -------------------------------------------------------------- the decider
 
 
-@planted
+@planted()
 def dedup_off() -> Iterator[None]:
     """A redelivered command is decided again."""
     right = Partition.decide
@@ -109,7 +124,7 @@ def dedup_off() -> Iterator[None]:
         yield
 
 
-@planted
+@planted(faults=("crash", "lost", "slow"))
 def deadlines_forgotten_by_the_next_owner() -> Iterator[None]:
     """Deadlines are noted when decided, not when folded."""
     right = Partition.fold
@@ -122,7 +137,7 @@ def deadlines_forgotten_by_the_next_owner() -> Iterator[None]:
         yield
 
 
-@planted
+@planted()
 def state_kept_after_an_unknown_outcome() -> Iterator[None]:
     """After LogUnavailable the decider goes on with what it decided, true or not."""
 
@@ -140,7 +155,7 @@ def state_kept_after_an_unknown_outcome() -> Iterator[None]:
         yield
 
 
-@planted
+@planted()
 def failed_rewind_forgotten() -> Iterator[None]:
     """A rewind that fails is not tried again."""
 
@@ -162,7 +177,7 @@ def failed_rewind_forgotten() -> Iterator[None]:
         yield
 
 
-@planted
+@planted(faults=("zombie",))
 def snapshot_with_anothers_position() -> Iterator[None]:
     """A decider that has lost its partition keeps its own state with the others' end."""
 
@@ -175,7 +190,7 @@ def snapshot_with_anothers_position() -> Iterator[None]:
         yield
 
 
-@planted
+@planted()
 def snapshot_without_memory() -> Iterator[None]:
     """Commands remembered by id are not in the snapshot."""
     import handlers.snapshot
@@ -193,21 +208,21 @@ def snapshot_without_memory() -> Iterator[None]:
 # ------------------------------------------------------------ the reactions
 
 
-@planted
+@planted()
 def missed_release() -> Iterator[None]:
     """A deleted server's room is not given back."""
     with replaced(REACTIONS, f.ServerDeleted.type_name, []):
         yield
 
 
-@planted
+@planted()
 def late_claim_kept() -> Iterator[None]:
     """A host found for a server that is gone keeps its room."""
     with replaced(REACTIONS, f.HostSelectionDiscarded.type_name, []):
         yield
 
 
-@planted
+@planted(workload="boots", faults=("failure",))
 def stray_left_alone() -> Iterator[None]:
     """A guest that is nobody's is not removed."""
     with replaced(REACTIONS, f.StaleGuestFound.type_name, []):
@@ -229,7 +244,7 @@ def _ignoring(*fields: str) -> Callable[..., Decision | None]:
     return stale
 
 
-@planted
+@planted(workload="boots", faults=("crash", "failure", "unavailable"))
 def stale_reports_count() -> Iterator[None]:
     """Reports of an older attempt or operation count."""
     wrong = _ignoring("generation", "operation")
@@ -242,7 +257,7 @@ def stale_reports_count() -> Iterator[None]:
         yield
 
 
-@planted
+@planted()
 def claims_blind_to_each_other() -> Iterator[None]:
     """The servers of one request are placed as if each were alone."""
 
@@ -254,7 +269,7 @@ def claims_blind_to_each_other() -> Iterator[None]:
         yield
 
 
-@planted
+@planted()
 def overcommitted_host() -> Iterator[None]:
     """A host takes one server more than fits."""
 
@@ -271,7 +286,7 @@ def overcommitted_host() -> Iterator[None]:
         yield
 
 
-@planted
+@planted()
 def quota_not_counted() -> Iterator[None]:
     """All of a request's servers are accepted when one fits."""
     right = create._fitting
@@ -283,7 +298,7 @@ def quota_not_counted() -> Iterator[None]:
         yield
 
 
-@planted
+@planted()
 def quota_not_returned() -> Iterator[None]:
     """A deleted server's quota stays taken."""
     right = AGGREGATES["project"]
@@ -295,7 +310,7 @@ def quota_not_returned() -> Iterator[None]:
         yield
 
 
-@planted
+@planted(workload="boots", faults=("slow",))
 def silent_host_replaced() -> Iterator[None]:
     """A build that a host did not end in time begins elsewhere at once."""
 
@@ -311,7 +326,7 @@ def silent_host_replaced() -> Iterator[None]:
         yield
 
 
-@planted
+@planted(faults=("lost", "slow"))
 def deadline_without_a_way_out() -> Iterator[None]:
     """Nobody ends a stop that its host does not answer."""
     right = commands.compute.overdue._way_out
@@ -326,7 +341,7 @@ def deadline_without_a_way_out() -> Iterator[None]:
 # ------------------------------------------------------------------ the host
 
 
-@planted
+@planted()
 def offsets_before_reports() -> Iterator[None]:
     """The agent says that work is done first, and what came of it afterwards."""
 
@@ -345,7 +360,7 @@ def offsets_before_reports() -> Iterator[None]:
         yield
 
 
-@planted
+@planted()
 def unfinished_work_committed() -> Iterator[None]:
     """The agent's offset passes work that is still under way."""
 
@@ -356,7 +371,7 @@ def unfinished_work_committed() -> Iterator[None]:
         yield
 
 
-@planted
+@planted()
 def reported_before_done() -> Iterator[None]:
     """A guest is called running before it is even defined."""
     perform, failed = PERFORMANCES[BuildGuest.type_name]
@@ -369,7 +384,7 @@ def reported_before_done() -> Iterator[None]:
         yield
 
 
-@planted
+@planted(workload="reboots", faults=("slow",))
 def removal_does_not_supersede() -> Iterator[None]:
     """The agent performs what it has in any order, whatever is newer."""
 
@@ -383,7 +398,7 @@ def removal_does_not_supersede() -> Iterator[None]:
 # ----------------------------------------------------------- the projections
 
 
-@planted
+@planted()
 def projector_forgets_rows() -> Iterator[None]:
     """A projector that starts anew does not load the states it goes on from."""
 

@@ -169,7 +169,7 @@ class TaskPool:
 
     def shutdown(self, wait: bool, *, cancel_futures: bool) -> None:
         while wait and any(not task.over for task in self._tasks):
-            self._process.pause(0.01)
+            self._process.pause(0.5)
 
 
 class Stop:

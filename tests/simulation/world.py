@@ -44,6 +44,7 @@ LINGERS_S = (0.0, 0.0, 20.0, 150.0, 700.0)
 LOOKS_S = 150.0
 """At rest, the hosts look at their guests at least twice more."""
 STORY_LINES = 400
+CLOCK_EVERY = 32
 LOOK_EVERY = 8
 """Steps between two looks whether it is over."""
 SNAPSHOT_EVERY = 40
@@ -247,6 +248,8 @@ class World:
         looks = 0
         while looks % LOOK_EVERY or not done():
             looks += 1
+            if looks % CLOCK_EVERY == 0:
+                self.observer.look_at_the_clock(self.kernel.now)
             self.kernel.step()
             if self.violation is not None:
                 raise self.violation

@@ -1,0 +1,65 @@
+"""Seeds, a few for every day and more for CI: ``make sim SEEDS=2000`` runs as many as one likes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.simulation.__main__ import main
+from tests.simulation.faults import NAMES
+from tests.simulation.runner import run_seed
+from tests.simulation.workloads import OPERATIONS, WORKLOADS
+
+DIGEST = (
+    "from tests.simulation.runner import run_seed;"
+    "print(run_seed(3, 'everything', ('crash', 'failure', 'restart'), digest=True).digest)"
+)
+
+
+@pytest.mark.parametrize("first", range(0, 40, 10))
+def test_seeds_hold_all_invariants(first: int) -> None:
+    for seed in range(first, first + 10):
+        outcome = run_seed(seed)
+        assert not outcome.violation, f"{outcome.command}\n{outcome.violation}\n{outcome.story}"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("workload", sorted(WORKLOADS))
+@pytest.mark.parametrize("fault", [*NAMES, "all"])
+def test_any_workload_runs_with_any_fault(workload: str, fault: str) -> None:
+    for seed in range(100, 105):
+        outcome = run_seed(seed, workload, NAMES if fault == "all" else (fault,))
+        assert not outcome.violation, f"{outcome.command}\n{outcome.violation}\n{outcome.story}"
+
+
+def test_the_same_seed_gives_the_same_bytes_in_any_process() -> None:
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", DIGEST],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.getcwd()},
+            capture_output=True,
+            check=True,
+            timeout=60,
+            text=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    }
+    assert len(digests) == 1
+    assert len(digests.pop().strip()) == 64
+
+
+def test_every_operation_belongs_to_a_workload() -> None:
+    assert {name for one in WORKLOADS.values() for name in one.operations} == set(OPERATIONS)
+
+
+def test_the_command_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--seeds", "2", "--workload", "boots", "--faults", "none"]) == 0
+    assert "transitions seen" in capsys.readouterr().out
+
+
+def test_an_unknown_fault_is_refused_with_a_sentence() -> None:
+    with pytest.raises(SystemExit, match="There is no fault meteor"):
+        main(["--faults", "meteor"])
