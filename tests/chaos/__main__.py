@@ -20,6 +20,7 @@ from pathlib import Path
 from tests.bench.sites import Site, site
 from tests.chaos.check import check
 from tests.chaos.faults import LONG, faults
+from tests.chaos.growth import Held, grown, held
 from tests.chaos.load import Load
 from tests.chaos.rounds import clear, prepare
 from tests.chaos.victim import Victim
@@ -39,16 +40,28 @@ def main() -> int:
         prepare(running)
         end = time.monotonic() + options.minutes * 60
         number = 0
+        measured: list[dict[str, Held]] = []
         while number == 0 or time.monotonic() < end:
             number += 1
             clear(running)
             wrong = one_round(running, options, chance)
+            if options.soak:
+                wrong += held_in_bounds(Victim(running), measured)
             for sentence in wrong:
                 say(f"WRONG: {sentence}")
             if wrong:
                 return 1
         say(f"{number} rounds, nothing wrong")
     return 0
+
+
+def held_in_bounds(victim: Victim, measured: list[dict[str, Held]]) -> list[str]:
+    """Measure, say it, compare with the second measurement: the first round fills caches."""
+    now = held(victim)
+    measured.append(now)
+    for name, one in now.items():
+        say(f"  {name}: {one.rss_mib} MiB, {one.descriptors} descriptors, {one.threads} threads")
+    return grown(measured[1], now) if len(measured) > 2 else []
 
 
 def one_round(running: Site, options: argparse.Namespace, chance: random.Random) -> list[str]:
