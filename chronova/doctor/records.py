@@ -134,7 +134,7 @@ def _topic(topic: Topic, state: object, factor: int) -> Iterator[Finding]:
 
     assert isinstance(state, ClusterState)
     found = state.topics[topic.name]
-    for name, value in right(topic, MESSAGE_BYTES_MAX).items():
+    for name, value in right(topic, MESSAGE_BYTES_MAX, 1).items():
         have = found.settings.get(name, "")
         if have != value:
             command = f"kafka-configs.sh --alter --topic {topic.name} --add-config {name}={value}"

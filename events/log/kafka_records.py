@@ -130,8 +130,6 @@ def read(record: Any) -> Record:
         key=record.key.decode(errors="replace") if record.key is not None else "",
         value=bytes(record.value) if record.value is not None else b"",
         headers={
-            name: text.decode(errors="replace")
-            for name, text in record.headers
-            if text is not None
+            name: text.decode(errors="replace") for name, text in record.headers if text is not None
         },
     )
