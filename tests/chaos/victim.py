@@ -25,6 +25,8 @@ from chronova.embedded import broker
 from chronova.embedded.postgres import EmbeddedPostgres, PostgresFailed
 from tests.bench.sites import Site
 
+AWAY_S = 10.0
+"""How long log and database stay away."""
 COMES_S = 30.0
 TURN_S = 0.05
 
@@ -43,8 +45,9 @@ def wait_until(true: Callable[[], bool], limit_s: float, what: str) -> float:
 class Victim:
     """A site's processes by name: the roles, supervisor, worker, backend, postmaster, broker."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, away_s: float = AWAY_S) -> None:
         self.site = site
+        self.away_s = away_s
         self.data = site.data
         self.database = EmbeddedPostgres(self.data / "postgres")
 
