@@ -257,7 +257,8 @@ class Load:
             self.ledger.violate(f"POST {path}: {answer.status} {answer.text[:300]}")
 
     def _await_visible(self, caller: Caller, server_id: str) -> None:
-        """An acknowledged server shows at once, or when the projector is back."""
+        """An acknowledged server shows at once; or when the projector is back, or has made up for
+        what a crash of Postgres took: the tables' commits are not waited for, as the log's are."""
         end = time.monotonic() + INVISIBLE_S
         while caller.call("GET", f"/compute/v2.1/servers/{server_id}").status == 404:
             self.ledger.count("not visible yet")
@@ -269,6 +270,9 @@ class Load:
 
     def _delete(self, caller: Caller, server_id: str) -> None:
         answer = caller.call("DELETE", f"/compute/v2.1/servers/{server_id}")
+        if answer.status == 404 and not answer.unsure:
+            self._await_visible(caller, server_id)
+            answer = caller.call("DELETE", f"/compute/v2.1/servers/{server_id}")
         if answer.status == 204 or (answer.status == 404 and answer.unsure):
             self.ledger.acknowledge(server_id, DELETED)
         else:
@@ -279,5 +283,7 @@ class Load:
             return
         server_id = chance.choice(own)
         answer = caller.call("GET", f"/compute/v2.1/servers/{server_id}")
-        if answer.status != 200:
+        if answer.status == 404:
+            self._await_visible(caller, server_id)
+        elif answer.status != 200:
             self.ledger.violate(f"GET of {server_id}: {answer.status} {answer.text[:300]}")
