@@ -60,7 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--workload", choices=sorted(WORKLOADS), help="default: drawn")
     parser.add_argument("--faults", help=f"of {', '.join(NAMES)}; all; none; default: drawn")
-    parser.add_argument("--jobs", type=_count, default=1, help="processes")
+    jobs = os.cpu_count() or 1
+    parser.add_argument("--jobs", type=_count, default=jobs, help="processes at once")
     return parser
 
 
