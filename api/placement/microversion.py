@@ -25,7 +25,7 @@ class Microversions:
     """Middleware for ``/placement`` alone."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Set ``req.context.microversion``. Raises 400 or 406."""
+        """Set ``req.context.microversion``. Raises 400, 404 or 406."""
         if not _ours(req):
             return
         req.context.microversion = OLDEST
@@ -33,6 +33,8 @@ class Microversions:
         minor = _negotiated(req.get_header("openstack-api-version") or "")
         req.context.microversion = minor
         resp.set_header("OpenStack-API-Version", f"placement 1.{minor}")
+        if "\x00" in req.path:
+            raise falcon.HTTPNotFound
 
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: Any, req_succeeded: bool

@@ -55,6 +55,7 @@ def test_errors(placement: Placement) -> None:
     answer = placement.request("GET", "/resource_providers?name=a&name=b")
     assert answer.json["errors"][0]["code"] == "placement.query.duplicate_key"
     assert placement.request("GET", "/teapots").status_code == 404
+    assert placement.request("GET", "/resource_providers/%00").status_code == 404
 
 
 def test_no_token(placement: Placement) -> None:
