@@ -46,6 +46,7 @@ class FleetMachine(RuleBasedStateMachine):
         self.judges: Judges = judges(Policy(host_subset_size=2))
         self.asked: list[tuple[int, PlaceServers]] = []
         self.generations: dict[str, int] = {}
+        self.grown: dict[str, int] = {}
 
     def send(self, command: Command) -> tuple[Event, ...]:
         self.fleet.when(command)
@@ -130,6 +131,8 @@ class FleetMachine(RuleBasedStateMachine):
 
     @rule(name=names, more=st.integers(0, 2))
     def grow(self, name: str, more: int) -> None:
+        """Never smaller: a host that shrinks may hold more than it has."""
+        more = self.grown[name] = self.grown.get(name, 0) + more
         self.fleet.when(
             ReportInventory(
                 host=name,
