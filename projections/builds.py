@@ -15,7 +15,8 @@ through any of them leaves everything as it was.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 import msgspec
 from psycopg2.errors import LockNotAvailable
@@ -24,11 +25,12 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from events.log.contract import TopicPartition
 from projections.connection import Connection
-from projections.failures import ProjectionError, ProjectorFenced
+from projections.failures import BuildUnderWay, ProjectionError, ProjectorFenced
 from projections.model import ReadModel
 
 LIVE_SCHEMA = "projection_live"
 CHANNEL = "chronova_projection"
+CHOOSING_S_MAX = 30.0
 LOCK_CLASS = 0x50524F4A  # "PROJ"; the second half of the key is the build's number
 ROW_BYTES = 8160
 """Rows up to a page are stored as they are. Postgres would compress those above 2 KB, as most
@@ -96,6 +98,18 @@ def builds(connection: Connection) -> list[Build]:
 def live_build(connection: Connection) -> Build | None:
     """The live build, if there is one."""
     return next((b for b in builds(connection) if b.state == "live"), None)
+
+
+@contextmanager
+def choosing(connection: Connection) -> Iterator[None]:
+    """Meanwhile nobody else chooses a build to make: of several that begin at once only one
+    finds that there is none. Raises ``BuildUnderWay`` when others take too long over it."""
+    if not hold(connection, 0, CHOOSING_S_MAX):
+        raise BuildUnderWay("another process is choosing the projection's build")
+    try:
+        yield
+    finally:
+        release(connection, 0)
 
 
 def create(
@@ -185,6 +199,8 @@ def hold(connection: Connection, build: int, timeout_s: float) -> bool:
 
 def release(connection: Connection, build: int) -> None:
     """Let another one follow ``build``."""
+    if connection.closed:
+        return
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT pg_advisory_unlock({LOCK_CLASS}, {build})")
 

@@ -12,6 +12,10 @@ class ProjectorFenced(ProjectionError):
     was written."""
 
 
+class BuildUnderWay(ProjectionError):
+    """Another process is making a build: wait for it."""
+
+
 class ProjectionSuperseded(ProjectionError):
     """Another version of Chronova has taken over the live projection."""
 

@@ -22,7 +22,7 @@ from events.log.records import Codec
 from projections import builds
 from projections.builds import Build
 from projections.connection import GONE, Connection, connect, sentence
-from projections.failures import ProjectionSuperseded, ProjectorFenced
+from projections.failures import BuildUnderWay, ProjectionSuperseded, ProjectorFenced
 from projections.follower import Follower, event_sources
 from projections.model import ReadModel, read_model
 from projections.rebuild import Progress, Rebuild
@@ -80,6 +80,9 @@ class Projector:
                 self._serve(self._live_build())
             except ProjectorFenced as error:
                 logger.info("projector_fenced", reason=str(error))
+            except BuildUnderWay as error:
+                logger.info("projector_waits", reason=str(error))
+                self._pause()
             except (LogError, *GONE) as error:
                 logger.warning("projector_waits", reason=sentence(error))
                 self._pause()
@@ -100,7 +103,9 @@ class Projector:
                 f" ({live.version}): this projector's version is {self._model.version()}"
             )
         logger.info("projection_build", version=self._model.version())
-        rebuild = Rebuild(self._log, self._url, model=self._model, codec=self._codec)
+        rebuild = Rebuild(
+            self._log, self._url, model=self._model, codec=self._codec, only_missing=True
+        )
         rebuild.run(self._progress, self._stopped)
         return None
 

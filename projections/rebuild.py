@@ -26,7 +26,7 @@ from projections import builds, verify
 from projections.builds import Build
 from projections.connection import Connection, connect
 from projections.crew import TICK_S, Crew, Progress
-from projections.failures import ProjectionError
+from projections.failures import BuildUnderWay, ProjectionError
 from projections.follower import Follower, event_sources
 from projections.model import ReadModel, read_model
 
@@ -69,7 +69,8 @@ def rebuild(
 
 
 class Rebuild:
-    """One rebuild. ``parallel``: threads that read; ``records_max``: events in a transaction."""
+    """One rebuild. ``parallel``: threads that read; ``records_max``: events in a transaction;
+    ``only_missing``: do nothing where a build of this version is live."""
 
     def __init__(
         self,
@@ -80,6 +81,7 @@ class Rebuild:
         codec: Codec | None = None,
         parallel: int = PARALLEL,
         records_max: int = RECORDS_MAX,
+        only_missing: bool = False,
     ) -> None:
         self._log = log
         self._url = database_url
@@ -87,6 +89,7 @@ class Rebuild:
         self._codec = codec or Codec()
         self._parallel = parallel
         self._records_max = records_max
+        self._only_missing = only_missing
         self._stopped = threading.Event()
 
     def run(
@@ -94,13 +97,17 @@ class Rebuild:
         progress: Callable[[Progress], None] = ignore,
         stopped: threading.Event | None = None,
     ) -> Rebuilt | None:
-        """Build, verify, switch; None when ``stopped`` was set on the way."""
+        """Build, verify, switch; None when ``stopped`` was set on the way, or nothing is missing.
+        Raises ``BuildUnderWay`` and what ``rebuild`` does."""
         self._stopped = stopped or threading.Event()
         control = connect(self._url, "rebuild")
         try:
             builds.install(control)
-            live = builds.live_build(control)
-            build = self._build(control)
+            with builds.choosing(control):
+                live = builds.live_build(control)
+                if self._only_missing and live and live.version == self._model.version():
+                    return None
+                build = self._build(control)
             with _rare_collections():
                 return self._run(control, live, build, progress)
         finally:
@@ -114,7 +121,7 @@ class Rebuild:
             if build.state != "building":
                 continue
             if not builds.hold(control, build.build, 0.01):
-                raise ProjectionError(f"another process is making build {build.build} already")
+                raise BuildUnderWay(f"another process is making build {build.build} already")
             if (build.version, build.log) == (version, identity) and mine is None:
                 mine = build
             else:

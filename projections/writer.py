@@ -9,9 +9,10 @@ Statements are prepared on their first use in a session: planning them took long
 them (150 → 50 µs of Postgres's CPU for one row, measured). A switch of builds, which renames the
 schema, makes Postgres plan them anew.
 
-Round trips: one to load states that are not in the cache (often none), one for the fence, one
-for the history, one for everything else with its COMMIT. The fence comes first, so that nothing is
-written, and no lock taken but the fence's own, by a projector that has lost its place.
+Round trips: one to load states that are not in the cache (often none), one for all the rest:
+BEGIN, the fence, the history's COPY, the changes and COMMIT go as one text. The fence comes first
+and fails the transaction, so that nothing is written, and no lock taken but the fence's own, by a
+projector that has lost its place.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 
 import msgspec
 import orjson
+from psycopg2.errors import DivisionByZero
 from sqlalchemy import Table
 
 from events.state_codec import BadState, decode_state, encode_state
@@ -105,12 +107,18 @@ class Writer:
         ``old``: where the partitions in ``batch.reached`` were before; ``live``: announce it.
         """
         with connection.cursor() as cursor:
-            self._fence(cursor, build, old, batch)
-            cursor.copy_expert(COPY, io.StringIO("\n".join(batch.history)), COPY_CHARS)
-            statements = self._changes(cursor, batch)
+            changes = self._changes(cursor, batch)
             if live:
-                statements.append(announcement(batch.reached).encode())
-            cursor.execute(b";".join([*statements, b"COMMIT"]))
+                changes.append(announcement(batch.reached).encode())
+            text = [b"BEGIN", self._fence(cursor, build, old, batch), COPY.encode(), *changes]
+            history = io.StringIO("\n".join(batch.history))
+            try:
+                cursor.copy_expert(b";".join([*text, b"COMMIT"]), history, COPY_CHARS)
+            except DivisionByZero as error:
+                cursor.execute("ROLLBACK")
+                raise ProjectorFenced(
+                    f"another projector has moved the positions of build {build}"
+                ) from error
 
     def follow(self, connection: Connection, table: str, rows: Sequence[Row]) -> None:
         """Upsert rows of a table beside the events. Rows of one key: the last one counts."""
@@ -146,7 +154,7 @@ class Writer:
         self._prepared.add(name)
         return f"PREPARE {name}(json) AS {self._statements[name]};".encode() + call
 
-    def _fence(self, cursor: Cursor, build: int, old: Places, batch: Batch) -> None:
+    def _fence(self, cursor: Cursor, build: int, old: Places, batch: Batch) -> bytes:
         moves = [
             {
                 "topic": source[0],
@@ -159,10 +167,7 @@ class Writer:
             }
             for source, place in batch.reached.items()
         ]
-        cursor.execute(b"BEGIN;" + self._call(cursor, "fence", moves))
-        if cursor.rowcount != len(moves):
-            cursor.execute("ROLLBACK")
-            raise ProjectorFenced(f"another projector has moved the positions of build {build}")
+        return self._call(cursor, "fence", moves)
 
     def _changes(self, cursor: Cursor, batch: Batch) -> list[bytes]:
         rows, gone = self.rows(batch.touched)
@@ -205,11 +210,13 @@ def _upsert(table: Table) -> str:
     return f"{_insert(table)} ON CONFLICT ({names}) DO UPDATE SET {changes}"
 
 
-_FENCE = """UPDATE positions p SET "offset" = v.new_offset, position = v.new_position
+_FENCE = """WITH moved AS (UPDATE positions p SET "offset" = v.new_offset, position = v.new_position
 FROM json_to_recordset($1) AS v(topic text, part int, build int,
     old_offset bigint, old_position bigint, new_offset bigint, new_position bigint)
 WHERE p.topic = v.topic AND p.partition = v.part AND p.build = v.build
-    AND p."offset" = v.old_offset AND p.position = v.old_position"""
+    AND p."offset" = v.old_offset AND p.position = v.old_position RETURNING 1)
+SELECT 1 / (count(*) = json_array_length($1))::int FROM moved"""
+"""Fails (division by zero) unless all positions were where they should be."""
 
 _ACTIONS = _insert(INSTANCE_ACTIONS) + " ON CONFLICT (server_id, request_id) DO NOTHING"
 

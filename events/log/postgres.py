@@ -25,7 +25,7 @@ from events.log.contract import (
     Worker,
     partition_of,
 )
-from events.log.postgres_batch import Moved, Place, write_statement
+from events.log.postgres_batch import Moved, Place, encode_headers, write_statement
 from events.log.postgres_connection import Pool, Row
 from events.log.postgres_listener import Listener, Watch
 from events.log.postgres_membership import Membership
@@ -186,17 +186,46 @@ class PostgresLog:
         if not records and not moved:
             return []
         deadline = time.monotonic() + timeout_s
+        places = [self._place(record) for record in records]
         statement, found = write_statement(
             self._schema,
             records,
-            [self._place(record) for record in records],
+            places,
             self.record_bytes_max,
             group,
             moved,
         )
         self._listener.start()
-        bases = self._pool.run(statement, max(0.001, deadline - time.monotonic()))[0][0]
-        return [bases[index] + rank for index, rank in found]
+        answer = self._pool.run(statement, max(0.001, deadline - time.monotonic()))[0][0]
+        written = len(answer) // 2
+        self._own(records, places, found, answer[:written], answer[written:])
+        return [answer[index] + rank for index, rank in found]
+
+    def _own(
+        self,
+        records: Sequence[Outgoing],
+        places: Sequence[Place],
+        found: Sequence[tuple[int, int]],
+        bases: Sequence[int],
+        stamps: Sequence[int],
+    ) -> None:
+        """What was written here and is read here need not come back from the database."""
+        read = self._listener.parts
+        own: dict[int, list[Row]] = {}
+        for record, place, (index, rank) in zip(records, places, found, strict=True):
+            if place.part in read:
+                own.setdefault(place.part, []).append(
+                    (
+                        place.part,
+                        bases[index] + rank,
+                        stamps[index],
+                        record.key,
+                        encode_headers(record.headers),
+                        record.value,
+                    )
+                )
+        for part, rows in own.items():
+            self._listener.hear(part, rows[-1][1] + 1, rows)
 
     def _place(self, record: Outgoing) -> Place:
         topic, parts = self._topic(record.topic)

@@ -16,6 +16,7 @@ import msgspec
 
 from events.log.contract import Outgoing, Record, RecordTooLarge, TopicPartition
 from events.log.postgres_connection import Row
+from events.log.postgres_tail import Lengths
 
 _from_json = msgspec.json.Decoder(dict[str, str]).decode
 
@@ -44,7 +45,8 @@ def write_statement(
     moved: Iterable[Moved] = (),
 ) -> tuple[str, list[tuple[int, int]]]:
     """The statement that writes ``records`` to ``places``, and for each record the index of its
-    partition in the answer (an array of first offsets) and its rank in it.
+    partition in the answer (an array of first offsets, then as many append times) and its rank
+    in it.
 
     Raises ``RecordTooLarge`` and, for a key with a NUL in it, ``ValueError``.
     """
@@ -53,6 +55,7 @@ def write_statement(
     topics: list[int] = []
     counts: list[int] = []
     largest: list[int] = []
+    lengths: list[Lengths] = []
     columns: list[tuple[int, ...]] = []
     texts: list[str] = []
     values: list[bytes] = []
@@ -65,6 +68,7 @@ def write_statement(
             topics.append(place.topic)
             counts.append(0)
             largest.append(0)
+            lengths.append(Lengths())
         headers = encode_headers(record.headers)
         key_bytes, header_bytes = len(record.key.encode()), len(headers.encode())
         size = key_bytes + header_bytes + len(record.value)
@@ -74,6 +78,7 @@ def write_statement(
         found[index] = (slot - 1, rank)
         counts[-1] = rank + 1
         largest[-1] = max(largest[-1], size)
+        lengths[-1].add(record.key, headers, record.value, key_bytes + header_bytes)
         texts += (record.key, headers)
         values.append(record.value)
         text_at += key_bytes + header_bytes
@@ -85,6 +90,9 @@ def write_statement(
         _array([move.epoch for move in moves]),
         _array([move.next_offset for move in moves]),
         *map(_array, (parts, topics, counts, largest)),
+        _texts([each.line() for each in lengths]),
+        _array([each.text_bytes for each in lengths]),
+        _array([each.value_bytes for each in lengths]),
         *map(_array, zip(*columns, strict=True) if columns else [()] * 7),
         # Bytes in Postgres's "escape" form, which for text is the text itself.
         "'" + "".join(texts).replace("\\", "\\\\").replace("'", "''") + "'",
@@ -104,6 +112,11 @@ def _check(record: Outgoing, size: int, record_bytes_max: int) -> None:
 
 def _array(numbers: Iterable[int | None]) -> str:
     return "'{" + ",".join(["NULL" if n is None else str(n) for n in numbers]) + "}'"
+
+
+def _texts(texts: Iterable[str | None]) -> str:
+    """An array of texts without quotes or backslashes in them."""
+    return "'{" + ",".join(["NULL" if t is None else f'"{t}"' for t in texts]) + "}'"
 
 
 def fetch_call(positions: Mapping[int, int], records_max: int, bytes_max: int) -> str:

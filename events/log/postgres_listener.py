@@ -2,7 +2,8 @@
 
 Postgres wakes every listening session of a database for each commit that notifies, whatever
 its channels, so a process has one, shared by all its readers and workers. A notification says
-which partition now ends where; it rings the bells of those who read that partition. Lost ones
+which partition now ends where, and mostly with which records; it rings the bells of those who
+read that partition. Lost ones
 (a dropped connection) are made up for by reading the ends anew after each connect and, in case
 all else fails, once a second.
 
@@ -17,12 +18,13 @@ import os
 import select
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
 
 from events.log.contract import LogError, LogUnavailable
-from events.log.postgres_connection import Connection, Pool
+from events.log.postgres_connection import Connection, Pool, Row
 from events.log.postgres_membership import Membership, Memberships
+from events.log.postgres_tail import Tail, parse
 
 BEAT_S = 0.5
 REFRESH_S = 1.0
@@ -58,10 +60,12 @@ class Watch:
 
 
 class Listener:
-    """The thread; it starts with the first watch. ``ends`` is what is known of partitions' ends."""
+    """The thread; it starts with the first watch. ``ends`` is what is known of partitions' ends,
+    ``tail`` the records that were heard of last."""
 
     def __init__(self, pool: Pool, schema: str, session_s: float) -> None:
         self.ends: dict[int, int] = {}
+        self.tail = Tail()
         self._pool = pool
         self._schema = schema
         self._memberships = Memberships(schema, session_s)
@@ -74,6 +78,11 @@ class Listener:
         os.set_blocking(self._wake_write, False)
         self._refresh_at = self._beat_at = self._work_at = 0.0
         self._trim_at = time.monotonic() + TRIM_S
+
+    @property
+    def parts(self) -> set[int]:
+        """The partitions that are read in this process."""
+        return {part for watch in self._watches for part in watch.parts}
 
     def add(self, watch: Watch) -> None:
         """Ring its bell from now on."""
@@ -210,7 +219,8 @@ class Listener:
         if time.monotonic() < self._refresh_at:
             return
         self._refresh_at = time.monotonic() + REFRESH_S
-        parts = sorted({part for watch in self._watches for part in watch.parts})
+        parts = sorted(self.parts)
+        self.tail.keep(frozenset(parts))
         if not parts:
             return
         for part, end in connection.run(
@@ -218,7 +228,7 @@ class Listener:
             f"WHERE id = ANY ('{{{','.join(map(str, parts))}}}')",
             STATEMENT_S,
         ):
-            self._advance(part, end)
+            self.hear(part, end)
 
     def _trim(self, connection: Connection) -> None:
         if time.monotonic() < self._trim_at:
@@ -230,8 +240,7 @@ class Listener:
     def _heard(self, channel: str, payload: str) -> None:
         kind = channel[len(self._schema) + 1]
         if kind == "t":
-            part, _, end = payload.partition(":")
-            self._advance(int(part), int(end))
+            self.hear(*parse(payload))
         elif kind == "g":
             group = int(channel[len(self._schema) + 2 :])
             self._memberships.look_at(group)
@@ -240,12 +249,17 @@ class Listener:
                 if watch.group == group:
                     watch.regroup()
 
-    def _advance(self, part: int, end: int) -> None:
-        if end > self.ends.get(part, -1):
+    def hear(self, part: int, end: int, rows: Sequence[Row] = ()) -> None:
+        """From any thread: the partition ends there now, and these are its last records."""
+        watches = [watch for watch in self._watches if part in watch.parts]
+        if watches and rows:
+            self.tail.add(part, rows)
+        with self._lock:
+            if end <= self.ends.get(part, -1):
+                return
             self.ends[part] = end
-            for watch in self._watches:
-                if part in watch.parts:
-                    watch.bell.set()
+        for watch in watches:
+            watch.bell.set()
 
     def _sleep(self, seconds: float) -> None:
         poll = select.poll()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from events.log.contract import EARLIEST, LATEST, LogUnavailable, Record, TopicPartition
 from events.log.postgres_batch import decode_rows, fetch_call
-from events.log.postgres_connection import Pool
+from events.log.postgres_connection import Pool, Row
 from events.log.postgres_listener import Listener, Watch
 
 PARTITION_BYTES_MAX = 16 << 20
@@ -58,27 +58,35 @@ class Feed:
             return []
         self._turn += 1  # so that a busy partition starves no other
         turn = self._turn % len(wanted)
-        order = {part: self.positions[part] for part in wanted[turn:] + wanted[:turn]}
-        known = {part: ends.get(part, 0) for part in order}
+        rows: list[Row] = []
+        order = {}
+        for part in wanted[turn:] + wanted[:turn]:
+            heard = self._listener.tail.take(part, self.positions[part], records_max - len(rows))
+            rows += heard
+            if not heard:
+                order[part] = self.positions[part]
+        if order and len(rows) < records_max:
+            rows += self._fetched(order, records_max - len(rows))
+        for row in rows:
+            self.positions[row[0]] = row[1] + 1
+        return decode_rows(rows, self._sources)
+
+    def _fetched(self, order: Mapping[int, int], records_max: int) -> list[Row]:
+        known = {part: self._listener.ends.get(part, 0) for part in order}
         rows = self._pool.run(
             fetch_call(order, records_max, PARTITION_BYTES_MAX), self._statement_s
         )
-        for row in rows:
-            self.positions[row[0]] = row[1] + 1
         if len(rows) < records_max:
-            self._skip_forgotten(order, known)
-        return decode_rows(rows, self._sources)
+            reached = {row[0] for row in rows}
+            for part, position in order.items():
+                if part not in reached:  # retention has taken all before the end
+                    self._probed.add(part)
+                    self.positions[part] = max(position, known[part])
+        return rows
 
     def wait(self, deadline: float) -> bool:
         """Until the bell has rung; False: the time was over."""
         return self._watch.bell.wait(max(0.0, deadline - time.monotonic()))
-
-    def _skip_forgotten(self, order: Mapping[int, int], known: Mapping[int, int]) -> None:
-        """Where nothing came although there is an end beyond, retention has taken it all."""
-        for part, position in order.items():
-            if self.positions[part] == position:
-                self._probed.add(part)
-                self.positions[part] = max(position, known[part])
 
 
 class PostgresReader:

@@ -83,10 +83,13 @@ CREATE TABLE IF NOT EXISTS {s}.consumer (
 # p_nexts[i] NULL: the epoch is checked, the offset stays. Of the records' columns, slot points
 # into p_parts and rank counts within a partition; keys and headers lie in p_text, values in
 # p_values, one after the other, so that Postgres parses two literals instead of thousands.
+# A notification carries its partition's records if they fit (p_lines[i] is then their lengths;
+# postgres_tail), unless somebody who does not listen has let the queue of notifications grow.
 _WRITE = """
 CREATE OR REPLACE FUNCTION {s}.write(
     p_group int, p_sources int[], p_epochs bigint[], p_nexts bigint[],
     p_parts int[], p_topics int[], p_counts int[], p_largest int[],
+    p_lines text[], p_texts_bytes int[], p_values_bytes int[],
     p_slots int[], p_ranks int[], p_texts_at int[], p_keys int[], p_headers int[],
     p_values_at int[], p_lengths int[], p_text bytea, p_values bytea
 ) RETURNS bigint[] LANGUAGE plpgsql AS $$
@@ -95,6 +98,10 @@ DECLARE
     stamps bigint[] := '{}';
     base bigint;
     stamp bigint;
+    payload text;
+    next_text int := 1;
+    next_value int := 1;
+    crowded boolean := pg_notification_queue_usage() > 0.05;
 BEGIN
     FOR i IN 1 .. cardinality(p_sources) LOOP
         UPDATE {s}.consumer SET next_offset = coalesce(p_nexts[i], next_offset)
@@ -113,7 +120,15 @@ BEGIN
         RETURNING next_offset - p_counts[i], last_timestamp INTO base, stamp;
         bases[i] := base;
         stamps[i] := stamp;
-        PERFORM pg_notify('{s}:t' || p_topics[i], p_parts[i] || ':' || (base + p_counts[i]));
+        payload := p_parts[i] || ':' || (base + p_counts[i]);
+        IF p_lines[i] IS NOT NULL AND NOT crowded THEN
+            payload := payload || ':' || stamp || ':' || p_lines[i] || ':'
+                || convert_from(substring(p_text, next_text, p_texts_bytes[i]), 'UTF8')
+                || encode(substring(p_values, next_value, p_values_bytes[i]), 'base64');
+        END IF;
+        PERFORM pg_notify('{s}:t' || p_topics[i], payload);
+        next_text := next_text + p_texts_bytes[i];
+        next_value := next_value + p_values_bytes[i];
     END LOOP;
     INSERT INTO {s}.record
     SELECT p_parts[slot], bases[slot] + rank, stamps[slot],
@@ -122,7 +137,7 @@ BEGIN
         substring(p_values, value_at, length)
     FROM unnest(p_slots, p_ranks, p_texts_at, p_keys, p_headers, p_values_at, p_lengths)
         AS r(slot, rank, text_at, key, headers, value_at, length);
-    RETURN bases;
+    RETURN bases || stamps;
 END $$;
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from events.log.postgres import PostgresLog
 from projections import builds, verify
 from projections.connection import Connection
 from projections.failures import (
+    BuildUnderWay,
     ProjectionDiffers,
     ProjectionError,
     ProjectionNotReady,
@@ -281,3 +283,22 @@ def test_the_version_changes_with_what_it_depends_on() -> None:
     assert ReadModel(model.metadata, some, model.aggregates).version() != model.version()
     some.pop("server")
     assert ReadModel(model.metadata, some, model.aggregates).version() != model.version()
+
+
+def test_of_many_that_begin_at_once_one_builds(
+    log: PostgresLog, url: str, control: Connection, recorder: Recorder
+) -> None:
+    record(recorder, 5)
+    started = threading.Barrier(4)
+
+    def begin() -> str:
+        started.wait(10)
+        try:
+            return "built" if Rebuild(log, url, only_missing=True).run() else "found"
+        except BuildUnderWay:
+            return "waits"
+
+    with ThreadPoolExecutor(4) as several:
+        results = [one.result(60) for one in [several.submit(begin) for _ in range(4)]]
+    assert results.count("built") == 1, results
+    assert [(b.build, b.state) for b in builds.builds(control)] == [(1, "live")]
