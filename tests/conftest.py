@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import gc
 import logging
+import re
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -88,3 +90,13 @@ def _unheard_refusals() -> Iterator[None]:
             gc.collect()
     finally:
         log.setLevel(before)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nobody_left_behind() -> Iterator[None]:
+    """A module closes the readers and workers that it made. A forgotten one goes on in its thread,
+    and where it uses the global ``random`` it fails whatever Hypothesis does meanwhile."""
+    before = set(threading.enumerate())
+    yield
+    left = [thread.name for thread in set(threading.enumerate()) - before]
+    assert not [name for name in left if re.search("-(reader|worker)-", name)], left

@@ -19,7 +19,8 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from events.log import kafka_topics
 from events.log.contract import Outgoing, Topic, TopicPartition
@@ -103,8 +104,8 @@ class KafkaLog:
         for topic, _ in start:
             self.partitions(topic)
         options = {**self._options, "group_id": None, "client_id": _client_id("reader")}
-        consumer = Consumer(self._bootstrap, options)
-        return KafkaReader(consumer, start, self._ends)
+        with _released_on_failure(Consumer(self._bootstrap, options)) as consumer:
+            return KafkaReader(consumer, start, self._ends)
 
     def member(self, group: str, topics: Sequence[str]) -> KafkaWorker:
         """A member of ``group``, which joins at its first poll."""
@@ -152,8 +153,10 @@ class KafkaLog:
         transactions = Transactions(
             self._connection, transactional_id, group, self._transaction_timeout_ms
         )
-        consumer = Consumer(self._bootstrap, options)
-        return KafkaWorker(consumer, transactions, group, sources, self._counts, self._timeout_s)
+        with _released_on_failure(Consumer(self._bootstrap, options)) as consumer:
+            return KafkaWorker(
+                consumer, transactions, group, sources, self._counts, self._timeout_s
+            )
 
     def _count(self, topic: str, timeout_s: float) -> int:
         count = self._partitions.get(topic)
@@ -167,6 +170,16 @@ class KafkaLog:
 
     def _ends(self, sources: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         return kafka_topics.ends(self._connection, sources, self._timeout_s)
+
+
+@contextmanager
+def _released_on_failure(consumer: Consumer) -> Iterator[Consumer]:
+    """Whoever cannot be made leaves no thread and no connection behind."""
+    try:
+        yield consumer
+    except BaseException:
+        consumer.leave(timeout_s=1.0)
+        raise
 
 
 def _client_id(role: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import pytest
 
@@ -86,7 +86,8 @@ def test_a_boot_goes_its_way(roles: Roles) -> None:
     decider.close()
     assert read(roles.api, REPLIES, 0) == [b"accepted"]
     assert read(roles.projector, EVENTS, command.partition) == [b"created"]
-    assert roles.api.reader({(EVENTS, 0): EARLIEST}).ends()
+    with closing(roles.api.reader({(EVENTS, 0): EARLIEST})) as reader:
+        assert reader.ends()
     agent = roles.host.fixed("agent.h1", [(DISPATCH, host_partition)])
     work = taken(agent)
     assert work.value == b"build"
