@@ -156,7 +156,10 @@ def _spawn(data_dir: Path, properties: Path) -> psutil.Process:
 
 def _format(java: str, classpath: str, properties: Path, output: int) -> None:
     """Write the storage's ``meta.properties`` with a cluster id of its own."""
-    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    # Kafka's id is a UUID in base64. One that begins with "-" would be taken for an option.
+    cluster_id = "-"
+    while cluster_id.startswith("-"):
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     command = [java, "-Xmx128m", "-cp", classpath, "kafka.tools.StorageTool", "format"]
     command += ["--cluster-id", cluster_id, "--config", str(properties), "--ignore-formatted"]
     try:

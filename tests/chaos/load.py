@@ -168,15 +168,24 @@ class Caller:
 
 
 class Load:
-    """``threads`` boot and delete servers, together about ``rate`` requests a second."""
+    """``threads`` boot and delete servers, together about ``rate`` requests a second; an
+    acknowledged server has to show within ``invisible_s``."""
 
     def __init__(
-        self, site: Site, *, threads: int = 4, rate: float = 4.0, seed: int = 0, keep: int = 20
+        self,
+        site: Site,
+        *,
+        threads: int = 4,
+        rate: float = 4.0,
+        seed: int = 0,
+        keep: int = 20,
+        invisible_s: float = INVISIBLE_S,
     ) -> None:
         self.ledger = Ledger()
         self._site = site
         self._rate = rate / threads
         self._keep = keep // threads
+        self._invisible_s = invisible_s
         self._stop = threading.Event()
         self._given_up = threading.Event()
         self._image = ""
@@ -259,11 +268,11 @@ class Load:
     def _await_visible(self, caller: Caller, server_id: str) -> None:
         """An acknowledged server shows at once; or when the projector is back, or has made up for
         what a crash of Postgres took: the tables' commits are not waited for, as the log's are."""
-        end = time.monotonic() + INVISIBLE_S
+        end = time.monotonic() + self._invisible_s
         while caller.call("GET", f"/compute/v2.1/servers/{server_id}").status == 404:
             self.ledger.count("not visible yet")
             if time.monotonic() > end:
-                self.ledger.violate(f"{server_id} did not show within {INVISIBLE_S:.0f} s")
+                self.ledger.violate(f"{server_id} did not show within {self._invisible_s:.0f} s")
                 return
             if self._given_up.wait(PAUSE_S):
                 raise GaveUp(server_id)

@@ -64,7 +64,8 @@ def test_a_full_disk_is_survived(cramped: Site, small_disk: Path) -> None:
     victim = Victim(cramped)
     before = {role: victim.process(role).pid for role in ("decider", "projector", "agent", "api")}
     fill = small_disk / "fill"
-    with Load(cramped, rate=8.0, seed=5) as load:
+    # What is in the log shows when there is room for the tables again.
+    with Load(cramped, rate=8.0, seed=5, invisible_s=2 * LIMIT_S) as load:
         wait_until(lambda: load.acknowledged() > 5, LIMIT_S, "some load")
         _fill(fill)
         refused = load.ledger.counts["503"]

@@ -68,7 +68,10 @@ def store(url: str) -> Iterator[Engine]:
     """An engine on a schema of its own with all imported packages' tables; dropped at the end."""
     schema = f"local_{uuid.uuid4().hex[:12]}"
     engine = create_engine(
-        make_url(url).set(drivername="postgresql+psycopg2"), pool_size=10, max_overflow=0
+        make_url(url).set(drivername="postgresql+psycopg2"),
+        pool_size=10,
+        max_overflow=0,
+        pool_pre_ping=True,  # the server may have been restarted by a test meanwhile
     )
 
     @event.listens_for(engine, "connect")
