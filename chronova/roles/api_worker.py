@@ -1,4 +1,4 @@
-"""gunicorn's threaded worker, with three things mended.
+"""gunicorn's threaded worker, with some things mended.
 
 A request gets a thread only once it is here whole: headers, and a body of up to ``BODY_BYTES``
 (a larger one is read as it comes). Until then its bytes stay in the kernel's buffer and the loop
@@ -68,6 +68,11 @@ def arrived(client: socket.socket) -> bool:
     return wanted > BODY_BYTES or len(seen) >= end + wanted
 
 
+def _cork(client: socket.socket, corked: bool) -> None:
+    with suppress(OSError):  # it has gone, or is no TCP
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, corked)
+
+
 class Worker(ThreadWorker):  # type: ignore[misc]
     """See the module. The loop's thread alone touches ``_arriving``."""
 
@@ -113,6 +118,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             conn.sock.recv(HEAD_BYTES + BODY_BYTES)  # or the answer would be lost in a reset
             conn.sock.sendall(_BUSY)
         return False
+
+    def handle_request(self, req: Any, conn: TConn) -> Any:
+        """Answer a request that has been parsed: headers and body leave together. gunicorn writes
+        them one after the other, so a client was woken twice for each answer."""
+        if any(name == "EXPECT" for name, _ in req.headers):
+            return super().handle_request(req, conn)
+        _cork(conn.sock, True)
+        try:
+            return super().handle_request(req, conn)
+        finally:
+            _cork(conn.sock, False)
 
     def murder_pending(self) -> None:
         """Close connections whose request did not come in time."""
