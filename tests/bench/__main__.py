@@ -83,11 +83,15 @@ def run(log: str, existing: int, console: Console) -> dict[str, str]:
         found = round_of(here, f"{log}, empty")
         rss, pss = here.memory()
         found["memory"] = f"{pss:.0f} ({rss:.0f}) MiB"
-        here.boot("demo", max(existing, 1))
+        here.boot("demo", 1)
         found["get"] = wrk_gets(here) or found["get"]
         if existing:
+            here.boot("demo", existing)
             console.print(f"[bold]{log}[/bold]: {existing:,} servers exist")
             more = round_of(here, f"{log}, {existing:,} servers")
+            rss, pss = here.memory()
+            more["memory"] = f"{pss:.0f} ({rss:.0f}) MiB"
+            more["get"] = wrk_gets(here) or more["get"]
             found |= {f"{name}+": value for name, value in more.items()}
         rebuilt = json.loads(here.chronova("projection", "rebuild", "--json"))
         found["rebuild"] = f"{rebuilt['read'] / rebuilt['seconds']:,.0f}/s"
