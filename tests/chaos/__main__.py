@@ -14,13 +14,14 @@ import random
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 from tests.bench.sites import Site, site
 from tests.chaos.check import check
 from tests.chaos.faults import LONG, faults
-from tests.chaos.growth import Held, grown, held
+from tests.chaos.growth import LAG_S_MAX, Held, delays, grown, held, percentile_99
 from tests.chaos.load import Load
 from tests.chaos.rounds import clear, prepare
 from tests.chaos.victim import Victim
@@ -44,9 +45,11 @@ def main() -> int:
         while number == 0 or time.monotonic() < end:
             number += 1
             clear(running)
+            before = delays(running)
             wrong = one_round(running, options, chance)
             if options.soak:
                 wrong += held_in_bounds(Victim(running), measured)
+                wrong += shown_in_time(before, delays(running))
             for sentence in wrong:
                 say(f"WRONG: {sentence}")
             if wrong:
@@ -62,6 +65,13 @@ def held_in_bounds(victim: Victim, measured: list[dict[str, Held]]) -> list[str]
     for name, one in now.items():
         say(f"  {name}: {one.rss_mib} MiB, {one.descriptors} descriptors, {one.threads} threads")
     return grown(measured[1], now) if len(measured) > 2 else []
+
+
+def shown_in_time(before: Mapping[float, float], after: Mapping[float, float]) -> list[str]:
+    """Say how far the projection lagged behind; a sentence if that was too far."""
+    lag_s = percentile_99(before, after)
+    say(f"  99 of 100 batches shown within {lag_s * 1e3:g} ms of their append")
+    return [f"the projection lagged {lag_s * 1e3:g} ms behind"] if lag_s > LAG_S_MAX else []
 
 
 def one_round(running: Site, options: argparse.Namespace, chance: random.Random) -> list[str]:
