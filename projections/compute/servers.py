@@ -19,7 +19,7 @@ from projections.compute.status import FAULT, PROGRESS, status_of
 from projections.instants import microseconds, seconds_z
 from projections.table import Row, project, projected_table
 
-VERSION = 1
+VERSION = 2
 
 SERVERS = projected_table(
     "servers",
@@ -63,9 +63,9 @@ SERVERS = projected_table(
 
 
 def instance_name(server_id: str) -> str:
-    """The guest's name on its hypervisor, as Nova's template gives it: ``instance-`` and eight
-    hex digits (of the server's id: there is no row number here)."""
-    return f"instance-{server_id[:8]}"
+    """The guest's name on its hypervisor: Nova's template ``instance-%(uuid)s`` (there is no row
+    number here for ``instance-%08x``)."""
+    return f"instance-{server_id}"
 
 
 def host_id(project_id: str, host: str | None) -> str:

@@ -29,7 +29,7 @@ def running(request: pytest.FixtureRequest) -> Iterator[Site]:
 
 
 @pytest.fixture
-def victim(running: Site) -> Iterator[Victim]:
+def victim(running: Site) -> Victim:
     """The site's processes; servers that other tests left are gone."""
     clear(running)
     return Victim(running, AWAY_S)

@@ -115,7 +115,7 @@ def test_an_admin_sees_host_and_its_status(world: World) -> None:
     shown = show(world, server_id, "2.16", "admin")
     assert shown["OS-EXT-SRV-ATTR:host"] == "c2"
     assert shown["OS-EXT-SRV-ATTR:hypervisor_hostname"] == "c2.test"
-    assert shown["OS-EXT-SRV-ATTR:instance_name"] == f"instance-{server_id[:8]}"
+    assert shown["OS-EXT-SRV-ATTR:instance_name"] == f"instance-{server_id}"
     assert shown["host_status"] == "UP"
     world.bus.send(DisableService(host="c2"), "default")
     assert show(world, server_id, "2.16", "admin")["host_status"] == "MAINTENANCE"
