@@ -82,9 +82,11 @@ def driver_of(settings: Settings, host: str) -> Driver:
             ],
             state_path=folder / "guests.state",
         )
+    from handlers.compute.drivers.host_lock import lock_host
     from handlers.compute.drivers.libvirt_driver import LibvirtDriver
     from handlers.compute.drivers.probe import choose_virt_type
 
+    lock_host(folder / "agent.lock", host)  # until this process ends
     key = Fernet((settings.data_path / "host.key").read_bytes())
     kind = choose_virt_type(settings.virt_type)
     return LibvirtDriver(

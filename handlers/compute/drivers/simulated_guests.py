@@ -8,7 +8,6 @@ at a time has it: a file lock, let go by the kernel at the process's death, keep
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from handlers.compute.drivers.contract import DiskFull, DriverError, PowerState
+from handlers.compute.drivers.host_lock import lock_host
 
 COMPACT_FLOOR_LINES = 2000
 JOURNAL = "guests.state"
@@ -64,7 +64,9 @@ class SimulatedHypervisor:
         self._lines = 0
         if state_path is not None:
             state_path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock_file = _locked(state_path.with_name(state_path.name + ".lock"))
+            self._lock_file = lock_host(
+                state_path.with_name(state_path.name + ".lock"), state_path.parent.name
+            )
             self._load(state_path)
 
     def put(self, guest: SimulatedGuest) -> None:
@@ -155,13 +157,3 @@ def recorded_guest(path: Path, server_id: str) -> SimulatedGuest | None:
             return None
         end = begin
     return None
-
-
-def _locked(path: Path) -> int:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise DriverError(f"Another process runs the simulated host of {path.parent}.") from None
-    return descriptor

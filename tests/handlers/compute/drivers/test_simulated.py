@@ -142,7 +142,7 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
 
 def test_two_cannot_run_one_host(tmp_path: Path) -> None:
     first = SimulatedDriver("host-1", state_path=tmp_path / "host.jsonl")
-    with pytest.raises(DriverError, match="Another process runs"):
+    with pytest.raises(DriverError, match="Another process serves the host"):
         SimulatedDriver("host-1", state_path=tmp_path / "host.jsonl")
     first.close()
     SimulatedDriver("host-1", state_path=tmp_path / "host.jsonl").close()
