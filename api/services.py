@@ -37,6 +37,8 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Uploads that a process takes at once, so that slow ones leave threads for other requests."""
     metadata_items_max: int = 128
     key_pairs_max: int = 100
+    service_down_time_s: float = 60.0
+    """Who was not heard for so long is down."""
     admin_password_chars: int = 12
     """Length of a generated adminPass; 0 leaves it out (``enable_instance_password``)."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
+from api.compute.fleet import heard_since
 from api.compute.operation import Answer, Call, Operation
 from api.policy import enforce
 from projections.fleet.services import ServiceRow
@@ -18,7 +18,7 @@ def index(call: Call) -> Answer:
     """Zones of compute hosts, and whether anything can be built there."""
     enforce(call.caller, f"{RULE}list")
     with call.services.engine.connect() as connection:
-        zones = compute_zones(connection, time.time_ns() // 1000)
+        zones = compute_zones(connection, heard_since(call.services))
     return Answer({"availabilityZoneInfo": [_view(zone, None) for zone in zones]})
 
 
@@ -26,7 +26,7 @@ def detail(call: Call) -> Answer:
     """All zones, the internal one too, with their hosts and services."""
     enforce(call.caller, f"{RULE}detail")
     with call.services.engine.connect() as connection:
-        zones = list_zones(connection, time.time_ns() // 1000)
+        zones = list_zones(connection, heard_since(call.services))
     return Answer({"availabilityZoneInfo": [_view(zone, _hosts(zone)) for zone in zones]})
 
 

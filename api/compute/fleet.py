@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from sqlalchemy import Engine, select
 
+from api.services import Services
 from projections.fleet.hosts import HOSTS
 from projections.fleet.zones import compute_zones
 
@@ -48,8 +49,13 @@ def host_of_node(engine: Engine, node: str) -> str | None:
     return found
 
 
-def available_zones(engine: Engine) -> set[str]:
+def heard_since(services: Services) -> int:
+    """Microseconds since 1970: a service that was not heard since then is down."""
+    return time.time_ns() // 1000 - int(services.settings.service_down_time_s * 1_000_000)
+
+
+def available_zones(services: Services) -> set[str]:
     """Zones with at least one enabled host that is up."""
-    with engine.connect() as connection:
-        zones = compute_zones(connection, time.time_ns() // 1000)
+    with services.engine.connect() as connection:
+        zones = compute_zones(connection, heard_since(services))
     return {zone.name for zone in zones if zone.available}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from typing import Any
 
 from api.compute import fields
 from api.compute.faults import bad_request, not_found, not_implemented
+from api.compute.fleet import heard_since
 from api.compute.operation import Answer, Call, Operation, Run
 from api.compute.validation import Body, Property, Query, object_of
 from api.policy import enforce
@@ -33,7 +33,7 @@ def index(call: Call) -> Answer:
     """All services: host, what runs there (without ``nova-``), zone."""
     enforce(call.caller, f"{RULE}list")
     with call.services.engine.connect() as connection:
-        services = list_services(connection, time.time_ns() // 1000)
+        services = list_services(connection, heard_since(call.services))
     rows = [
         {"host_name": s.host, "service": s.binary.removeprefix("nova-"), "zone": s.zone}
         for s in services

@@ -53,7 +53,7 @@ def _zone(call: Call, given: str | None) -> tuple[str | None, str | None, bool]:
         if not named or not is_host(call.services.engine, named):
             raise bad_request(f"Compute host {host or node} could not be found.")
         return zone or None, named, True
-    if zone not in available_zones(call.services.engine):
+    if zone not in available_zones(call.services):
         raise bad_request("The requested availability zone is not available")
     return zone, None, False
 

@@ -6,12 +6,12 @@ changed: the others are known by their heartbeats alone.
 
 from __future__ import annotations
 
-import time
 import uuid
 from typing import Any
 
 from api.compute import fields
 from api.compute.faults import bad_request, not_found
+from api.compute.fleet import heard_since
 from api.compute.operation import Answer, Call, Operation
 from api.compute.validation import Body, Property, Query, object_of
 from api.policy import enforce
@@ -76,7 +76,7 @@ def index(call: Call) -> Answer:
 
 def _all(call: Call, **wanted: str | None) -> list[ServiceRow]:
     with call.services.engine.connect() as connection:
-        return list_services(connection, time.time_ns() // 1000, **wanted)  # type: ignore[arg-type]
+        return list_services(connection, heard_since(call.services), **wanted)
 
 
 # ------------------------------------------------------------- by host, up to 2.52

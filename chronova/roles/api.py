@@ -73,6 +73,7 @@ def services_of(settings: Settings, log: Log, observer: Observer) -> Services:
         region=settings.region,
         data_path=settings.data_path,
         token_ttl_s=settings.token_ttl_s,
+        service_down_time_s=settings.service_down_time_s,
     )
     pool = engine(settings.database, settings.api_threads)
     return Services(bus, pool, api, HostConsoles(api.instances_path))

@@ -1,7 +1,7 @@
 """Services as ``os-services`` shows them: the compute services, and others that send heartbeats.
 
 A compute service's state comes from the events, so all readers and the scheduler agree on it.
-The others are up while they were heard within ``service_down_time``.
+The others are up while they were heard within Nova's ``service_down_time``.
 """
 
 from __future__ import annotations
@@ -49,22 +49,20 @@ class ServiceRow(msgspec.Struct, frozen=True):
 
 def list_services(
     connection: Connection,
-    now: int,
+    heard_since: int,
     *,
     host: str | None = None,
     binary: str | None = None,
-    service_down_time_s: float = 60.0,
 ) -> list[ServiceRow]:
     """All services, perhaps only those of a host or of a binary name; by number.
 
-    ``now``: microseconds since 1970.
+    ``heard_since``, microseconds since 1970: who was not heard since then is down.
     """
     services: list[ServiceRow] = []
     if binary in (None, COMPUTE):
         services += _compute_services(connection, host)
     if binary != COMPUTE:
-        oldest = now - int(service_down_time_s * 1_000_000)
-        services += _other_services(connection, host, binary, oldest)
+        services += _other_services(connection, host, binary, heard_since)
     return services
 
 

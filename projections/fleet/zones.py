@@ -21,23 +21,21 @@ class ZoneRow(msgspec.Struct, frozen=True):
     services: list[ServiceRow]
 
 
-def list_zones(
-    connection: Connection, now: int, service_down_time_s: float = 60.0
-) -> list[ZoneRow]:
-    """All zones that have services, by name. ``now``: microseconds since 1970."""
+def list_zones(connection: Connection, heard_since: int) -> list[ZoneRow]:
+    """All zones that have services, by name. ``heard_since``: see ``list_services``."""
     members: dict[str, list[ServiceRow]] = {}
-    for service in list_services(connection, now, service_down_time_s=service_down_time_s):
+    for service in list_services(connection, heard_since):
         members.setdefault(service.zone, []).append(service)
     return [
         ZoneRow(zone, any(map(_serves, members[zone])), members[zone]) for zone in sorted(members)
     ]
 
 
-def compute_zones(connection: Connection, now: int) -> list[ZoneRow]:
+def compute_zones(connection: Connection, heard_since: int) -> list[ZoneRow]:
     """The zones that servers can be in."""
     return [
         zone
-        for zone in list_zones(connection, now)
+        for zone in list_zones(connection, heard_since)
         if any(service.binary == COMPUTE for service in zone.services)
     ]
 
