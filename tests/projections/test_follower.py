@@ -7,7 +7,6 @@ from typing import Any
 
 import orjson
 import pytest
-from psycopg2.extensions import connection as PsycopgConnection
 
 from events import topics
 from events.compute.server import Server, evolve
@@ -20,7 +19,7 @@ from events.outcome import CommandRefused
 from events.state_codec import decode_state
 from events.topics import all_topics
 from projections import builds
-from projections.connection import GONE, Connection, Cursor
+from projections.connection import GONE, Connection
 from projections.failures import (
     PositionGap,
     ProjectionAhead,
@@ -29,42 +28,11 @@ from projections.failures import (
     WrongLog,
 )
 from tests.projections.conftest import PARTITIONS
+from tests.projections.counting import CountingConnection
 from tests.projections.recorder import START, Recorder, boot, created, deletion, power
 from tests.projections.tables import catch_up, content, follower, new_build, rows
 
 EVENTS = topics.events("compute")
-
-
-class CountingCursor(Cursor):
-    """Notes what is sent: each execute and each COPY is one round trip."""
-
-    def execute(self, query: Any, arguments: Any = None) -> None:
-        text = query if isinstance(query, str) else query.decode()
-        self.connection.sent.append(text)
-        super().execute(query, arguments)
-
-    def copy_expert(self, sql: Any, file: Any, size: int = 8192) -> None:
-        self.connection.sent.append(sql if isinstance(sql, str) else sql.decode())
-        super().copy_expert(sql, file, size)
-
-
-class CountingConnection(PsycopgConnection):
-    """A connection that notes what is sent through it."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.cursor_factory = CountingCursor
-        self.sent: list[str] = []
-
-    def statements(self) -> list[str]:
-        """The first words of every statement in what was sent, in order."""
-        found = []
-        for text in self.sent:
-            for part in text.split(";"):
-                words = part.replace("(", " ").split()
-                if words and words[0] in ("BEGIN", "COPY", "EXECUTE", "DELETE", "SELECT", "COMMIT"):
-                    found.append(" ".join(words[: 1 if words[0] in ("BEGIN", "COMMIT") else 2]))
-        return found
 
 
 def test_the_rows_are_the_fold(
