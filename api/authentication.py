@@ -1,9 +1,9 @@
 """From a token to its caller, on every request's way in.
 
 A token that was found to hold is believed for ``RECHECK_S`` without looking again, so that the
-common request costs a dictionary look-up. Every identity write of this process ends that belief at
-once (``changes``): whoever revoked a token here, or changed a password, finds it refused by
-the next request. Another process refuses it after ``RECHECK_S`` at the latest.
+common request costs a dictionary look-up. Every identity write ends that belief (``changes``): of
+this process at once, so that whoever revoked a token or changed a password finds it refused by
+the next request; of another as soon as the projection announces it, or after ``RECHECK_S``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Unauthenticated(Exception):
 
 
 class Changes:
-    """How many identity writes this process has made. Thread-safe."""
+    """How many identity writes this process has made or heard of. Thread-safe."""
 
     def __init__(self) -> None:
         self.count = 0

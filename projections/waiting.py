@@ -15,7 +15,7 @@ import itertools
 import os
 import select
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import structlog
 
@@ -77,11 +77,16 @@ class Reached:
 class PositionWaiter:
     """Waits for positions of the live projection in the database at ``database_url``.
 
-    Thread-safe. ``close`` ends its thread; waits under way end when their time is over.
+    Thread-safe. ``close`` ends its thread; waits under way end when their time is over. ``told``
+    is called in that thread with the topics whose events show now, before any waiter goes on;
+    with all of them when announcements may have been missed.
     """
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(
+        self, database_url: str, told: Callable[[Collection[str]], None] = lambda topics: None
+    ) -> None:
         self._url = database_url
+        self._told = told
         self._reached = Reached()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -93,6 +98,10 @@ class PositionWaiter:
         """Until the projection shows ``position`` of that partition; False after ``timeout_s``."""
         self._start()
         return self._reached.wait((topic, partition), position, timeout_s)
+
+    def listen(self) -> None:
+        """Begin to listen now, not with the first wait."""
+        self._start()
 
     def close(self) -> None:
         """End the thread. May be called twice."""
@@ -143,6 +152,7 @@ class PositionWaiter:
             if cursor.fetchone() != (None,):
                 cursor.execute(f"SELECT topic, partition, position FROM {LIVE_SCHEMA}.positions")
                 positions = {(topic, part): at for topic, part, at in cursor.fetchall()}
+        self._told({topic for topic, _ in positions})
         self._reached.replace(positions)
 
     def _follow(self, connection: Connection) -> None:
@@ -158,7 +168,9 @@ class PositionWaiter:
 
     def _heard(self, connection: Connection) -> None:
         while connection.notifies:
-            self._reached.advance(_parsed(connection.notifies.pop(0).payload))
+            reached = list(_parsed(connection.notifies.pop(0).payload))
+            self._told({topic for (topic, _), _ in reached})
+            self._reached.advance(reached)
 
     def _rest(self, seconds: float) -> None:
         if self._bell is not None:

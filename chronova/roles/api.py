@@ -6,6 +6,7 @@ one. A worker that is told to end finishes its requests first.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import structlog
@@ -13,6 +14,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 from api.app import SERVICES, App, create_app
+from api.authentication import changes
 from api.health.checks import Checks
 from api.health.parts import parts
 from api.health.pulse import Pulse
@@ -28,6 +30,7 @@ from chronova.metrics.meters import ApiMeters
 from chronova.metrics.store import Exposition
 from chronova.roles.api_worker import Worker
 from chronova.settings import Settings
+from events import topics
 from events.log.contract import Log
 from projections.live import engine
 from projections.waiting import PositionWaiter
@@ -36,6 +39,7 @@ GRACE_S = 20
 """Longer than a decision may take."""
 
 HEADER_BYTES_MAX = 16384
+IDENTITY = topics.events("identity")
 
 logger = structlog.get_logger("api")
 
@@ -60,7 +64,8 @@ def app_of(settings: Settings) -> App:
 
 def services_of(settings: Settings, log: Log, observer: Observer) -> Services:
     """What the API's resources work with, in this process."""
-    waiter = PositionWaiter(settings.database)
+    waiter = PositionWaiter(settings.database, _forget_callers)
+    waiter.listen()
     bus = LogBus(
         log,
         waiter,
@@ -77,6 +82,12 @@ def services_of(settings: Settings, log: Log, observer: Observer) -> Services:
     )
     pool = engine(settings.database, settings.api_threads)
     return Services(bus, pool, api, HostConsoles(api.instances_path))
+
+
+def _forget_callers(shown: Collection[str]) -> None:
+    """Who is who may have changed, whichever process was asked to change it."""
+    if IDENTITY in shown:
+        changes.advance()
 
 
 class JournalLogger(Logger):  # type: ignore[misc]

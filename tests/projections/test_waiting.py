@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import pytest
 
@@ -12,6 +12,7 @@ from events import topics
 from events.log.postgres import PostgresLog
 from projections import builds
 from projections.connection import Connection
+from projections.model import read_model
 from projections.rebuild import rebuild
 from projections.waiting import PositionWaiter, Reached
 from tests.projections.recorder import START, Recorder, boot, power
@@ -131,3 +132,33 @@ def test_lower_positions_never_wake_and_higher_ones_do() -> None:
     assert reached.wait(source, 4, 0.0)
     reached.replace({source: 3})
     assert not reached.wait(source, 4, 0.01)
+
+
+def test_it_tells_whose_events_show(
+    log: PostgresLog, url: str, control: Connection, recorder: Recorder
+) -> None:
+    rebuild(log, url)
+    one = live_follower(control, log, url)
+    told: list[set[str]] = []
+    begun = threading.Event()
+
+    def tell(shown: Collection[str]) -> None:
+        told.append(set(shown))
+        begun.set()
+
+    waiter = PositionWaiter(url, tell)
+    waiter.listen()
+    assert begun.wait(LONG_S)
+    recorder.append(boot("one"))
+    catch_up(one)  # type: ignore[arg-type]
+    assert waiter.wait(EVENTS, 0, 5, LONG_S)
+    assert told[-1] == {EVENTS}
+    told.clear()
+    (lost,) = listeners(control)
+    rows(control, f"SELECT pg_terminate_backend({lost}, 10000)")
+    recorder.append(power("one", START + 100))
+    catch_up(one)  # type: ignore[arg-type]
+    assert waiter.wait(EVENTS, 0, 9, LONG_S)
+    assert {topics.events(domain) for domain in read_model().domains} in told, "missed anything"
+    waiter.close()
+    one.close()  # type: ignore[attr-defined]
