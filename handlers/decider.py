@@ -4,6 +4,10 @@ One process, one worker in the group of deciders, any number of partitions. For 
 partition the state is the fold of its own output; nobody else writes there. A batch's events,
 follow-up commands, dispatches, replies and input offsets become true together or not at all.
 
+A follow-up command for a partition of this process is written like any other and decided at once,
+in the same transaction: a boot crosses two domains and back without a round through the log. When
+its record comes, it is known by its id and passed over.
+
 Crash halfway: nothing of the batch is visible, the next owner decides it. A zombie's
 transaction is refused (``Fenced``). When the log does not answer, the outcome of a transaction is
 unknown: every state is dropped and folded anew from what the log holds.
@@ -12,7 +16,8 @@ unknown: every state is dropped and folded anew from what the log holds.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,6 +33,7 @@ from events.log.contract import (
     Polled,
     Record,
     TopicPartition,
+    partition_of,
 )
 from events.log.records import Codec
 from handlers.partition import Decided, Partition
@@ -44,6 +50,9 @@ SNAPSHOT_EVERY = 20_000
 
 QUIET_POLLS_MAX = 30
 """Polls of a second without a record before a fold gives up and begins again."""
+
+FOLLOWED_MAX = 20
+"""Follow-ups, for each command of a batch, that are decided with it; more wait for their record."""
 
 IDLE_S = 1.0
 RETRY_S = 0.5
@@ -77,7 +86,10 @@ def wall_clock() -> int:
 
 
 class Decider:
-    """Decides the commands of ``domains``. ``step`` is one turn of the loop; one thread's."""
+    """Decides the commands of ``domains``. ``step`` is one turn of the loop; one thread's.
+
+    ``followed_max``: so many follow-ups for each command of a batch are decided with it.
+    """
 
     def __init__(
         self,
@@ -88,16 +100,21 @@ class Decider:
         clock: Callable[[], int] = wall_clock,
         watcher: Watcher | None = None,
         codec: Codec | None = None,
+        followed_max: int = FOLLOWED_MAX,
     ) -> None:
         self._log = log
+        self._followed_max = followed_max
         self._codec = codec or Codec()
         self._clock = clock
         self._watcher = watcher or Unwatched()
         self._snapshots = Snapshots(snapshots, log.identity())
-        self._worker = log.member(GROUP, [topics.commands(d) for d in domains])
+        self._inbound = [topics.commands(d) for d in domains]
+        self._worker = log.member(GROUP, self._inbound)
         self._owned: dict[TopicPartition, Partition] = {}
         self._saved: dict[TopicPartition, int] = {}
         self._inputs: dict[TopicPartition, int] = {}
+        self._passed: dict[TopicPartition, int] = {}
+        """Offsets of records that needed nothing more; they move with the next transaction."""
         self._adrift = False
 
     # ------------------------------------------------------------ the loop
@@ -163,25 +180,45 @@ class Decider:
         now = self._clock()
         outgoing: list[Outgoing] = []
         decided: list[Decided] = []
-        offsets: dict[TopicPartition, int] = {}
-        for record in records:
-            partition = self._owned.get(record.source)
-            if partition is None:
-                continue
-            done = partition.decide(record, now, self._log.record_bytes_max)
-            done.waited_s = max(0, now - record.timestamp) / 1e6
-            self._note(done, record)
+        mine = [record for record in records if record.source in self._owned]
+        for done in self._decided(mine, now):
             decided.append(done)
             outgoing += self._deliverable(done.outgoing)
-            offsets[record.source] = record.offset + 1
         for partition in self._owned.values():
             outgoing += partition.overdue(now)
-        if outgoing or offsets:
+        self._passed.update((record.source, record.offset + 1) for record in mine)
+        if outgoing or (self._passed and not records):
+            offsets, self._passed = self._passed, {}
             self._worker.transact(outgoing, offsets)
             self._inputs.update(offsets)
             self._watcher.batch(decided, time.perf_counter() - began)
             self._save_some(offsets)
         return len(decided)
+
+    def _decided(self, records: Sequence[Record], now: int) -> Iterator[Decided]:
+        """Decide these, then what follows from them here, and what follows from that."""
+        waiting = deque(records)
+        for number in range(len(records) * (1 + self._followed_max)):
+            if not waiting:
+                return
+            record = waiting.popleft()
+            early = number >= len(records)
+            partition = self._owned[record.source]
+            done = partition.decide(record, now, self._log.record_bytes_max, early=early)
+            done.waited_s = max(0, now - record.timestamp) / 1e6
+            self._note(done, record)
+            waiting.extend(self._own(done.outgoing, now))
+            yield done
+
+    def _own(self, outgoing: Sequence[Outgoing], now: int) -> Iterator[Record]:
+        """The commands in it as they will be read, those that will be read here."""
+        for made in outgoing:
+            if made.topic in self._inbound:
+                number = made.partition
+                if number is None:
+                    number = partition_of(made.key, self._log.partitions(made.topic))
+                if (made.topic, number) in self._owned:
+                    yield Record(made.topic, number, -1, now, made.key, made.value, made.headers)
 
     def _deliverable(self, records: Sequence[Outgoing]) -> Sequence[Outgoing]:
         """Without replies to partitions that do not exist: nobody reads there."""
@@ -222,6 +259,7 @@ class Decider:
     def _follow_ownership(self, polled: Polled) -> None:
         for source in polled.revoked:
             self._owned.pop(source, None)
+            self._passed.pop(source, None)
         for source, partition in self._folded(polled.assigned).items():
             self._owned[source] = partition
             self._saved[source] = partition.position
@@ -232,6 +270,7 @@ class Decider:
 
     def _forget_all(self) -> None:
         self._owned.clear()
+        self._passed.clear()
         self._watcher.owns(0)
 
     def _folded(self, sources: Sequence[TopicPartition]) -> dict[TopicPartition, Partition]:

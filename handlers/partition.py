@@ -224,9 +224,10 @@ class Partition:
 
     # ----------------------------------------------------------- deciding
 
-    def decide(self, record: Record, now: int, bytes_max: int) -> Decided:
+    def decide(self, record: Record, now: int, bytes_max: int, *, early: bool = False) -> Decided:
         """Decide one command. Never raises for what a record holds: a record that cannot be
-        read, or a decision that goes wrong, becomes a recorded ``CommandFailed``."""
+        read, or a decision that goes wrong, becomes a recorded ``CommandFailed``. ``early``: its
+        record is yet to be read, and then not to be decided again, even if nothing happened."""
         try:
             context = context_of(record)
         except BadRecord:
@@ -239,9 +240,12 @@ class Partition:
             command = self._codec.decode(record.value)
             if not isinstance(command, Command) or command.type_domain != self.domain:
                 raise BadRecord(f"{type_name} is not a command of {self.domain}")
-            return self._decided(command, context, now, bytes_max)
+            done = self._decided(command, context, now, bytes_max)
         except Exception as error:  # noqa: BLE001 - recorded as CommandFailed, nothing is lost
-            return self._failed(type_name, context, now, error)
+            done = self._failed(type_name, context, now, error)
+        if early and not done.events:
+            self._memorize(context.id, Remembered(self.position))
+        return done
 
     def _decided(self, command: Command, context: Context, now: int, bytes_max: int) -> Decided:
         staged = _Staged(self)

@@ -29,7 +29,14 @@ def decider(process: Process) -> None:
     """``chronova/roles/decider.py``."""
     world = process.world
     folder = world.snapshot_folder(process.name)
-    one = Decider(process.log, DOMAINS, snapshots=folder, clock=process.clock, codec=world.codec)
+    one = Decider(
+        process.log,
+        DOMAINS,
+        snapshots=folder,
+        clock=process.clock,
+        codec=world.codec,
+        followed_max=world.followed_max,
+    )
     monitor = LivenessMonitor(
         process.log,
         world.codec,

@@ -7,7 +7,7 @@ import pytest
 from tests.simulation.planted import PLANTED, Planted
 from tests.simulation.runner import Outcome, run_seed
 
-SEEDS_MAX = 300
+SEEDS_MAX = 600
 
 QUICK = (
     "dedup_off",

@@ -66,6 +66,8 @@ class World:
 
     def __init__(self, seed: int, workload: Workload, faults: tuple[str, ...]) -> None:
         self.seed = seed
+        self.followed_max = 0 if seed % 2 else handlers.decider.FOLLOWED_MAX
+        """Half of the seeds take every command through the log, as between several deciders."""
         self.workload = workload
         self.kernel = Kernel(seed)
         self.story: deque[tuple[int, str, str]] = deque(maxlen=STORY_LINES)
