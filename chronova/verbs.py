@@ -115,7 +115,7 @@ def service_list(json: Json = False) -> None:
     """The compute services: enabled or not, up or down."""
     from chronova.inspect import state
 
-    rows = state.services(_engine())
+    rows = state.services(_engine(), settings())
     if json:
         as_json(rows)
     else:

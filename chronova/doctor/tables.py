@@ -93,7 +93,7 @@ def hosts(settings: Settings) -> Iterator[Finding]:
     from projections.live import engine
 
     try:
-        found = services(engine(settings.database, 1))
+        found = services(engine(settings.database, 1), settings)
     except (ProjectionNotReady, SQLAlchemyError) as error:
         yield failed("hosts", sentence(error), "the projection comes first")
         return

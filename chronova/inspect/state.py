@@ -115,10 +115,11 @@ def api_state(settings: Settings) -> dict[str, Any]:
     return {"api": settings.url, "answers": True}
 
 
-def services(engine: Engine) -> list[dict[str, Any]]:
+def services(engine: Engine, settings: Settings) -> list[dict[str, Any]]:
     """The compute services, as ``openstack compute service list`` shows them."""
     with engine.connect() as connection:
-        rows = list_services(connection, time.time_ns() // 1000)
+        heard_since = time.time_ns() // 1000 - int(settings.service_down_time_s * 1_000_000)
+        rows = list_services(connection, heard_since)
     return [
         {
             "binary": row.binary,

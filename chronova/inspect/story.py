@@ -8,6 +8,7 @@ where it came from (a reaction to an event, a host's report, a client, a deadlin
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import msgspec
 from sqlalchemy import Engine, Row, or_, select
@@ -69,8 +70,22 @@ def story(engine: Engine, subject: str) -> list[Step]:
     if not rows:
         raise UnknownSubject(f"nothing in the history has the id {subject}")
     codec = Codec()
-    steps = [_step(row, codec) for row in rows]
+    steps = _causes_first([_step(row, codec) for row in rows])
     return steps if subject.startswith("req-") else [s for s in steps if _about(s, subject)]
+
+
+def _causes_first(steps: Sequence[Step]) -> list[Step]:
+    """What was decided at once has one time: each event stands after the one it follows from."""
+    known = {step.position: step for step in steps}
+    placed: dict[str, Step] = {}
+    for step in steps:
+        chain: list[Step] = []
+        one: Step | None = step
+        while one is not None and one.position not in placed and one not in chain:
+            chain.append(one)
+            one = known.get(one.causation_id.partition(">")[0])
+        placed.update((each.position, each) for each in reversed(chain))
+    return list(placed.values())
 
 
 def _about(step: Step, server_id: str) -> bool:
