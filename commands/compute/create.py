@@ -16,6 +16,7 @@ from commands.compute.checks import conflict
 from commands.decision import Decision, View, accept, decides_on_view, refuse
 from events.compute.flavor import FlavorSnapshot
 from events.compute.project import Project
+from events.compute.retries import Retries
 from events.compute.server import ImageSnapshot, PublicKey
 from events.compute.server.facts import ServerCreated, ServersRequested
 from events.message import Command, ProjectId, ServerId, UserId
@@ -64,7 +65,7 @@ class CreateServers(Command, frozen=True, kw_only=True):
 def decide(view: View, command: CreateServers, at: int) -> Decision:
     """Accept as many as the quota allows, at least ``min_count``; else 403 or 409."""
     project = view.get("project", command.project_id) or Project(project_id=command.project_id)
-    again = _asked_before(view, project, command)
+    again = _asked_before(view, command)
     if again is not None:
         return again
     wanted = len(command.servers)
@@ -76,10 +77,12 @@ def decide(view: View, command: CreateServers, at: int) -> Decision:
     return accept(*created, ServersRequested(at=at, server_id=ids[0], server_ids=ids))
 
 
-def _asked_before(view: View, project: Project, command: CreateServers) -> Decision | None:
+def _asked_before(view: View, command: CreateServers) -> Decision | None:
     first = command.servers[0].server_id
-    existing = view.get("server", first)
-    memory = existing or project.retries.get(first)
+    memory = view.get("server", first)
+    if memory is None:
+        gone: Retries | None = view.get("retries", command.project_id)
+        memory = gone.servers.get(first) if gone is not None else None
     if memory is None:
         return None
     if memory.fingerprint and memory.fingerprint == command.fingerprint:

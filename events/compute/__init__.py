@@ -1,5 +1,5 @@
 """Compute's facts: servers, projects' quotas, key pairs, flavors."""
 
-from events.compute import flavor, key_pair, project, server
+from events.compute import flavor, key_pair, project, retries, server
 
-__all__ = ["flavor", "key_pair", "project", "server"]
+__all__ = ["flavor", "key_pair", "project", "retries", "server"]

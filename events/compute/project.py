@@ -8,22 +8,11 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-import immutables
 import msgspec
 
 from events.aggregate import Aggregate, register
 from events.compute.server.facts import ServerCreated, ServerDeleted
 from events.message import Event, ProjectId
-
-RETRY_WINDOW = 24 * 3600 * 1_000_000
-"""How long (microseconds) a deleted server's idempotency key is remembered, as EC2 does."""
-
-
-class Retry(msgspec.Struct, frozen=True):
-    """What is remembered of a create request with an Idempotency-Key whose server is gone."""
-
-    fingerprint: str
-    deleted_at: int
 
 
 class Project(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +23,6 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     instances: int = 0
     cores: int = 0
     ram_mib: int = 0
-    retries: immutables.Map[str, Retry] = immutables.Map()
 
 
 class ProjectFact(Event, frozen=True, kw_only=True):
@@ -70,8 +58,7 @@ def evolve(project: Project | None, event: Event) -> Project:
             return _used(project, 1, event.flavor.vcpus, event.flavor.ram_mib)
         case ServerDeleted():
             project = project or Project(project_id=event.project_id)
-            freed = _used(project, -1, -event.vcpus, -event.ram_mib)
-            return _remember(freed, event) if event.fingerprint else freed
+            return _used(project, -1, -event.vcpus, -event.ram_mib)
         case _:
             return project or Project(project_id="")
 
@@ -83,16 +70,6 @@ def _used(project: Project, instances: int, cores: int, ram_mib: int) -> Project
         cores=project.cores + cores,
         ram_mib=project.ram_mib + ram_mib,
     )
-
-
-def _remember(project: Project, event: ServerDeleted) -> Project:
-    forget = event.at - RETRY_WINDOW
-    retries = project.retries
-    for server_id, retry in project.retries.items():
-        if retry.deleted_at < forget:
-            retries = retries.delete(server_id)
-    retries = retries.set(event.server_id, Retry(event.fingerprint, event.at))
-    return msgspec.structs.replace(project, retries=retries)
 
 
 register(Aggregate("project", "compute", Project, evolve))

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Column, Engine, Text, select
 from events.compute.project import Project
 from projections.table import Row, project, projected_table
 
-VERSION = 1
+VERSION = 2
 
 PROJECT_QUOTAS = projected_table(
     "project_quotas",

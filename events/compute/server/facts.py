@@ -240,7 +240,7 @@ class DeletionFailed(ServerFact, frozen=True, kw_only=True):
 class ServerDeleted(ServerFact, frozen=True, kw_only=True):
     """The server is gone; its quota is free again."""
 
-    folds = (("server", "server_id"), ("project", "project_id"))
+    folds = (("server", "server_id"), ("project", "project_id"), ("retries", "project_id"))
     project_id: ProjectId
     vcpus: Annotated[int, "Virtual CPUs given back to the project's quota."]
     ram_mib: Annotated[int, "Memory (MiB) given back to the project's quota."]
