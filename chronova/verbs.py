@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -279,7 +280,8 @@ def projection_rebuild(json: Json = False) -> None:
                     rate=f"{reached.rate:,.0f} events/s",
                 )
 
-            result = rebuild(log, settings().database, show)
+            opener = partial(open_site_log, settings())
+            result = rebuild(log, settings().database, show, opener)
     finally:
         log.close()
     if result is None:

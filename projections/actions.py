@@ -147,6 +147,7 @@ class ActionLog:
         self.actions: dict[tuple[str, str], dict[str, Any]] = {}
         self.steps: dict[str, list[Step]] = {}
         self.endings: dict[tuple[str, str], Ending] = {}
+        self._new: set[str] = set()
 
     def all_steps(self) -> Iterator[Step]:
         """The steps that this batch began."""
@@ -161,6 +162,8 @@ class ActionLog:
         rule = RULES.get(event.type_name)
         if rule is None or after is None:
             return
+        if sequence == 1:
+            self._new.add(event.subject[1])
         # A server that is not busy has no step open: nothing to look for in the table.
         busy = before is not None and before.task_state is not None
         if busy and rule.ends and rule.result:
@@ -214,6 +217,8 @@ class ActionLog:
         for step in self.steps.get(server_id, ()):
             if step.event in names and step.finish_time is None:
                 step.finish_time, step.result, step.details = event.at, result, details
+        if server_id in self._new:
+            return  # no earlier batch began a step of it
         for name in names:
             self.endings.setdefault(
                 (server_id, name), Ending(server_id, name, event.at, result, details)

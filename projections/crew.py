@@ -20,6 +20,13 @@ TICK_S = 0.2
 """How often it shows how far it is."""
 
 
+def follow_to_the_end(follower: Follower, ended: Callable[[], bool]) -> None:
+    """Project until level with the log, or told to end."""
+    while not ended() and follower.behind():
+        while not ended() and follower.step(TICK_S) >= follower.records_max:
+            pass
+
+
 class Progress(msgspec.Struct, frozen=True):
     """How far a rebuild is. ``events``: in the new build so far; ``total``: events in the log,
     estimated where the live build does not know; ``rate``: events a second in this run;
@@ -49,12 +56,15 @@ class Crew:
         self._live = live
         self._progress = progress
         self._ends: dict[TopicPartition, int] = {}
-        self._before = 0
+        self._before: int | None = None
+        self._elsewhere: Places = {}
 
     @property
     def places(self) -> Places:
         """How far the build is."""
-        return {s: place for f in self._followers for s, place in f.places.items()}
+        return {s: place for f in self._followers for s, place in f.places.items()} | (
+            self._elsewhere
+        )
 
     @property
     def events(self) -> int:
@@ -64,14 +74,24 @@ class Crew:
     @property
     def read(self) -> int:
         """Events read in this run."""
-        return self.events - self._before
+        return self.events - (self._before or 0)
 
     def open(self) -> None:
         """Begin where the tables are."""
+        self._elsewhere = {}
         for follower in self._followers:
             follower.open()
             self._ends.update(follower.ends())
-        self._before = self.events
+        if self._before is None:
+            self._before = self.events
+
+    def unread(self) -> dict[TopicPartition, int]:
+        """By partition, how many offsets are still to be read, as of ``open``."""
+        return {source: self._ends[source] - at.offset for source, at in self.places.items()}
+
+    def reached(self, places: Places) -> None:
+        """The crew is closed, and others have come so far."""
+        self._elsewhere = places
 
     def close(self) -> None:
         """Release everything."""
@@ -90,8 +110,7 @@ class Crew:
 
         def follow(follower: Follower) -> None:
             try:
-                while not (halt.is_set() or stopped.is_set()) and follower.behind():
-                    follower.step(TICK_S)
+                follow_to_the_end(follower, lambda: halt.is_set() or stopped.is_set())
             except BaseException as error:  # noqa: BLE001 - raised again by the caller's thread
                 failures.append(error)
                 halt.set()

@@ -72,7 +72,7 @@ class Follower:
         self._codec = codec or Codec()
         self._live = live
         self._followed = model.followed if followed else {}
-        self._records_max = records_max
+        self.records_max = records_max
         self._states_max = states_max
         self._factory = factory
         self._writer = Writer(model)
@@ -127,7 +127,7 @@ class Follower:
         """Project what there is, or comes within ``timeout_s``; how many events it was."""
         if self._reader is None:
             raise RuntimeError("the follower is not open")
-        records = self._reader.poll(timeout_s, self._records_max)
+        records = self._reader.poll(timeout_s, self.records_max)
         if not records:
             self._keep_alive()
             return 0

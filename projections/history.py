@@ -47,6 +47,8 @@ COLUMNS = ", ".join(f'"{column.name}"' for column in HISTORY.columns)
 COPY = f"COPY history ({COLUMNS}) FROM STDIN"
 
 _TABS = len(HISTORY.columns) - 1
+_HEX = "\\\\x"
+"""Begins a bytea, its backslash doubled for COPY already."""
 _SPECIAL = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\ufffd"})
 
 
@@ -57,6 +59,7 @@ def history_line(record: Record, event: Event, stamp: EventStamp) -> str:
     Text in Postgres cannot hold NUL: U+FFFD stands for it.
     """
     h = record.headers
+    body = _HEX + record.value.hex()
     aggregate, _, aggregate_id = h.get("ce_subject", "").partition("/")
     try:
         fields = (
@@ -78,13 +81,13 @@ def history_line(record: Record, event: Event, stamp: EventStamp) -> str:
             str(record.timestamp),
             str(int.from_bytes(record.value[1:5], "big")),
             record.key,
-            "\\x" + record.value.hex(),
+            body,
             orjson.dumps(h if isinstance(h, dict) else dict(h)).decode(),
         )
     except (KeyError, ValueError) as error:
         raise BadRecord(f"{record.topic}/{record.partition}@{record.offset}: {error}") from error
     line = "\t".join(fields)
-    plain = line.count("\\") == 1 and line.count("\t") == _TABS
+    plain = line.count("\\") == 2 and line.count("\t") == _TABS
     if plain and "\n" not in line and "\r" not in line and "\0" not in line:
-        return line.replace("\\", "\\\\")  # only that of the body: nearly always so
-    return "\t".join(field.translate(_SPECIAL) for field in fields)
+        return line  # nearly always so
+    return "\t".join(field if field is body else field.translate(_SPECIAL) for field in fields)

@@ -21,6 +21,7 @@ from events.log.contract import Log, LogError
 from events.log.records import Codec
 from projections import builds
 from projections.builds import Build
+from projections.bulk import Opener
 from projections.connection import GONE, Connection, connect, sentence
 from projections.failures import BuildUnderWay, ProjectionSuperseded, ProjectorFenced
 from projections.follower import Follower, event_sources
@@ -39,7 +40,7 @@ class Projector:
     """Projects ``log`` into the database at ``database_url`` until stopped.
 
     ``observe(events, seconds)`` is called after each batch, for metrics: how many events, and
-    how long ago the newest of them was appended.
+    how long ago the newest of them was appended. ``opener``: see ``Rebuild``.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Projector:
         states_max: int = 5000,
         observe: Callable[[int, float], None] | None = None,
         progress: Callable[[Progress], None] | None = None,
+        opener: Opener | None = None,
     ) -> None:
         self._log = log
         self._url = database_url
@@ -62,6 +64,7 @@ class Projector:
         self._states_max = states_max
         self._observe = observe
         self._progress = progress or (lambda progress: None)
+        self._opener = opener
         self._stopped = threading.Event()
         self._follower: Follower | None = None
         self._pause_s = PAUSE_S_MIN
@@ -104,7 +107,12 @@ class Projector:
             )
         logger.info("projection_build", version=self._model.version())
         rebuild = Rebuild(
-            self._log, self._url, model=self._model, codec=self._codec, only_missing=True
+            self._log,
+            self._url,
+            model=self._model,
+            codec=self._codec,
+            only_missing=True,
+            opener=self._opener,
         )
         rebuild.run(self._progress, self._stopped)
         return None

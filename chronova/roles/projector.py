@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from chronova import observing
 from chronova.connections import database_of, open_site_log
 from chronova.metrics.meters import ProjectorMeters
@@ -18,7 +20,9 @@ def serve(settings: Settings) -> None:
     stop = Stop()
     meters = ProjectorMeters(observing.begin(settings, "projector"))
     log = open_site_log(settings)
-    projector = Projector(log, database, observe=meters.batch)
+    projector = Projector(
+        log, database, observe=meters.batch, opener=partial(open_site_log, settings)
+    )
     stop.on_stop(projector.stop)
     keeper = observing.watch_lag(log, settings, meters, stop)
     try:

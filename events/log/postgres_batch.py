@@ -153,5 +153,5 @@ def decode_headers(text: str) -> dict[str, str]:
         return {}
     if text[0] == "{":
         return _from_json(text)
-    lines = text.split("\n")
-    return dict(zip(lines[::2], lines[1::2], strict=True))
+    lines = iter(text.split("\n"))
+    return dict(zip(lines, lines, strict=True))

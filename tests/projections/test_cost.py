@@ -187,7 +187,7 @@ def test_what_a_boot_costs(cloud: Cloud, control: Connection) -> None:
     looks = [text for text in sent if text.startswith("SELECT")]
     assert len(looks) == 1 and "FROM allocations" in looks[0]
     assert len(sent) == 2 + 1, "one round trip for each batch of events"
-    assert len(cloud.follower.connection.statements()) == 20  # type: ignore[attr-defined]
+    assert len(cloud.follower.connection.statements()) == 19  # type: ignore[attr-defined]
     assert cloud.quiet()
 
 
