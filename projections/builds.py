@@ -117,9 +117,10 @@ def choosing(connection: Connection) -> Iterator[None]:
 def create(
     connection: Connection, model: ReadModel, log: str, sources: Iterable[TopicPartition]
 ) -> Build:
-    """A new, empty build with the model's tables; their ``indexes`` come later."""
+    """A new, empty build with the model's tables; their ``indexes`` come later. To be called
+    while ``choosing``."""
     with connection.cursor() as cursor:
-        cursor.execute(f"BEGIN; SELECT pg_advisory_xact_lock({LOCK_CLASS}, 0)")
+        cursor.execute("BEGIN")
         try:
             cursor.execute("SELECT coalesce(max(build), 0) + 1 FROM chronova.projections")
             (number,) = cursor.fetchone() or (1,)

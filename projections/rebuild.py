@@ -112,8 +112,12 @@ class Rebuild:
         try:
             builds.install(control)
             with builds.choosing(control):
+                if self._nothing_missing(builds.live_build(control)):
+                    return None
+                self._hold_all(control)
+                # Whoever made them may have become level meanwhile: only now nobody moves.
                 live = builds.live_build(control)
-                if self._only_missing and live and live.version == self._model.version():
+                if self._nothing_missing(live):
                     return None
                 build = self._build(control)
             with rare_collections():
@@ -121,15 +125,28 @@ class Rebuild:
         finally:
             control.close()
 
+    def _nothing_missing(self, live: Build | None) -> bool:
+        version = self._model.version()
+        return self._only_missing and live is not None and live.version == version
+
+    def _hold_all(self, control: Connection) -> None:
+        """All half-made builds are ours from now on. Raises ``BuildUnderWay``."""
+        held = [build for build in builds.builds(control) if build.state == "building"]
+        for build in held:
+            if not builds.hold(control, build.build, 0.01):
+                raise BuildUnderWay(f"another process is making build {build.build} already")
+        made = {build.build for build in builds.builds(control) if build.state == "building"}
+        for build in held:
+            if build.build not in made:
+                builds.release(control, build.build)
+
     def _build(self, control: Connection) -> Build:
-        """The build to go on with, ours from now on: a half-made one of this version, or new."""
+        """The build to go on with: a half-made one of this version, or a new one."""
         identity, version = self._log.identity(), self._model.version()
         mine: Build | None = None
         for build in builds.builds(control):
             if build.state != "building":
                 continue
-            if not builds.hold(control, build.build, 0.01):
-                raise BuildUnderWay(f"another process is making build {build.build} already")
             if (build.version, build.log) == (version, identity) and mine is None:
                 mine = build
             else:

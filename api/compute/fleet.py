@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection
 
 from sqlalchemy import Engine, select
 
 from api.services import Services
+from projections.fleet import services as listed
 from projections.fleet.hosts import HOSTS
 from projections.fleet.zones import compute_zones
 
@@ -50,8 +50,8 @@ def host_of_node(engine: Engine, node: str) -> str | None:
 
 
 def heard_since(services: Services) -> int:
-    """Microseconds since 1970: a service that was not heard since then is down."""
-    return time.time_ns() // 1000 - int(services.settings.service_down_time_s * 1_000_000)
+    """Microseconds since 1970: a service that was not heard since then is down here."""
+    return listed.heard_since(services.settings.service_down_time_s)
 
 
 def available_zones(services: Services) -> set[str]:

@@ -17,7 +17,7 @@ from events import topics
 from events.log.contract import EARLIEST, LogError, Reader, TopicPartition
 from projections import builds
 from projections.connection import connect
-from projections.fleet.services import list_services
+from projections.fleet.services import heard_since, list_services
 
 LOOK_S = 5.0
 PROCESSES = ("supervisor", *supervisor.ROLES, "postgres")
@@ -118,8 +118,7 @@ def api_state(settings: Settings) -> dict[str, Any]:
 def services(engine: Engine, settings: Settings) -> list[dict[str, Any]]:
     """The compute services, as ``openstack compute service list`` shows them."""
     with engine.connect() as connection:
-        heard_since = time.time_ns() // 1000 - int(settings.service_down_time_s * 1_000_000)
-        rows = list_services(connection, heard_since)
+        rows = list_services(connection, heard_since(settings.service_down_time_s))
     return [
         {
             "binary": row.binary,

@@ -25,7 +25,7 @@ from events.log.contract import (
     Worker,
     partition_of,
 )
-from events.log.postgres_batch import Moved, Place, encode_headers, write_statement
+from events.log.postgres_batch import Moved, Place, Written, write_statement
 from events.log.postgres_connection import Pool, Row
 from events.log.postgres_listener import Listener, Watch
 from events.log.postgres_membership import Membership
@@ -199,28 +199,28 @@ class PostgresLog:
         answer = self._pool.run(statement, max(0.001, deadline - time.monotonic()))[0][0]
         written = len(answer) // 2
         self._own(records, places, found, answer[:written], answer[written:])
-        return [answer[index] + rank for index, rank in found]
+        return [answer[each.slot] + each.rank for each in found]
 
     def _own(
         self,
         records: Sequence[Outgoing],
         places: Sequence[Place],
-        found: Sequence[tuple[int, int]],
+        found: Sequence[Written],
         bases: Sequence[int],
         stamps: Sequence[int],
     ) -> None:
         """What was written here and is read here need not come back from the database."""
         read = self._listener.parts
         own: dict[int, list[Row]] = {}
-        for record, place, (index, rank) in zip(records, places, found, strict=True):
+        for record, place, each in zip(records, places, found, strict=True):
             if place.part in read:
                 own.setdefault(place.part, []).append(
                     (
                         place.part,
-                        bases[index] + rank,
-                        stamps[index],
+                        bases[each.slot] + each.rank,
+                        stamps[each.slot],
                         record.key,
-                        encode_headers(record.headers),
+                        each.headers,
                         record.value,
                     )
                 )

@@ -36,6 +36,15 @@ class Moved(NamedTuple):
     next_offset: int | None
 
 
+class Written(NamedTuple):
+    """A record that is written: the index of its partition in the answer, its rank in that, its
+    headers as they are stored."""
+
+    slot: int
+    rank: int
+    headers: str
+
+
 def write_statement(
     schema: str,
     records: Sequence[Outgoing],
@@ -43,10 +52,9 @@ def write_statement(
     record_bytes_max: int,
     group: int | None = None,
     moved: Iterable[Moved] = (),
-) -> tuple[str, list[tuple[int, int]]]:
-    """The statement that writes ``records`` to ``places``, and for each record the index of its
-    partition in the answer (an array of first offsets, then as many append times) and its rank
-    in it.
+) -> tuple[str, list[Written]]:
+    """The statement that writes ``records`` to ``places``, and what becomes of each record; the
+    answer is an array of first offsets, then as many append times.
 
     Raises ``RecordTooLarge`` and, for a key with a NUL in it, ``ValueError``.
     """
@@ -59,7 +67,7 @@ def write_statement(
     columns: list[tuple[int, ...]] = []
     texts: list[str] = []
     values: list[bytes] = []
-    found: list[tuple[int, int]] = [(0, 0)] * len(records)
+    found = [Written(0, 0, "")] * len(records)
     text_at = value_at = 1
     for index in order:
         record, place = records[index], places[index]
@@ -75,7 +83,7 @@ def write_statement(
         _check(record, size, record_bytes_max)
         slot, rank = len(parts), counts[-1]
         columns.append((slot, rank, text_at, key_bytes, header_bytes, value_at, len(record.value)))
-        found[index] = (slot - 1, rank)
+        found[index] = Written(slot - 1, rank, headers)
         counts[-1] = rank + 1
         largest[-1] = max(largest[-1], size)
         lengths[-1].add(record.key, headers, record.value, key_bytes + header_bytes)

@@ -6,6 +6,7 @@ The others are up while they were heard within Nova's ``service_down_time``.
 
 from __future__ import annotations
 
+import time
 import uuid
 import zlib
 from collections.abc import Mapping
@@ -45,6 +46,12 @@ class ServiceRow(msgspec.Struct, frozen=True):
     forced_down: bool
     updated_at: int
     version: str
+
+
+def heard_since(down_time_s: float) -> int:
+    """Microseconds since 1970: who was not heard since then is down, ``down_time_s`` being the
+    site's ``service_down_time_s``."""
+    return time.time_ns() // 1000 - int(down_time_s * 1_000_000)
 
 
 def list_services(
