@@ -26,6 +26,7 @@ from api.services import ApiSettings, Services
 from chronova import __version__, listening, observing
 from chronova.connections import database_of, open_site_log
 from chronova.consoles import HostConsoles
+from chronova.memory import return_large_blocks
 from chronova.metrics.meters import ApiMeters
 from chronova.metrics.store import Exposition
 from chronova.roles.api_worker import Worker
@@ -140,4 +141,5 @@ class _Server(BaseApplication):  # type: ignore[misc]
 def serve(settings: Settings) -> None:
     """Run until SIGTERM."""
     database_of(settings)
+    return_large_blocks()
     _Server(settings).run()
