@@ -13,6 +13,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 
 from events.log.contract import Log, TopicPartition
@@ -76,7 +77,9 @@ def shares(unread: Mapping[TopicPartition, int], number: int) -> list[list[Topic
 
 
 def _start(processes: Sequence[BaseProcess]) -> None:
-    """Ctrl-C, which a terminal sends to all processes, is the parent's alone to take."""
+    """Ctrl-C, which a terminal sends to all processes, is the parent's alone to take: the new ones
+    never see it, not even while they load. (Starting the tracker would unblock it again.)"""
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
     try:
         for process in processes:
