@@ -350,3 +350,18 @@ def test_heartbeats_are_kept_beside(
     one.close()
     assert seen == {("host-1", "nova-compute")}
     assert rows(control, "SELECT count(*) FROM projection_1.servers") == [(1,)]
+
+
+def test_steps_are_ended_by_their_keys_however_large_the_table_becomes(
+    log: PostgresLog, url: str, control: Connection, recorder: Recorder
+) -> None:
+    """Postgres keeps the plan that it made while the table was empty."""
+    one = follower(log, url, new_build(control, log))
+    recorder.append(boot("one")[:2])
+    catch_up(one)
+    recorder.append(boot("one")[2:])
+    catch_up(one)
+    plan = rows(one.connection, "EXPLAIN EXECUTE endings('[]')")
+    one.close()
+    steps = "\n".join(line for (line,) in plan).partition("instance_action_events e")[2]
+    assert "Index Cond: (server_id = n" in steps.partition("Subquery")[0], plan
