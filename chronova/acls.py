@@ -1,8 +1,8 @@
 """What each role may do on a Kafka cluster that enforces it: one table, for commands and tests.
 
-One principal for each role, and one for each host. What these rules cannot do is told in
-docs/operations.md: a topic is the smallest thing that Kafka grants, so a host can read the
-dispatches of other hosts, and can write any command.
+One principal for each role, and one for each host: it reads its own work and writes reports and
+heartbeats, nothing else. What these rules cannot do is told in docs/operations.md: a topic is the
+smallest thing that Kafka grants, so a host can report on other hosts' guests.
 """
 
 from __future__ import annotations
@@ -41,11 +41,12 @@ def acls(role: str, host: str = "") -> list[Acl]:
         readable = [topics.REPLIES, *events]
         return _topics(commands, "Write") + _topics(readable, "Read")
     if role == "decider":
-        written = [topics.dispatch("compute"), topics.REPLIES]
         both = [*commands, *events, topics.HEARTBEATS]
         return [
             *_topics(both, "Read", "Write"),
-            *_topics(written, "Write"),
+            *_topics([topics.reports(domain) for domain in topics.REPORTING], "Read"),
+            *_topics([topics.REPLIES], "Write"),
+            Acl("topic", topics.DISPATCHES, ("Write",), prefixed=True),
             Acl("group", GROUP, ("Read",)),
             Acl("transactional-id", f"{GROUP}-", ("Write",), prefixed=True),
         ]
@@ -54,17 +55,20 @@ def acls(role: str, host: str = "") -> list[Acl]:
     if role == "agent":
         if not host:
             raise ValueError("an agent's rules are for one host: give its name")
-        reports = [topics.commands("compute"), topics.commands("fleet"), topics.HEARTBEATS]
+        reports = [topics.reports(domain) for domain in topics.REPORTING]
         return [
-            *_topics([topics.dispatch("compute")], "Read"),
-            *_topics(reports, "Write"),
+            *_topics([topics.dispatch(host)], "Read"),
+            *_topics([*reports, topics.HEARTBEATS], "Write"),
             Acl("group", f"agent.{host}.fixed", ("Read",)),
             Acl("transactional-id", f"agent.{host}", ("Write",)),
         ]
     if role == "admin":
         every = sorted(topic.name for topic in topics.all_topics())
         operations = ("Create", "Describe", "DescribeConfigs", "Read", "Write")
-        return _topics(every, *operations)
+        return [
+            *_topics(every, *operations),
+            Acl("topic", topics.DISPATCHES, operations, prefixed=True),
+        ]
     raise ValueError(f"there is no role {role!r}: {', '.join(ROLES)}")
 
 

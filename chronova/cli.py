@@ -134,13 +134,17 @@ def supervise() -> None:
 
 @app.command()
 @plainly
-def topics() -> None:
+def topics(
+    host: Annotated[
+        list[str] | None, typer.Option(help="Also this host's own; may be repeated.")
+    ] = None,
+) -> None:
     """Make the topics that are missing, with their settings."""
     from chronova.connections import make_topics, open_site_log
 
     log = open_site_log(settings())
     try:
-        for name in make_topics(settings(), log) or ["all topics are there"]:
+        for name in make_topics(settings(), log, host or ()) or ["all topics are there"]:
             out.print(name)
     finally:
         log.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography.fernet import Fernet
@@ -39,9 +40,13 @@ def database_of(settings: Settings) -> str:
     return settings.database
 
 
-def make_topics(settings: Settings, log: Log) -> list[str]:
-    """Make the topics that are missing; their names."""
-    return list(log.create_topics(topics.all_topics(settings.partitions)))
+def make_topics(settings: Settings, log: Log, hosts: Sequence[str] = ()) -> list[str]:
+    """Make the topics that are missing, also those of ``hosts``; their names."""
+    try:
+        own = [topics.of_host(host) for host in hosts]
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+    return list(log.create_topics(topics.all_topics(settings.partitions) + own))
 
 
 def make_keys(settings: Settings) -> None:

@@ -141,6 +141,7 @@ def tap(
     from chronova.connections import open_site_log
     from chronova.domains import load_messages
     from chronova.inspect import tap as taps
+    from chronova.inspect.state import known_hosts
 
     load_messages()
     kinds = kind or ["events"]
@@ -148,7 +149,7 @@ def tap(
         fail(f"there is no kind {unknown[0]!r}: {', '.join(taps.KINDS)}", 2)
     log = open_site_log(settings())
     wanted = taps.Wanted(server=server, project=project, type=type, request=request)
-    names = taps.topic_names(kinds)
+    names = taps.topic_names(kinds, known_hosts(settings()) if "dispatch" in kinds else ())
     try:
         for shown in taps.tap(log, wanted, names, from_start, follow, lambda: False):
             if json:

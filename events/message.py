@@ -68,9 +68,11 @@ class Event(Message, frozen=True, kw_only=True):
 
 
 class Command(Message, frozen=True, kw_only=True):
-    """A request to decide something. Reports of hosts are commands too."""
+    """A request to decide something. Reports of hosts are commands too (``from_hosts``): nothing
+    else is decided that a host asks for."""
 
     abstract: ClassVar[bool] = True
+    from_hosts: ClassVar[bool] = False
 
 
 class Work(Message, frozen=True, kw_only=True):

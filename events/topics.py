@@ -1,11 +1,17 @@
 """The topics: each domain has its own, its own key and one writer per partition.
 
 ``<domain>.commands`` what is asked, ``<domain>.events`` what happened (the truth, kept for
-ever), ``<domain>.dispatch`` work for hosts, keyed by host. Input and output of a decider have
-the same number of partitions: the state for partition p is the fold of events partition p.
+ever). Input and output of a decider have the same number of partitions: the state for partition
+p is the fold of events partition p.
+
+What hosts read and write is apart, since a topic is the smallest thing that Kafka grants:
+``compute.dispatch.<host>`` is the work of one host, ``<domain>.reports`` what hosts say. Reports
+are decided like commands, by the owner of the commands' partition of the same number.
 """
 
 from __future__ import annotations
+
+import re
 
 from events.log.contract import Topic
 
@@ -17,6 +23,15 @@ PARTITIONS = 12
 
 FLEET_SHARDS = 1
 """One scheduler's shard holds all capacity, so two claims can never take the same room."""
+
+REPORTING = ("compute", "fleet")
+"""Domains to which hosts report."""
+
+DISPATCHES = "compute.dispatch."
+"""Begins the names of all hosts' topics."""
+
+HOST = re.compile(r"[A-Za-z0-9._-]{1,200}")
+"""A host's name: part of a topic's, which may have 249 of these."""
 
 REPLIES = "replies"
 HEARTBEATS = "fleet.heartbeats"
@@ -35,22 +50,36 @@ def events(domain: str) -> str:
     return f"{domain}.events"
 
 
-def dispatch(domain: str) -> str:
-    """The topic of a domain's work for hosts."""
-    return f"{domain}.dispatch"
+def reports(domain: str) -> str:
+    """The topic of what hosts say to a domain."""
+    return f"{domain}.reports"
+
+
+def inputs(domain: str) -> list[str]:
+    """The topics that a domain's deciders read."""
+    return [commands(domain), *([reports(domain)] if domain in REPORTING else [])]
+
+
+def dispatch(host: str) -> str:
+    """The topic of a host's work."""
+    return f"{DISPATCHES}{host}"
+
+
+def of_host(host: str) -> Topic:
+    """A host's own topic. ``ValueError`` for a name that none can have."""
+    if not HOST.fullmatch(host):
+        raise ValueError(f"a host's name has 1 to 200 of A-Z a-z 0-9 . _ -, not {host!r}")
+    return Topic(dispatch(host), 1, COMMANDS_RETENTION_MS)
 
 
 def all_topics(partitions: int = PARTITIONS) -> list[Topic]:
-    """Every topic with its settings."""
+    """Every topic with its settings, but those of hosts (``of_host``)."""
     topics = []
     for domain in DOMAINS:
         count = FLEET_SHARDS if domain == "fleet" else partitions
-        topics += [
-            Topic(commands(domain), count, COMMANDS_RETENTION_MS),
-            Topic(events(domain), count),
-        ]
+        topics += [Topic(name, count, COMMANDS_RETENTION_MS) for name in inputs(domain)]
+        topics.append(Topic(events(domain), count))
     topics += [
-        Topic(dispatch("compute"), partitions, COMMANDS_RETENTION_MS),
         Topic(REPLIES, partitions, REPLIES_RETENTION_MS),
         Topic(HEARTBEATS, 1, REPLIES_RETENTION_MS),
     ]

@@ -1,7 +1,8 @@
 """The decider runner: reads commands, decides them, writes all that follows in one transaction.
 
 One process, one worker in the group of deciders, any number of partitions. For each owned
-partition the state is the fold of its own output; nobody else writes there. A batch's events,
+partition the state is the fold of its own output; nobody else writes there. What hosts report
+comes in partitions of its own, owned by whoever owns the commands' partition. A batch's events,
 follow-up commands, dispatches, replies and input offsets become true together or not at all.
 
 A follow-up command for a partition of this process is written like any other and decided at once,
@@ -32,7 +33,9 @@ from events.log.contract import (
     Outgoing,
     Polled,
     Record,
+    TopicMismatch,
     TopicPartition,
+    goes_with,
     partition_of,
 )
 from events.log.records import Codec
@@ -108,9 +111,12 @@ class Decider:
         self._clock = clock
         self._watcher = watcher or Unwatched()
         self._snapshots = Snapshots(snapshots, log.identity())
-        self._inbound = [topics.commands(d) for d in domains]
-        self._worker = log.member(GROUP, self._inbound)
+        self._commands = {topics.commands(d) for d in domains}
+        self._worker = log.member(GROUP, [topic for d in domains for topic in topics.inputs(d)])
+        self._held: set[TopicPartition] = set()
+        """What the log says is ours, reports' partitions too."""
         self._owned: dict[TopicPartition, Partition] = {}
+        """By the commands' partition, as all below but the offsets."""
         self._saved: dict[TopicPartition, int] = {}
         self._inputs: dict[TopicPartition, int] = {}
         self._passed: dict[TopicPartition, int] = {}
@@ -180,7 +186,7 @@ class Decider:
         now = self._clock()
         outgoing: list[Outgoing] = []
         decided: list[Decided] = []
-        mine = [record for record in records if record.source in self._owned]
+        mine = [record for record in records if goes_with(record.source) in self._owned]
         for done in self._decided(mine, now):
             decided.append(done)
             outgoing += self._deliverable(done.outgoing)
@@ -203,7 +209,7 @@ class Decider:
                 return
             record = waiting.popleft()
             early = number >= len(records)
-            partition = self._owned[record.source]
+            partition = self._owned[goes_with(record.source)]
             done = partition.decide(record, now, self._log.record_bytes_max, early=early)
             done.waited_s = max(0, now - record.timestamp) / 1e6
             self._note(done, record)
@@ -213,7 +219,7 @@ class Decider:
     def _own(self, outgoing: Sequence[Outgoing], now: int) -> Iterator[Record]:
         """The commands in it as they will be read, those that will be read here."""
         for made in outgoing:
-            if made.topic in self._inbound:
+            if made.topic in self._commands:
                 number = made.partition
                 if number is None:
                     number = partition_of(made.key, self._log.partitions(made.topic))
@@ -221,13 +227,20 @@ class Decider:
                     yield Record(made.topic, number, -1, now, made.key, made.value, made.headers)
 
     def _deliverable(self, records: Sequence[Outgoing]) -> Sequence[Outgoing]:
-        """Without replies to partitions that do not exist: nobody reads there."""
-        return [
-            record
-            for record in records
-            if record.topic != topics.REPLIES
-            or (record.partition or 0) < self._log.partitions(topics.REPLIES)
-        ]
+        """Without replies to partitions that do not exist: nobody reads there. And without work
+        for hosts that have no topic: their agents have never begun to read, a deadline ends it."""
+        return [record for record in records if self._exists(record)]
+
+    def _exists(self, record: Outgoing) -> bool:
+        if record.topic == topics.REPLIES:
+            return (record.partition or 0) < self._log.partitions(topics.REPLIES)
+        if record.topic.startswith(topics.DISPATCHES):
+            try:
+                self._log.partitions(record.topic)
+            except TopicMismatch as error:
+                logger.error("no_way_to_host", host=record.key, reason=str(error))
+                return False
+        return True
 
     def _note(self, done: Decided, record: Record) -> None:
         if done.outcome == "failed":
@@ -237,7 +250,7 @@ class Decider:
             done.type_name = command
 
     def _save_some(self, touched: dict[TopicPartition, int]) -> None:
-        for source in touched:
+        for source in {goes_with(source) for source in touched}:
             partition = self._owned[source]
             if partition.position - self._saved[source] >= SNAPSHOT_EVERY:
                 self._saved[source] = partition.position
@@ -250,7 +263,8 @@ class Decider:
         if not self._snapshots.kept:
             return
         end = self._log.settled_end((topics.events(partition.domain), partition.number))
-        self._worker.transact([], {source: self._inputs[source]})
+        read = next(one for one in self._inputs if goes_with(one) == source)
+        self._worker.transact([], {read: self._inputs[read]})
         partition.offset = end
         self._snapshots.save(partition)
 
@@ -258,17 +272,24 @@ class Decider:
 
     def _follow_ownership(self, polled: Polled) -> None:
         for source in polled.revoked:
-            self._owned.pop(source, None)
+            self._held.discard(source)
+            self._owned.pop(goes_with(source), None)
             self._passed.pop(source, None)
-        for source, partition in self._folded(polled.assigned).items():
+        self._held.update(polled.assigned)
+        led = [source for source in polled.assigned if source[0] in self._commands]
+        for source, partition in self._folded(led).items():
             self._owned[source] = partition
             self._saved[source] = partition.position
+        if any(goes_with(source) not in self._owned for source in self._held):
+            raise Fenced("reports without their commands, or the reverse: all is taken anew")
+        for source in polled.assigned:
             self._worker.ready(source)
         if polled.assigned or polled.revoked:
             self._watcher.owns(len(self._owned))
             logger.info("ownership", gained=len(polled.assigned), lost=len(polled.revoked))
 
     def _forget_all(self) -> None:
+        self._held.clear()
         self._owned.clear()
         self._passed.clear()
         self._watcher.owns(0)

@@ -29,13 +29,13 @@ from events.log.records import (
     Codec,
     EventStamp,
     chain_hash,
-    context_of,
     headers,
     stamp_headers,
     stamp_of,
 )
 from events.message import Command, Context, Event, UnknownMessage
 from events.outcome import CommandFailed, CommandRefused, Reply
+from handlers.envelope import envelope_of
 from handlers.reaction import Dispatch, Send, follows_of
 from schemas.catalog import UnknownSchema
 
@@ -228,18 +228,18 @@ class Partition:
         """Decide one command. Never raises for what a record holds: a record that cannot be
         read, or a decision that goes wrong, becomes a recorded ``CommandFailed``. ``early``: its
         record is yet to be read, and then not to be decided again, even if nothing happened."""
-        try:
-            context = context_of(record)
-        except BadRecord:
-            context = Context(id=f"{record.topic}/{record.partition}@{record.offset}", time=now)
+        type_name = _printable(record.headers.get("ce_type", "?").removeprefix("chronova."))
+        reported = record.topic == topics.reports(self.domain)
+        context = envelope_of(record, now, type_name, reported)
         if context.id in self.remembered:
             reply = self._reply(context, self.remembered[context.id], now)
             return Decided(reply, "", "repeated")
-        type_name = _printable(record.headers.get("ce_type", "?").removeprefix("chronova."))
         try:
             command = self._codec.decode(record.value)
             if not isinstance(command, Command) or command.type_domain != self.domain:
                 raise BadRecord(f"{type_name} is not a command of {self.domain}")
+            if reported and not command.from_hosts:
+                raise BadRecord(f"{type_name} is not for a host to send")
             done = self._decided(command, context, now, bytes_max)
         except Exception as error:  # noqa: BLE001 - recorded as CommandFailed, nothing is lost
             done = self._failed(type_name, context, now, error)
@@ -374,7 +374,9 @@ class _Writer:
             topic = topics.commands(command.type_domain)
             return Outgoing(topic, follow.key, p._codec.encode(command), made)
         made = headers(envelope, follow.work.type_name, p._source)
-        return Outgoing(topics.dispatch(p.domain), follow.host, p._codec.encode(follow.work), made)
+        return Outgoing(
+            topics.dispatch(follow.host), follow.host, p._codec.encode(follow.work), made
+        )
 
 
 def _printable(text: str) -> str:

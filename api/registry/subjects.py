@@ -113,9 +113,9 @@ def topics_of(cls: type[Message]) -> Sequence[str]:
         known = cls.type_domain in topics.DOMAINS
         return [topics.events(d) for d in ((cls.type_domain,) if known else topics.DOMAINS)]
     if issubclass(cls, Command):
-        return [topics.commands(cls.type_domain)]
+        return [(topics.reports if cls.from_hosts else topics.commands)(cls.type_domain)]
     if issubclass(cls, Work):
-        return [topics.dispatch(cls.type_domain)]
+        return [topics.DISPATCHES.rstrip(".")]  # each host's begins so
     return [topics.REPLIES if cls is Reply else topics.HEARTBEATS]
 
 

@@ -17,7 +17,9 @@ from events import topics
 from events.log.contract import EARLIEST, LogError, Reader, TopicPartition
 from projections import builds
 from projections.connection import connect
+from projections.fleet.hosts import host_names
 from projections.fleet.services import heard_since, list_services
+from projections.live import engine as engine_of
 
 LOOK_S = 5.0
 PROCESSES = ("supervisor", *supervisor.ROLES, "postgres")
@@ -113,6 +115,16 @@ def api_state(settings: Settings) -> dict[str, Any]:
     except ClientError as error:
         return {"api": settings.url, "answers": False, "reason": str(error)}
     return {"api": settings.url, "answers": True}
+
+
+def known_hosts(settings: Settings) -> list[str]:
+    """The names of all hosts that have registered and are not deleted."""
+    pool = engine_of(settings.database, 1)
+    try:
+        with pool.connect() as connection:
+            return host_names(connection)
+    finally:
+        pool.dispose()
 
 
 def services(engine: Engine, settings: Settings) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from events.log.records import BadRecord, Codec
 from events.message import UnknownMessage
 from schemas.catalog import UnknownSchema
 
-KINDS = ("commands", "events", "dispatch")
+KINDS = ("commands", "reports", "events", "dispatch")
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,11 +55,12 @@ def tap(
         reader.close()
 
 
-def topic_names(kinds: Sequence[str]) -> list[str]:
-    """The topics of these kinds, of all domains that have one."""
+def topic_names(kinds: Sequence[str], hosts: Sequence[str] = ()) -> list[str]:
+    """The topics of these kinds, of all domains that have one; ``dispatch``: of ``hosts``."""
     known = {topic.name for topic in topics.all_topics()}
     wanted = [f"{domain}.{kind}" for kind in kinds for domain in topics.DOMAINS]
-    return [name for name in wanted if name in known]
+    own = [topics.dispatch(host) for host in hosts] if "dispatch" in kinds else []
+    return [name for name in wanted if name in known] + own
 
 
 def show(record: Record, codec: Codec) -> dict[str, Any]:

@@ -18,9 +18,10 @@ from chronova import __version__, observing
 from chronova.connections import image_key, open_site_log
 from chronova.fetching import LinkFetch
 from chronova.metrics.meters import AgentMeters
-from chronova.settings import Settings
+from chronova.settings import Settings, SettingsError
 from chronova.stopping import Stop
 from events.log.contract import LogError
+from events.topics import HOST
 from handlers.compute.agent import Agent, run
 from handlers.compute.drivers.contract import Driver, DriverError
 from handlers.compute.presence import Identity, Presence
@@ -35,8 +36,10 @@ logger = structlog.get_logger("agent")
 
 
 def host_names(settings: Settings) -> list[str]:
-    """The hosts that this machine's agent serves."""
+    """The hosts that this machine's agent serves. Raises ``SettingsError``."""
     base = settings.host_name or socket.gethostname()
+    if not HOST.fullmatch(base):
+        raise SettingsError(f"settings: host_name: only A-Z a-z 0-9 . _ -, at most 200: {base!r}")
     if settings.driver == "libvirt" or settings.hosts == 1:
         return [base]
     return [f"{base}-{number}" for number in range(1, settings.hosts + 1)]

@@ -69,6 +69,7 @@ class GuestReport(Command, frozen=True, kw_only=True):
     """Base of what a host says of one guest; what it answers to is repeated."""
 
     abstract = True
+    from_hosts = True
     server_id: ServerId
     project_id: ProjectId
     generation: Generation

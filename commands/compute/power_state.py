@@ -19,6 +19,7 @@ OFF = (SHUTDOWN, CRASHED)
 class ReportPowerState(Command, frozen=True, kw_only=True):
     """The guest's power state as read on its host."""
 
+    from_hosts = True
     server_id: ServerId
     project_id: ProjectId
     generation: Generation

@@ -30,6 +30,7 @@ BOOT_JITTER = 5_000_000
 class RegisterHost(Command, frozen=True, kw_only=True):
     """A host's agent has started."""
 
+    from_hosts = True
     host: HostName
     node_id: Annotated[str, "UUID of the compute node; the agent keeps it for ever."]
     service_id: Annotated[str, "UUID for the nova-compute service, used if it is a new one."]
@@ -41,6 +42,7 @@ class RegisterHost(Command, frozen=True, kw_only=True):
 class ReportInventory(Command, frozen=True, kw_only=True):
     """What a running agent sees now."""
 
+    from_hosts = True
     host: HostName
     hypervisor: Annotated[Hypervisor, "Facts about the node."]
     inventories: Inventories

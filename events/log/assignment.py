@@ -3,13 +3,14 @@
 Pure and deterministic, so that any member may compute it and the simulation can repeat it.
 Invariants: a partition goes only to a member that subscribes to its topic; within a topic, and
 then over all topics, no eligible member has two more than another; what need not move stays.
+What goes with another partition (``contract.goes_with``) is not counted: it has that one's owner.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from events.log.contract import TopicPartition
+from events.log.contract import TopicPartition, goes_with
 
 
 def assign(
@@ -21,6 +22,21 @@ def assign(
 
     ``owners`` is the present state; unknown owners count as gone. None: nobody wants it.
     """
+    all_sources = frozenset(sources)
+    following = {one: goes_with(one) for one in sources if goes_with(one) in all_sources - {one}}
+    shared = _shared(members, all_sources - following.keys(), owners)
+    for source, leader in following.items():
+        owner = shared[leader]
+        wanted = owner is not None and source[0] in members[owner]
+        shared[source] = owner if wanted else None
+    return dict(sorted(shared.items()))
+
+
+def _shared(
+    members: Mapping[int, Collection[str]],
+    sources: Collection[TopicPartition],
+    owners: Mapping[TopicPartition, int],
+) -> dict[TopicPartition, int | None]:
     balance = _Balance(members)
     result: dict[TopicPartition, int | None] = dict.fromkeys(sorted(sources))
     for source in result:

@@ -40,6 +40,13 @@ def partition_of(key: str, partitions: int) -> int:
     return zlib.crc32(key.encode()) % partitions
 
 
+def goes_with(source: TopicPartition) -> TopicPartition:
+    """The partition whose owner in a group also owns ``source``, where it subscribes to both: that
+    of ``x.commands`` for one of ``x.reports``; any other goes by itself."""
+    stem, _, kind = source[0].rpartition(".")
+    return (f"{stem}.commands", source[1]) if kind == "reports" else source
+
+
 class Topic(msgspec.Struct, frozen=True):
     """A topic as it must be. ``retention_ms`` None keeps records for ever."""
 

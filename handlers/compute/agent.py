@@ -1,7 +1,7 @@
 """The host agent: makes real on its hosts what the log says, and reports what is real.
 
-It reads its hosts' keys of ``compute.dispatch`` by direct assignment, performs the work, and
-writes the reports (commands to ``compute``) together with its input offset in one transaction.
+It reads its hosts' topics of work by direct assignment, performs the work, and writes what it has
+to report together with its input offset in one transaction.
 Killed anywhere, it starts again at the first piece that was not yet reported, looks at reality
 first, and converges. An earlier agent of the same name is fenced.
 
@@ -29,7 +29,7 @@ from events.log.contract import (
     LogUnavailable,
     Outgoing,
     Record,
-    partition_of,
+    TopicMismatch,
 )
 from events.log.records import BadRecord, Codec, context_of, headers
 from events.message import Command, Context, UnknownMessage
@@ -100,9 +100,9 @@ class Agent:
         self._pause = pause
         self._new_id = new_id
         self._codec = codec or Codec()
-        self._dispatch = topics.dispatch("compute")
-        count = log.partitions(self._dispatch)
-        sources = sorted({(self._dispatch, partition_of(h, count)) for h in hosts})
+        for host in sorted(hosts):
+            have_topic(log, host)
+        sources = sorted((topics.dispatch(host), 0) for host in hosts)
         self._worker = log.fixed(f"agent.{name}", sources)
         self._pool = pool
         self._queues = Queues(self._perform, threads, pool)
@@ -170,7 +170,8 @@ class Agent:
         self._queues.put(pieces)
 
     def _piece(self, record: Record) -> Piece | None:
-        if record.key not in self._hosts:
+        host = record.key
+        if record.topic != topics.dispatch(host):
             return None
         try:
             work = self._codec.decode(record.value)
@@ -181,7 +182,7 @@ class Agent:
         if not isinstance(work, GuestWork) or work.type_name not in PERFORMANCES:
             logger.error("unknown_work", offset=record.offset, work=work.type_name)
             return None
-        return Piece(record.source, record.offset, record.key, context, work)
+        return Piece(record.source, record.offset, host, context, work)
 
     def _flush(self) -> None:
         offsets = {s: n for s, n in self._offsets.done().items() if self._committed.get(s) != n}
@@ -260,7 +261,7 @@ class Agent:
     def _send(self, report: Command, envelope: Context) -> None:
         made = headers(envelope, report.type_name, f"/chronova/agent/{self._name}")
         key: str = report.project_id  # type: ignore[attr-defined]
-        topic = topics.commands(report.type_domain)
+        topic = topics.reports(report.type_domain)
         self._outbox.append(Outgoing(topic, key, self._codec.encode(report), made))
         self._wake_loop()
 
@@ -310,7 +311,24 @@ class Agent:
             power_state=int(driver.power_state(server_id)),
         )
         now = self._clock()
-        self._send(report, Context(id=self._new_id(), time=now, project_id=project_id))
+        id = f"{self._new_id()}:{report.type_name}"
+        self._send(report, Context(id=id, time=now, project_id=project_id))
+
+
+def have_topic(log: Log, host: str) -> None:
+    """Make the topic of a host's work if it is missing. Raises ``LogError`` with what to do where
+    only an administrator may; ``ValueError`` for a name that no topic can have."""
+    wanted = topics.of_host(host)
+    try:
+        log.partitions(wanted.name)
+    except TopicMismatch:
+        try:
+            log.create_topics([wanted])
+        except LogError as error:
+            raise type(error)(
+                f"the topic {wanted.name} is missing and could not be made ({error}); where hosts"
+                f" may make none, the administrator's `chronova topics --host {host}` does"
+            ) from error
 
 
 def run(agent: Agent, stopped: Callable[[], bool], pause: Callable[[float], object]) -> None:

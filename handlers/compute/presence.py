@@ -107,7 +107,7 @@ class Presence:
                 inventories=inventories_of(resources),
             )
             self._said[host] = self._inventory(host, resources)
-            records.append(self._record(topics.commands("fleet"), SHARD, command))
+            records.append(self._record(topics.reports("fleet"), SHARD, command))
         self._append(records)
 
     def report_changes(self) -> None:
@@ -117,7 +117,7 @@ class Presence:
             report = self._inventory(host, driver.resources())
             if self._said.get(host) != report:
                 self._said[host] = report
-                records.append(self._record(topics.commands("fleet"), SHARD, report))
+                records.append(self._record(topics.reports("fleet"), SHARD, report))
         self._append(records)
 
     def beat(self) -> None:
@@ -144,7 +144,7 @@ class Presence:
         )
 
     def _record(self, topic: str, key: str, message: Message) -> Outgoing:
-        context = Context(id=self._new_id(), time=self._clock())
+        context = Context(id=f"{self._new_id()}:{message.type_name}", time=self._clock())
         made = headers(context, message.type_name, self._source)
         return Outgoing(topic, key, self._codec.encode(message), made)
 

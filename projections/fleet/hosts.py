@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 import orjson
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Text
+from sqlalchemy import BigInteger, Boolean, Column, Connection, Index, Integer, Text, select
 
 from events.fleet.host import Host
 from events.fleet.inventory import DISK_GB, MEMORY_MB, VCPU, Inventory
@@ -116,6 +116,12 @@ def document(host: Host, amounts: dict[str, int]) -> dict[str, Any]:
         "disk_available_least": facts.disk_available_least_gib,
         "cpu_info": _json(facts.cpu_info),
     }
+
+
+def host_names(connection: Connection) -> list[str]:
+    """The names of all hosts that are registered and not deleted, sorted."""
+    statement = select(HOSTS.c.id).where(~HOSTS.c.deleted).order_by(HOSTS.c.id)
+    return list(connection.execute(statement).scalars())
 
 
 @lru_cache(maxsize=1024)

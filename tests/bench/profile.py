@@ -16,6 +16,7 @@ from rich.table import Table
 
 from chronova.connections import open_site_log
 from chronova.domains import load_messages
+from chronova.inspect.state import known_hosts
 from events import topics
 from events.log.contract import EARLIEST, Log, Record
 from tests.bench.sites import Site, site
@@ -25,14 +26,16 @@ TOPICS = (
     "compute.events",
     "fleet.commands",
     "fleet.events",
-    "compute.dispatch",
+    "compute.reports",
     topics.REPLIES,
 )
 
 
-def records_of(log: Log) -> dict[str, list[Record]]:
-    """All records of these topics by request id, in order of their append times."""
-    reader = log.reader({(t, p): EARLIEST for t in TOPICS for p in range(log.partitions(t))})
+def records_of(log: Log, hosts: list[str]) -> dict[str, list[Record]]:
+    """All records of these topics, and of these hosts' own, by request id, in order of their
+    append times."""
+    names = [*TOPICS, *map(topics.dispatch, hosts)]
+    reader = log.reader({(t, p): EARLIEST for t in names for p in range(log.partitions(t))})
     ends, found = reader.ends(), defaultdict(list)
     while any(reader.positions()[source] < end for source, end in ends.items()):
         for record in reader.poll(1.0, 5000):
@@ -50,7 +53,10 @@ def hops(requests: list[list[Record]]) -> list[tuple[str, float, float]]:
         for record in records:
             kind = record.headers["ce_type"].removeprefix("chronova.")
             seen[kind] += 1
-            name = f"{record.topic}: {kind}" + (f" ({seen[kind]})" if seen[kind] > 1 else "")
+            topic = (
+                "compute.dispatch" if record.topic.startswith(topics.DISPATCHES) else record.topic
+            )
+            name = f"{topic}: {kind}" + (f" ({seen[kind]})" if seen[kind] > 1 else "")
             by_name[name].append((record.timestamp - first, record.timestamp - before))
             before = record.timestamp
     rows = [
@@ -121,7 +127,7 @@ def main() -> None:
             timed(here, 10)
             took, used, ids = timed(here, arguments.count)
             log = open_site_log(here.settings)
-            requests = records_of(log)
+            requests = records_of(log, known_hosts(here.settings))
             log.close()
             _report(console, name, took, used, ids, requests)
 

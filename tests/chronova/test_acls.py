@@ -9,13 +9,15 @@ import pytest
 
 from chronova.acls import ROLES, Acl, acls, commands
 from events import topics
-from events.log.contract import EARLIEST, Log, LogError, Outgoing, Record, Worker, partition_of
+from events.log.contract import EARLIEST, Log, LogError, Outgoing, Record, Worker
 from events.log.kafka import KafkaLog
+from handlers.compute.agent import have_topic
 from tests.parts.broker import collect_refused_sockets
 from tests.parts.secured_broker import ADMIN, SecuredBroker, secured_broker
 
 COMPUTE, EVENTS = topics.commands("compute"), topics.events("compute")
-DISPATCH, REPLIES = topics.dispatch("compute"), topics.REPLIES
+REPORTS, REPLIES = topics.reports("compute"), topics.REPLIES
+OWN, OTHERS = topics.dispatch("h1"), topics.dispatch("h2")
 PARTITIONS = 2
 LIMIT_S = 30.0
 
@@ -26,7 +28,8 @@ class Roles:
     def __init__(self, broker: SecuredBroker, stack: ExitStack) -> None:
         self._broker = broker
         self._stack = stack
-        self.log("admin", acls("admin")).create_topics(topics.all_topics(PARTITIONS))
+        made = [*topics.all_topics(PARTITIONS), topics.of_host("h1"), topics.of_host("h2")]
+        self.log("admin", acls("admin")).create_topics(made)
         self.api = self.log("api", acls("api"))
         self.decider = self.log("decider", acls("decider"))
         self.projector = self.log("projector", acls("projector"))
@@ -70,31 +73,31 @@ def taken(worker: Worker) -> Record:
 
 @pytest.mark.service
 def test_a_boot_goes_its_way(roles: Roles) -> None:
-    host_partition = partition_of("h1", PARTITIONS)
     roles.api.append([Outgoing(COMPUTE, "project", b"create")])
-    decider = roles.decider.member("deciders", [COMPUTE])
+    decider = roles.decider.member("deciders", topics.inputs("compute"))
     command = taken(decider)
     assert command.value == b"create"
     outgoing = [
         Outgoing(EVENTS, "server", b"created", partition=command.partition),
-        Outgoing(DISPATCH, "h1", b"build"),
+        Outgoing(OWN, "h1", b"build"),
         Outgoing(topics.commands("fleet"), "default", b"place"),
         Outgoing(REPLIES, "id", b"accepted", partition=0),
     ]
     decider.transact(outgoing, {command.source: command.offset + 1})
     assert roles.decider.settled_end((EVENTS, command.partition)) > 0
-    decider.close()
     assert read(roles.api, REPLIES, 0) == [b"accepted"]
     assert read(roles.projector, EVENTS, command.partition) == [b"created"]
     with closing(roles.api.reader({(EVENTS, 0): EARLIEST})) as reader:
         assert reader.ends()
-    agent = roles.host.fixed("agent.h1", [(DISPATCH, host_partition)])
+    agent = roles.host.fixed("agent.h1", [(OWN, 0)])
     work = taken(agent)
     assert work.value == b"build"
-    report = Outgoing(COMPUTE, "project", b"started")
+    report = Outgoing(REPORTS, "project", b"started")
     agent.transact([report], {work.source: work.offset + 1})
+    assert taken(decider).value == b"started"
+    decider.close()
     roles.host.append([Outgoing(topics.HEARTBEATS, "h1", b"beat")])
-    roles.host.append([Outgoing(topics.commands("fleet"), "default", b"inventory")])
+    roles.host.append([Outgoing(topics.reports("fleet"), "default", b"inventory")])
     agent.close()
     roles.decider.append([Outgoing(topics.HEARTBEATS, "scheduler", b"beat")])
     assert b"beat" in read(roles.decider, topics.HEARTBEATS, 0)
@@ -106,11 +109,15 @@ def test_a_boot_goes_its_way(roles: Roles) -> None:
     ("role", "topic"),
     [
         ("host", EVENTS),
-        ("host", DISPATCH),
+        ("host", OWN),
+        ("host", OTHERS),
         ("host", REPLIES),
+        ("host", COMPUTE),
+        ("host", topics.commands("fleet")),
         ("host", topics.commands("identity")),
         ("api", EVENTS),
-        ("api", DISPATCH),
+        ("api", OWN),
+        ("api", REPORTS),
         ("projector", EVENTS),
         ("projector", COMPUTE),
     ],
@@ -122,8 +129,11 @@ def test_who_may_not_write(roles: Roles, role: str, topic: str) -> None:
 
 
 @pytest.mark.service
-@pytest.mark.parametrize("topic", [EVENTS, COMPUTE, REPLIES, topics.events("identity")])
-def test_a_host_reads_its_dispatches_only(roles: Roles, topic: str) -> None:
+@pytest.mark.parametrize(
+    "topic",
+    [OTHERS, EVENTS, COMPUTE, REPORTS, REPLIES, topics.HEARTBEATS, topics.events("identity")],
+)
+def test_a_host_reads_its_own_work_only(roles: Roles, topic: str) -> None:
     with pytest.raises(LogError, match=r"(?i)authoriz"):
         read(roles.host, topic, 0)
 
@@ -131,15 +141,14 @@ def test_a_host_reads_its_dispatches_only(roles: Roles, topic: str) -> None:
 @pytest.mark.service
 def test_a_host_cannot_be_another_host(roles: Roles) -> None:
     with pytest.raises(LogError, match=r"(?i)authoriz"):
-        roles.host.fixed("agent.h2", [(DISPATCH, 0)])
+        roles.host.fixed("agent.h2", [(OWN, 0)])
 
 
 @pytest.mark.service
-def test_what_topics_cannot_keep_apart(roles: Roles) -> None:
-    """As docs/operations.md says: other hosts' dispatches are read, any command is written."""
-    for partition in range(PARTITIONS):
-        roles.host.reader({(DISPATCH, partition): EARLIEST}).close()
-    roles.host.append([Outgoing(COMPUTE, "another project", b"DeleteServer")])
+def test_a_host_without_a_topic_is_told_who_can_make_it(roles: Roles) -> None:
+    log = roles.log("host-h3", acls("agent", "h3"))
+    with pytest.raises(LogError, match="chronova topics --host h3"):
+        have_topic(log, "h3")
 
 
 def test_the_commands() -> None:

@@ -64,7 +64,7 @@ def test_tap(site: Site, server_id: str) -> None:
     spoken = site.chronova(*about, "--kind", "commands", "--kind", "dispatch").out
     assert {"compute.SelectHost", "compute.BuildGuest"} <= set(re.findall(r"compute\.\w+", spoken))
     wrong = site.chronova("tap", "--kind", "gossip", code=2).error
-    assert wrong == "chronova: there is no kind 'gossip': commands, events, dispatch\n"
+    assert wrong == "chronova: there is no kind 'gossip': commands, reports, events, dispatch\n"
 
 
 def test_status(site: Site) -> None:

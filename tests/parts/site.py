@@ -32,6 +32,7 @@ from sqlalchemy import make_url
 
 from chronova import credentials
 from chronova.connections import open_site_log
+from chronova.inspect.state import known_hosts
 from chronova.settings import Settings, load
 from events import topics
 from events.log.contract import EARLIEST, Record
@@ -143,6 +144,7 @@ class Site:
         """Every record of every topic there is now."""
         with closing(open_site_log(self.settings)) as log:
             names = [topic.name for topic in topics.all_topics()]
+            names += map(topics.dispatch, known_hosts(self.settings))
             sources = {(n, p): EARLIEST for n in names for p in range(log.partitions(n))}
             with closing(log.reader(sources)) as reader:
                 ends = reader.ends()

@@ -8,7 +8,6 @@ from commands.compute.create import CreateServers
 from events import topics
 from events.aggregate import AGGREGATES
 from events.compute.server import Server
-from events.log.contract import partition_of
 from events.state_codec import encode_state
 from handlers.compute.drivers.contract import PowerState
 from handlers.decider import GROUP, Decider
@@ -30,18 +29,16 @@ def in_flight(world: World) -> tuple[str, str]:
             return id, f"server {id} is {state.vm_state}, {state.task_state}"
     groups = world.cluster.groups
     for source, partition in world.cluster.partitions.items():
-        if source[0].endswith(".commands"):
+        if source[0].endswith((".commands", ".reports")):
             if groups.offset(f"member:{GROUP}", source) < partition.end:
                 return "", f"commands of {source} are undecided"
         elif source[0].endswith(".events") and world.tables.places[source].offset < partition.end:
             return "", f"events of {source} are not projected"
-    dispatch = topics.dispatch("compute")
     for machines in world.machines_of:
         for machine in machines:
-            number = partition_of(machine.host, world.cluster.topics[dispatch].partitions)
-            end = world.cluster.partitions[dispatch, number].end
+            source = (topics.dispatch(machine.host), 0)
             group = f"fixed:agent.{machines[0].host}"
-            if groups.offset(group, (dispatch, number)) < end:
+            if groups.offset(group, source) < world.cluster.partitions[source].end:
                 return "", f"{machine.host} has work to do"
     return "", ""
 

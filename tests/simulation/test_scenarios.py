@@ -26,7 +26,7 @@ from handlers.decider import Decider
 from tests.commands.compute.servers import HOST, S, building, compute
 
 CODEC = Codec()
-COMMANDS, DISPATCH = topics.commands("compute"), topics.dispatch("compute")
+COMMANDS, DISPATCH = topics.commands("compute"), topics.dispatch(HOST)
 NOW = 1_800_000_000_000_000
 
 
@@ -36,7 +36,7 @@ class Site:
     def __init__(self) -> None:
         self.faults: Callable[[Operation], Fault | None] = lambda operation: None
         self.cluster = Cluster(lambda: NOW, faults=lambda operation: self.faults(operation))
-        for topic in topics.all_topics(1):
+        for topic in [*topics.all_topics(1), topics.of_host(HOST)]:
             self.cluster.create(topic)
         self._made = 0
 

@@ -119,6 +119,7 @@ class World:
         ]
         for machine in self.machines:
             self.observer.hypervisors[machine.host] = machine.hypervisor
+            self.cluster.create(topics.of_host(machine.host))
         shared = 2 if rng.random() < 0.3 else 1
         self.machines_of = [self.machines[:shared], *([one] for one in self.machines[shared:])]
         self.agents = [self._agent(number) for number in range(len(self.machines_of))]

@@ -38,7 +38,7 @@ def test_the_host_is_told_all_that_it_needs() -> None:
     assert work.guest.image.checksum == "a" * 128
     assert work.guest.flavor.ram_mib == 512
     assert work.generation == 1
-    dispatched = [out for out in story.outgoing if out.topic == "compute.dispatch"]
+    dispatched = [out for out in story.outgoing if out.topic.startswith("compute.dispatch.")]
     assert [out.key for out in dispatched] == [HOST]
 
 

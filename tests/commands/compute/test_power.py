@@ -169,7 +169,7 @@ def test_a_guest_of_an_older_attempt_is_removed_where_it_is() -> None:
     story.happened(f.StaleGuestFound)
     (work,) = story.follows(RemoveGuest)
     assert work.generation == 0
-    assert [o.key for o in story.outgoing if o.topic == "compute.dispatch"] == ["host-9"]
+    assert [o.key for o in story.outgoing if o.topic == "compute.dispatch.host-9"] == ["host-9"]
 
 
 def test_a_guest_left_over_of_a_failed_build_is_removed() -> None:

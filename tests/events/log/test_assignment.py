@@ -69,3 +69,28 @@ def test_nobody_moves_when_another_leaves() -> None:
     two = assign({1: {"big"}, 3: {"big"}}, big, held)
     assert all(two[source] == owner for source, owner in held.items() if owner != 2)
     assert Counter(two.values()) == {1: 6, 3: 6}
+
+
+PAIRED = {"x.commands": 6, "x.reports": 6, "y.commands": 1, "y.reports": 1, "z.commands": 3}
+PAIRS = [(topic, number) for topic, count in PAIRED.items() for number in range(count)]
+
+
+@given(
+    st.sets(st.integers(0, 9), min_size=1, max_size=6),
+    st.dictionaries(st.sampled_from(PAIRS), st.integers(0, 12)),
+)
+def test_reports_have_the_owner_of_their_commands(
+    ids: set[int], owners: dict[tuple[str, int], int]
+) -> None:
+    result = assign(dict.fromkeys(ids, frozenset(PAIRED)), PAIRS, owners)
+    assert set(result) == set(PAIRS)
+    for (topic, number), owner in result.items():
+        assert owner in ids
+        if topic.endswith(".reports"):
+            assert owner == result[topic.replace("reports", "commands"), number]
+
+
+def test_nobody_else_takes_reports_whose_commands_owner_does_not_want_them() -> None:
+    members = {0: frozenset({"x.commands"}), 1: frozenset({"x.reports"})}
+    result = assign(members, [("x.commands", 0), ("x.reports", 0)], {})
+    assert result == {("x.commands", 0): 0, ("x.reports", 0): None}

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from events.log.contract import Fenced, Outgoing, RecordTooLarge
+from events.log.contract import Fenced, Outgoing, RecordTooLarge, Topic
 from tests.events.log.site import (
     LIMIT_S,
     Consumer,
@@ -181,6 +181,21 @@ def test_topics_of_a_group_are_shared_each(site: Site) -> None:
     share([first, second], [2, 3])
     assert not first.owned & second.owned
     assert {topic for topic, _ in first.owned | second.owned} == {big, small}
+
+
+def test_reports_go_with_the_commands_of_the_same_number(site: Site) -> None:
+    stem = site.name("domain")
+    both = [f"{stem}.commands", f"{stem}.reports"]
+    site.log.create_topics([Topic(name, 4) for name in both])
+    first = Consumer(site.member("group", both))
+    first.until_owns(8)
+    second = Consumer(site.member("group", both, site.open()))
+    share([first, second], [4, 4])
+    for consumer in (first, second):
+        owned = {topic: {n for t, n in consumer.owned if t == topic} for topic in both}
+        assert owned[both[0]] == owned[both[1]] and len(owned[both[0]]) == 2
+    second.worker.close()
+    first.until_owns(8)
 
 
 def test_rewind_goes_back_to_what_was_committed(site: Site) -> None:
