@@ -181,11 +181,12 @@ class SlowHosts(FaultKind):
     name = "slow"
     growth = 1.4
     every_s = 5.0
+    steps_s: tuple[float, ...] = (0.0, 1.0, 20.0, 150.0, 400.0)
 
     def visit(self) -> None:
         machine = self.rng.choice(self.world.machines)
         machine.was_slow = True
-        machine.slow_s = self.rng.choice((0.0, 1.0, 20.0, 150.0, 400.0))
+        machine.slow_s = self.rng.choice(self.steps_s)
         self.said(f"{machine.host}: {machine.slow_s} s a step")
 
 

@@ -39,6 +39,7 @@ from handlers.decider import BATCH_MAX, Decider
 from handlers.partition import Decided, Partition
 from handlers.reaction import REACTIONS
 from projections.fold import Fold
+from tests.simulation.faults import SlowHosts
 
 Apply = Callable[[], Iterator[None]]
 
@@ -312,7 +313,8 @@ def quota_not_returned() -> Iterator[None]:
 
 @planted(workload="boots", faults=("slow",))
 def silent_host_replaced() -> Iterator[None]:
-    """A build that a host did not end in time begins elsewhere at once."""
+    """A build that a host did not end in time begins elsewhere at once. It shows where the deadline
+    falls into a build's last steps: so hosts are slow by that much, and stay so."""
 
     right = commands.compute.overdue._way_out
 
@@ -322,7 +324,11 @@ def silent_host_replaced() -> Iterator[None]:
             return commands.compute.boot.build_removed(server, at)
         return right(server, task, at)
 
-    with swapped(commands.compute.overdue, "_way_out", wrong):
+    with (
+        swapped(SlowHosts, "steps_s", (0.0, 110.0, 130.0, 150.0, 180.0)),
+        swapped(SlowHosts, "growth", 10.0),
+        swapped(commands.compute.overdue, "_way_out", wrong),
+    ):
         yield
 
 
