@@ -263,8 +263,9 @@ class Decider:
         if not self._snapshots.kept:
             return
         end = self._log.settled_end((topics.events(partition.domain), partition.number))
-        read = next(one for one in self._inputs if goes_with(one) == source)
-        self._worker.transact([], {read: self._inputs[read]})
+        # Nothing read there yet, only followed: then all that is owned has to be so still.
+        read = {one: offset for one, offset in self._inputs.items() if goes_with(one) == source}
+        self._worker.transact([], read)
         partition.offset = end
         self._snapshots.save(partition)
 
@@ -275,6 +276,7 @@ class Decider:
             self._held.discard(source)
             self._owned.pop(goes_with(source), None)
             self._passed.pop(source, None)
+            self._inputs.pop(source, None)
         self._held.update(polled.assigned)
         led = [source for source in polled.assigned if source[0] in self._commands]
         for source, partition in self._folded(led).items():
@@ -292,6 +294,7 @@ class Decider:
         self._held.clear()
         self._owned.clear()
         self._passed.clear()
+        self._inputs.clear()
         self._watcher.owns(0)
 
     def _folded(self, sources: Sequence[TopicPartition]) -> dict[TopicPartition, Partition]:
