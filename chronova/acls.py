@@ -36,6 +36,7 @@ def acls(role: str, host: str = "") -> list[Acl]:
     another role, or an agent without a host."""
     commands = [topics.commands(domain) for domain in topics.DOMAINS]
     events = [topics.events(domain) for domain in topics.DOMAINS]
+    reports = [topics.reports(domain) for domain in topics.REPORTING]
     if role == "api":
         # The events: to say in /healthz how far the projection is behind them.
         readable = [topics.REPLIES, *events]
@@ -44,7 +45,7 @@ def acls(role: str, host: str = "") -> list[Acl]:
         both = [*commands, *events, topics.HEARTBEATS]
         return [
             *_topics(both, "Read", "Write"),
-            *_topics([topics.reports(domain) for domain in topics.REPORTING], "Read"),
+            *_topics(reports, "Read"),
             *_topics([topics.REPLIES], "Write"),
             Acl("topic", topics.DISPATCHES, ("Write",), prefixed=True),
             Acl("group", GROUP, ("Read",)),
@@ -55,7 +56,6 @@ def acls(role: str, host: str = "") -> list[Acl]:
     if role == "agent":
         if not host:
             raise ValueError("an agent's rules are for one host: give its name")
-        reports = [topics.reports(domain) for domain in topics.REPORTING]
         return [
             *_topics([topics.dispatch(host)], "Read"),
             *_topics([*reports, topics.HEARTBEATS], "Write"),

@@ -13,13 +13,12 @@ def envelope_of(record: Record, now: int, type_name: str, reported: bool) -> Con
     """The envelope of a record; one that says only where it lies in place of one that cannot be
     used. A host gets no answer, and its ids cannot be those of others' commands, which would pass
     for decided then: they end in the report's name."""
-    by_place = Context(id=f"{record.topic}/{record.partition}@{record.offset}", time=now)
     try:
         context = context_of(record)
+        if not reported:
+            return context
+        if context.id.endswith(f":{type_name}"):
+            return msgspec.structs.replace(context, reply_to="")
     except BadRecord:
-        return by_place
-    if not reported:
-        return context
-    if not context.id.endswith(f":{type_name}"):
-        return by_place
-    return msgspec.structs.replace(context, reply_to="")
+        pass
+    return Context(id=f"{record.topic}/{record.partition}@{record.offset}", time=now)

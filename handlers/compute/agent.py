@@ -100,10 +100,10 @@ class Agent:
         self._pause = pause
         self._new_id = new_id
         self._codec = codec or Codec()
-        for host in sorted(hosts):
+        served = sorted(hosts)
+        for host in served:
             have_topic(log, host)
-        sources = sorted((topics.dispatch(host), 0) for host in hosts)
-        self._worker = log.fixed(f"agent.{name}", sources)
+        self._worker = log.fixed(f"agent.{name}", [(topics.dispatch(host), 0) for host in served])
         self._pool = pool
         self._queues = Queues(self._perform, threads, pool)
         self._offsets = Offsets()

@@ -25,9 +25,9 @@ def any_log_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk, "EVENTS_MIN", 1)
 
 
-def read_by(log: PostgresLog, url: str, **options: int) -> tuple[Rebuild, list[Progress]]:
-    """A rebuild with processes, and what it shows."""
-    return Rebuild(log, url, opener=partial(PostgresLog, url), **options), []
+def read_by(log: PostgresLog, url: str, **options: int) -> Rebuild:
+    """A rebuild with processes."""
+    return Rebuild(log, url, opener=partial(PostgresLog, url), **options)
 
 
 def test_processes_make_the_same_tables(
@@ -36,7 +36,7 @@ def test_processes_make_the_same_tables(
     events = record(recorder, 60)
     rebuild(log, url)
     before = content(control, "projection_live")
-    building, shown = read_by(log, url)
+    shown: list[Progress] = []
     read_elsewhere: list[int] = []
 
     def show(progress: Progress) -> None:
@@ -44,7 +44,7 @@ def test_processes_make_the_same_tables(
         if multiprocessing.active_children():
             read_elsewhere.append(progress.events)
 
-    done = building.run(show)
+    done = read_by(log, url).run(show)
     assert done is not None
     assert (done.events, done.read, done.differing) == (events, events, {})
     assert content(control, "projection_live") == before
@@ -57,7 +57,6 @@ def test_what_killed_processes_left_is_read_all_the_same(
     log: PostgresLog, url: str, recorder: Recorder
 ) -> None:
     events = record(recorder, 60)
-    building, _ = read_by(log, url, records_max=5)
     killed: list[int] = []
 
     def kill(progress: Progress) -> None:
@@ -66,7 +65,7 @@ def test_what_killed_processes_left_is_read_all_the_same(
                 os.kill(child.pid, signal.SIGKILL)
                 killed.append(child.pid)
 
-    done = building.run(kill)
+    done = read_by(log, url, records_max=5).run(kill)
     assert killed and done is not None and done.events == events
     assert verify.verify(log, url).equal
 
@@ -80,8 +79,7 @@ def test_processes_end_when_the_rebuild_is_stopped(
     def interrupt(progress: Progress) -> None:
         stop.set()
 
-    building, _ = read_by(log, url, records_max=5)
-    assert building.run(interrupt, stop) is None
+    assert read_by(log, url, records_max=5).run(interrupt, stop) is None
     assert not multiprocessing.active_children()
     (half,) = builds.builds(control)
     assert half.state == "building"
