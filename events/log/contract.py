@@ -7,11 +7,11 @@ transaction markers take offsets). Records of one key are in one partition, so i
 Three implementations keep this contract and pass one suite (``tests/events/log``):
 ``kafka`` and ``postgres`` are real, ``memory`` exists for the simulation.
 
-The guarantee everything above relies on: ``Worker.transact`` writes records to any topics and
-moves the worker's input offsets in one atomic step, and only while the worker still owns the
-partitions it moves. A crash before it leaves nothing visible, after it nothing is repeated.
-Kafka has no conditional append: one writer per partition plus this fence is the whole of
-the concurrency control.
+The guarantee everything above relies on: a *journal* is a partition with one writer at a time.
+``Log.begin_term`` makes a writer, whose term begins with the record that it appends;
+``Log.commit`` appends a batch to a journal, all of it or nothing, and only while no later term
+has begun there. What an old writer manages to append after a later term began is void for every
+reader (``events.log.terms``). Membership of a group only says who should write; it guards nothing.
 """
 
 from __future__ import annotations
@@ -141,6 +141,48 @@ class Reader(Protocol):
         """Release everything. May be called twice."""
 
 
+class Journal(Protocol):
+    """The writing end of one journal, for one term. One thread's.
+
+    It ends with a later term, with ``Fenced`` and with an unknown outcome: then only another
+    ``Log.begin_term`` makes a writer.
+    """
+
+    @property
+    def source(self) -> TopicPartition:
+        """The partition that it writes."""
+
+    @property
+    def term(self) -> int:
+        """The offset of the record with which the term began; what is written names it."""
+
+
+Commit = int | LogError
+"""How an append to a journal ended: the offset of its first record, or why nothing counts."""
+
+
+class Member(Protocol):
+    """A member of a group: shares its topics' partitions with the other members. One thread's.
+
+    The log keeps no offsets for it: who gets a partition knows where to go on.
+    """
+
+    def poll(self, timeout_s: float, records_max: int = 500) -> Polled:
+        """New records of followed partitions and changes of ownership; keeps the membership
+        alive. Returns early when there is something, empty after ``timeout_s``. Raises
+        ``LogUnavailable``: nothing is lost, poll again."""
+
+    def follow(self, source: TopicPartition, offset: int) -> None:
+        """Deliver the records of this assigned partition from ``offset`` on. Once more: go on
+        from there instead. A source that is not owned (any more) is ignored."""
+
+    def wake(self) -> None:
+        """From any thread: make a waiting ``poll`` return now."""
+
+    def close(self) -> None:
+        """Leave at once, so that another member takes over without waiting. Twice is fine."""
+
+
 class Worker(Protocol):
     """Consumes partitions it owns and writes what follows, exactly once. One thread's.
 
@@ -195,6 +237,33 @@ class Log(Protocol):
 
     def reader(self, start: Mapping[TopicPartition, int]) -> Reader:
         """A reader of these partitions, each from its offset."""
+
+    def begin_term(
+        self, source: TopicPartition, record: Outgoing, timeout_s: float = 10.0
+    ) -> Journal:
+        """Append ``record`` to the partition ``source`` as the beginning of a new term, and
+        return its writer. Every earlier writer of the partition is fenced from then on.
+
+        Raises ``LogUnavailable``: the term may have begun all the same, with nothing in it; begin
+        another. ``record``'s topic and partition are those of ``source``.
+        """
+
+    def commit(
+        self, appends: Sequence[tuple[Journal, Sequence[Outgoing]]], timeout_s: float = 10.0
+    ) -> Sequence[Commit]:
+        """Append to each journal its records, as one batch each: all of them or none; for each,
+        in order, how it ended. A journal stands in it once; its records go to its partition.
+
+        ``Fenced``: a later term has begun, and nothing that was written counts. ``LogUnavailable``:
+        unknown; the journal writes no more (``Fenced`` from then on), a new term has to be begun
+        and what lies in the partition to be read. ``RecordTooLarge``: nothing was written, the
+        journal goes on. Any other ``LogError``: as ``LogUnavailable``. One journal's end is not
+        the others'. Raises nothing for what goes wrong with a journal.
+        """
+
+    def membership(self, group: str, topics: Sequence[str]) -> Member:
+        """A member of ``group``, which shares all partitions of ``topics``. Partitions that go
+        together (``goes_with``) have one owner. It joins at its first ``poll``."""
 
     def member(self, group: str, topics: Sequence[str]) -> Worker:
         """A member of ``group``, which shares all partitions of ``topics``."""

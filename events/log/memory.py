@@ -11,9 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from events.log import memory_journal
 from events.log.contract import (
     EARLIEST,
     LATEST,
+    Commit,
+    Journal,
+    Member,
     Outgoing,
     Reader,
     Record,
@@ -23,6 +27,7 @@ from events.log.contract import (
     Worker,
 )
 from events.log.memory_cluster import Cluster, Crash, Fault, Faults, Operation, read_in_turn
+from events.log.memory_member import MemoryMember
 from events.log.memory_worker import MemoryWorker
 
 __all__ = ["Cluster", "Crash", "Fault", "Faults", "MemoryLog", "Operation"]
@@ -92,7 +97,7 @@ class MemoryLog:
         self.cluster = cluster
         self.process = process
         self.record_bytes_max = cluster.record_bytes_max
-        self.workers: list[MemoryWorker] = []
+        self.workers: list[MemoryWorker | MemoryMember] = []
 
     def identity(self) -> str:
         """See the contract."""
@@ -124,6 +129,27 @@ class MemoryLog:
         """See the contract."""
         self.cluster.strike("reader", self.process)
         return MemoryReader(self.cluster, self.process, start)
+
+    def begin_term(
+        self, source: TopicPartition, record: Outgoing, timeout_s: float = 10.0
+    ) -> Journal:
+        """See the contract."""
+        return memory_journal.begin_term(self.cluster, self.process, source, record)
+
+    def commit(
+        self, appends: Sequence[tuple[Journal, Sequence[Outgoing]]], timeout_s: float = 10.0
+    ) -> Sequence[Commit]:
+        """See the contract."""
+        return memory_journal.commit(self.cluster, self.process, appends)
+
+    def membership(self, group: str, topics: Sequence[str]) -> Member:
+        """See the contract."""
+        self.cluster.strike("membership", self.process)
+        for topic in topics:
+            self.partitions(topic)
+        member = MemoryMember(self.cluster, self, group, topics)
+        self.workers.append(member)
+        return member
 
     def member(self, group: str, topics: Sequence[str]) -> Worker:
         """See the contract."""
@@ -160,7 +186,8 @@ class MemoryLog:
         """The sessions of this process's members are over: others take their partitions, and
         it finds out when it polls or is fenced. Also what becomes of a process that is gone."""
         for worker in self.workers:
-            self.cluster.groups.leave(worker.group, worker.number)
+            if worker.number is not None:
+                self.cluster.groups.leave(worker.group, worker.number)
 
     def close(self) -> None:
         """See the contract."""

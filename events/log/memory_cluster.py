@@ -11,6 +11,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from events.log.contract import (
+    LogError,
     LogUnavailable,
     Outgoing,
     Record,
@@ -30,6 +31,7 @@ class Fault(Enum):
     UNAVAILABLE_AFTER = "it happened, but the answer was lost"
     CRASH = "the process ends before it happened"
     CRASH_AFTER = "the process ends after it happened"
+    REFUSED = "refused for a reason that the contract has no name for: nothing happened"
     DUPLICATE = "an append happens twice, as when a client retries one whose answer was lost"
 
 
@@ -59,6 +61,8 @@ class Partition:
         self.records: list[Record] = []
         self.first = 0
         self.last_timestamp = 0
+        self.term: int | None = None
+        """Offset of the record with which the newest term of this journal began."""
 
     @property
     def end(self) -> int:
@@ -99,6 +103,8 @@ class Cluster:
         fault = self.faults(Operation(name, process))
         if fault is Fault.UNAVAILABLE:
             raise LogUnavailable(f"{name}: the simulated log is away")
+        if fault is Fault.REFUSED:
+            raise LogError(f"{name}: the simulated log is read-only")
         if fault is Fault.CRASH:
             raise Crash(f"{process} in {name}")
         return fault

@@ -17,6 +17,7 @@ from events.log import open_log
 from events.log.contract import (
     Log,
     LogUnavailable,
+    Member,
     Outgoing,
     Polled,
     Reader,
@@ -31,7 +32,7 @@ from tests.parts.postgres import PostgresServer
 if TYPE_CHECKING:
     from tests.parts.broker import Broker
 
-End = TypeVar("End", Worker, Reader)
+End = TypeVar("End", Worker, Reader, Member)
 
 LIMIT_S = 30.0
 """No wait in these tests is longer."""
@@ -46,7 +47,7 @@ class Site(ABC):
     def __init__(self) -> None:
         self.suffix = uuid.uuid4().hex[:8]
         self._logs: list[Log] = []
-        self._others: list[Worker | Reader] = []
+        self._others: list[Worker | Reader | Member] = []
         self.log = self.open()
 
     @abstractmethod
