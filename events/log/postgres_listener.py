@@ -44,7 +44,7 @@ class Watch:
         self.topics = frozenset(topics)
         self.parts = frozenset(parts)
         self.group: int | None = None
-        self.group_changed = False
+        self.group_changed = True
         self.woken = False
         self.bell = threading.Event()
 

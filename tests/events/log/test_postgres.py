@@ -12,7 +12,7 @@ import psycopg2
 import psycopg2.extensions
 import pytest
 
-from events.log.contract import LogUnavailable, Outgoing, Topic
+from events.log.contract import LogUnavailable, Outgoing, Topic, Unstorable
 from events.log.postgres import PostgresLog
 from events.log.postgres_connection import Connection
 from tests.events.log.site import Consumer, PostgresSite, after, outgoing, read, read_to_end
@@ -93,7 +93,7 @@ def test_what_happened_has_no_retention(postgres: PostgresSite) -> None:
 
 def test_a_key_with_a_nul_is_refused(postgres: PostgresSite) -> None:
     topic = postgres.topic("events")
-    with pytest.raises(ValueError, match="NUL"):
+    with pytest.raises(Unstorable, match="NUL"):
         postgres.log.append([Outgoing(topic, "a\0b", b"")])
     assert read_to_end(postgres.reader(topic)) == []
 
