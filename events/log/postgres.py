@@ -28,7 +28,7 @@ from events.log.contract import (
     Worker,
     partition_of,
 )
-from events.log.postgres_batch import Batch, Moved, Place
+from events.log.postgres_batch import Batch, Moved, Place, no_text
 from events.log.postgres_connection import Pool, Row
 from events.log.postgres_journal import begin_term, commit
 from events.log.postgres_listener import Listener, Watch
@@ -231,9 +231,12 @@ class PostgresLog:
 
     def _place(self, record: Outgoing) -> Place:
         topic, parts = self._topic(record.topic)
-        if record.partition is None:
+        if record.partition is not None:
+            return Place(self._part((record.topic, record.partition)), topic)
+        try:
             return Place(parts[partition_of(record.key, len(parts))], topic)
-        return Place(self._part((record.topic, record.partition)), topic)
+        except UnicodeEncodeError as error:
+            raise no_text(record) from error
 
     def _part(self, source: TopicPartition) -> int:
         topic, number = source

@@ -49,6 +49,11 @@ class Stored(NamedTuple):
     header_bytes: int
 
 
+def no_text(record: Outgoing) -> Unstorable:
+    """Return the refusal of a record whose key or headers are not Unicode text."""
+    return Unstorable(f"the key or a header of a record for {record.topic} is no Unicode text")
+
+
 class Batch:
     """The records that one statement appends to one partition.
 
@@ -60,6 +65,7 @@ class Batch:
         self.part, self.topic = place
         self.term = term
         self.rows: list[Stored] = []
+        self.size = 0
         self.largest = 0
         self.lengths = Lengths()
 
@@ -71,9 +77,7 @@ class Batch:
             headers = encode_headers(record.headers)
             key_bytes, header_bytes = len(record.key.encode()), len(headers.encode())
         except UnicodeEncodeError as error:
-            raise Unstorable(
-                f"the key or a header of a record for {record.topic} is no Unicode text"
-            ) from error
+            raise no_text(record) from error
         size = key_bytes + header_bytes + len(record.value)
         if size > record_bytes_max:
             raise RecordTooLarge(
@@ -81,6 +85,7 @@ class Batch:
                 f"{record_bytes_max}"
             )
         self.rows.append(Stored(record.key, headers, record.value, key_bytes, header_bytes))
+        self.size += size
         self.largest = max(self.largest, size)
         self.lengths.add(record.key, headers, record.value, key_bytes + header_bytes)
         return len(self.rows) - 1

@@ -14,13 +14,19 @@ partition, partition rows by id.
   partitions were shared out; whoever sees them differ shares out and stores the result only
   if neither has changed meanwhile.
 
-Installing is idempotent and guarded by an advisory lock: any number of processes may start at
-once. A crash halfway rolls the whole installation back.
+``VERSION`` names the text of the functions, which any start renews; ``FORM`` the form of the
+tables, which nothing changes once they are made. Installing is idempotent and guarded by an
+advisory lock: any number of processes may start at once. A crash halfway rolls the whole
+installation back.
 """
 
 from __future__ import annotations
 
 import hashlib
+
+FORM = 2
+"""The form in which records and journals are stored: 2 has journals with terms. A log in another
+form is refused, nothing converts it."""
 
 FENCED = "LG001"
 """SQLSTATE of a write whose epoch is not the partition's any more."""
@@ -30,7 +36,8 @@ CREATE SCHEMA IF NOT EXISTS {s};
 CREATE TABLE IF NOT EXISTS {s}.cluster (
     only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
     id uuid NOT NULL DEFAULT gen_random_uuid(),
-    version text NOT NULL
+    version text NOT NULL,
+    form int NOT NULL
 );
 CREATE TABLE IF NOT EXISTS {s}.topic (
     id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -353,7 +360,7 @@ def installation(schema: str) -> str:
     """The statements that make or renew everything in ``schema``, to be sent as one query."""
     lock = "SELECT pg_advisory_xact_lock(hashtextextended('{s}:install', 0));"
     done = (
-        "INSERT INTO {s}.cluster (version) VALUES ('" + VERSION + "') "
+        f"INSERT INTO {{s}}.cluster (version, form) VALUES ('{VERSION}', {FORM}) "
         "ON CONFLICT (only_one) DO UPDATE SET version = excluded.version;"
     )
     return (lock + _INSTALL + done).replace("{s}", schema)

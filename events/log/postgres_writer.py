@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from events.log.contract import RecordTooLarge
 from events.log.postgres_batch import Batch, Moved, write_statement
 from events.log.postgres_connection import Pool
 from events.log.postgres_listener import Listener
+
+BYTES_MAX = 256 << 20
+"""Of one statement, in which a value takes two characters a byte: Postgres takes 1 GiB."""
 
 
 class Writer:
@@ -36,10 +40,14 @@ class Writer:
 
         Raises:
             LogUnavailable: unknown what was written.
+            RecordTooLarge: the batches are too large together; nothing was written.
             LogError: nothing was written.
         """
         # All writers lock partitions in the order of their ids.
         order = sorted(range(len(batches)), key=lambda index: batches[index].part)
+        size = sum(batch.size for batch in batches)
+        if size > BYTES_MAX:
+            raise RecordTooLarge(f"{size} bytes of records exceed the {BYTES_MAX} of a statement")
         statement = write_statement(self._schema, [batches[index] for index in order], group, moved)
         self._listener.start()
         answer = self._pool.run(statement, timeout_s)[0][0]

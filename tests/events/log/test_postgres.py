@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg2
@@ -17,26 +16,6 @@ from events.log.postgres import PostgresLog
 from events.log.postgres_connection import Connection
 from tests.events.log.site import Consumer, PostgresSite, after, outgoing, read, read_to_end
 from tests.parts.postgres import PostgresServer
-
-
-@pytest.fixture
-def postgres(database: PostgresServer) -> Iterator[PostgresSite]:
-    site = PostgresSite(database)
-    try:
-        yield site
-    finally:
-        site.close()
-
-
-@pytest.fixture
-def sql(database: PostgresServer) -> Iterator[psycopg2.extensions.cursor]:
-    connection = psycopg2.connect(database.url)
-    connection.autocommit = True
-    try:
-        with connection.cursor() as cursor:
-            yield cursor
-    finally:
-        connection.close()
 
 
 def test_many_processes_may_start_on_an_empty_database(database: PostgresServer) -> None:
