@@ -149,6 +149,12 @@ class KafkaLog:
             self.partitions(topic)
         return self._worker(f"{name}.fixed", name, sources)
 
+    def ends(self, sources: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """For each partition the offset after its last record."""
+        for topic, _ in sources:
+            self.partitions(topic)
+        return self._ends(sources)
+
     def settled_end(self, source: TopicPartition, timeout_s: float = 15.0) -> int:
         """The offset after the last record, once no transaction of before is open any more."""
         return kafka_topics.settled_end(self._connection, source, timeout_s)
