@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import msgspec
-from handlers.partition import Decided, Partition
+
 
 import commands.compute.boot
 import commands.compute.delete
@@ -36,7 +36,7 @@ from events.message import Event
 from handlers.compute.agent import Agent
 from handlers.compute.performing import PERFORMANCES, Hands
 from handlers.compute.queues import Offsets, Piece
-from handlers.decider import BATCH_MAX, Decider
+from handlers.decider.loop import Decider
 from handlers.reaction import REACTIONS
 from projections.fold import Fold
 from tests.simulation.faults import SlowHosts
