@@ -38,6 +38,10 @@ from handlers.decider.partition import Partition, Remembered
 ENVELOPE_BYTES_MAX = 32 * 1024
 """Key and headers of a record take less (``events.log.records.ENVELOPE_CHARS_MAX``)."""
 
+SILENT_MAX = 500
+SILENT_US = 60_000_000
+"""Inputs that led to nothing are marked after as many, or so long after the last record."""
+
 TOO_LARGE = Refusal(413, "overLimit", "The request is larger than the log accepts.")
 
 
@@ -283,7 +287,7 @@ class Draft:
         return done
 
     def _done(self, item: Input, type_name: str, outcome: str, events: int) -> Decided:
-        if not events:
+        if not events and item.context.reply_to:
             known = Remembered(self.now, self.position)
             self._answer(item.context, known)
             if item.origin is None and item.place is not None:
@@ -356,23 +360,33 @@ class Draft:
 
         ``delivered`` and ``held``: what of this journal's effects has been delivered.
         """
-        if not self.records and not self._answers:
+        if not self.records and not self._answers and not self._mark_due():
             return False
         self.marks = Marks(self._offsets, self._taken, delivered, held)
-        if self._answers:
+        control = bool(self._answers) or not self.records
+        if control:
             self._seal()
             self._mark_record()
         assert self._open is not None
         self._open[MARKS] = self.marks.encode()
         last = self.records[-1]
         self.last_hash = chain_hash(last.key, last.value, last.headers)
-        if self._answers:
+        if control:
             made = Record(last.topic, 0, -1, 0, last.key, last.value, last.headers)
             self.hash = control_hash(self.hash, made)
         else:
             self.hash = self.last_hash
         self._open = None
         return True
+
+    def _mark_due(self) -> bool:
+        """Whether inputs that led to nothing are to be marked by themselves: else a later owner
+        looks at them once more, which is as harmless as it was."""
+        if self._taken or not self.inputs:
+            return bool(self._taken)
+        known = self.base.marks.inputs
+        passed = sum(offset - known.get(topic, 0) for topic, offset in self._offsets.items())
+        return passed >= SILENT_MAX or self.now - self.base.last_at >= SILENT_US
 
     def _mark_record(self) -> None:
         answers = [answer for answer, _ in self._answers]

@@ -60,6 +60,9 @@ TURNS_MAX = 20
 SNAPSHOT_EVERY = 20_000
 """Records of a journal between two snapshots: about a second of folding."""
 
+TRIES_MAX = 5
+"""How often one command is tried whose append the log refuses, in a term that it let begin."""
+
 COMMIT_S = 5.0
 IDLE_S = 1.0
 RETRY_S = 0.5
@@ -220,6 +223,7 @@ class Decider:
                 owned = self._ownership.lose(source)
                 if owned is not None:
                     self._let_go(owned)
+                    self._outbox.forget(owned.journal_key)
         self._ownership.gain(s for s in polled.assigned if s[0] in self._commands)
         if polled.assigned or polled.revoked:
             self._watcher.owns(len(self._ownership.owned))
@@ -227,8 +231,10 @@ class Decider:
 
     def _ready(self, owned: Owned) -> None:
         """A partition is folded up to its term: deliver what may not have been, read its inputs."""
+        # Receivers of this process may have records of an earlier owner of this journal unread:
+        # nothing overtakes them.
+        self._raise_barriers()
         partition = owned.partition
-        self._outbox.forget(owned.journal_key)
         self._outbox.reached(owned.journal_key, partition.offset - 1)
         marks = partition.marks
         kept = [
@@ -239,9 +245,6 @@ class Decider:
         partition.kept_effects = []
         derived = [effect for folded in partition.undelivered for effect in _derived(owned, folded)]
         partition.undelivered.clear()
-        # Receivers of this process may have records of an earlier owner of this journal unread:
-        # nothing overtakes them.
-        self._raise_barriers()
         self._outbox.put(owned.journal_key, [*kept, *derived])
         for source in owned.sources:
             offset = marks.inputs.get(source[0], 0)
@@ -270,7 +273,6 @@ class Decider:
                 self._send_by_log(item.effect)
         owned.queue.clear()
         owned.polled.clear()
-        self._outbox.forget(owned.journal_key)
 
     def _send_by_log(self, effect: Effect) -> None:
         key = _journal_of(effect)
@@ -338,7 +340,7 @@ class Decider:
             if draft.size_bytes > BATCH_BYTES or self._clock() > last:
                 break
             item = owned.queue.popleft()
-            if owned.refused.get(item.context.id, 0) > 1:
+            if owned.refused.get(item.context.id, 0) >= TRIES_MAX:
                 draft.fail(item, LogError("what it led to could not be written to the log"))
             else:
                 draft.decide(item)
@@ -400,7 +402,8 @@ class Decider:
 
     def _not_committed(self, owned: Owned, draft: Draft, error: LogError) -> None:
         """Nothing has changed in memory. Unless the journal goes on, its term is over, and what it
-        holds is folded before anything else is decided."""
+        holds is folded before anything else is decided. What followed from earlier facts is still
+        to be delivered."""
         logger.warning(
             "not_committed",
             partition=owned.partition.source,

@@ -136,7 +136,8 @@ class Ownership:
     """The partitions of this process. One thread's.
 
     ``ready(owned)`` is called when a partition can decide; its ``undelivered`` is then to be
-    delivered, and its inputs to be followed from its marks.
+    delivered, and its inputs to be followed from its marks. It may raise a ``LogError``, having
+    changed nothing.
     """
 
     def __init__(
@@ -248,6 +249,7 @@ class Ownership:
             self._fold(self._reader.poll(0.2, SLICE_RECORDS))
 
     def _fold(self, records: Sequence[Record]) -> None:
+        folded = []
         for record in records:
             owned = self._reading.get(record.source)
             if owned is None:
@@ -259,10 +261,20 @@ class Ownership:
                 continue
             if owned.journal is not None and record.offset >= owned.journal.term:
                 del self._reading[owned.journal_key]
-                owned.phase = Phase.DECIDING
-                self._ready(owned)
+                folded.append(owned)
         if not self._reading:
             self._stop_reading()
+        for owned in folded:
+            self._begin_deciding(owned)
+
+    def _begin_deciding(self, owned: Owned) -> None:
+        """It is folded up to its term. Where the log is away just now, that is begun once more."""
+        try:
+            self._ready(owned)
+            owned.phase = Phase.DECIDING
+            owned.reason = ""
+        except LogError as error:
+            owned.wait(Phase.WAITING, self._clock() + AGAIN_US, str(error))
 
     def _ill(self, owned: Owned, error: ForeignLog) -> None:
         """Set a partition aside. What a snapshot began is folded from the first record next."""

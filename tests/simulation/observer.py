@@ -132,7 +132,10 @@ class Observer:
         self._fold(event)
 
     def _once(self, line: Line, record: Record, event: Event, position: int) -> None:
-        """All facts of one command come from one decision."""
+        """All facts of one command come from one decision. A host may say once more what it said
+        long ago: that is ignored, which is a fact as well."""
+        if isinstance(event, f.ReportIgnored):
+            return
         cause = record.headers.get("ce_causationid", "")
         subject = event.subject[1] if event.folds else ""
         fact = (event.type_name, *(str(getattr(event, field)) for _, field in event.folds))
