@@ -42,4 +42,8 @@ def _way_out(server: Server, task: str, at: int) -> list[Event]:
         return [
             f.RebootFailed(at=at, server_id=id, operation=operation, reason=SILENT, power_state=0)
         ]
-    return [deleted(server, at, host_silent=True)]
+    if task == "deleting":
+        return [deleted(server, at, host_silent=True)]
+    return [
+        f.OperationTimedOut(at=at, server_id=id, operation=operation, task=task, reason=SILENT)
+    ]

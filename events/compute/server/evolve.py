@@ -38,6 +38,7 @@ Running = (
     | f.RebootTurnedHard
     | f.ServerRebooted
     | f.RebootFailed
+    | f.OperationTimedOut
     | f.DeletionRequested
     | f.DeletionFailed
     | f.ServerDeleted
@@ -201,6 +202,8 @@ def _run(server: Server, event: Running) -> Server:  # noqa: C901 - a table of f
             fault = _fault(event.reason, at)
             power = event.power_state
             return _idle(server, at, vm_state=vm_state, power_state=power, fault=fault)
+        case f.OperationTimedOut():
+            return _idle(server, at, vm_state="error", fault=_fault(event.reason, at))
         case f.DeletionFailed():
             return _idle(server, at, vm_state="error", fault=_fault(event.reason, at))
         case f.ServerDeleted():

@@ -223,6 +223,14 @@ class RebootFailed(ServerFact, frozen=True, kw_only=True):
     power_state: Power
 
 
+class OperationTimedOut(ServerFact, frozen=True, kw_only=True):
+    """An operation that has no way out of its own did not end in time."""
+
+    operation: Operation
+    task: Annotated[str, "The task_state in which it stood."]
+    reason: Reason
+
+
 class DeletionRequested(ServerFact, frozen=True, kw_only=True):
     """The server is to be deleted; whatever else was in flight no longer counts."""
 

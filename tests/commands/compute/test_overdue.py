@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from commands.compute import power, reboot
@@ -56,3 +57,18 @@ def test_a_deadline_of_something_that_ended_does_nothing() -> None:
     story = compute(*active())
     assert story.partition.deadlines.overdue(2**62) == []
     story.when(EndOverdueOperation(server_id=S, deadline=1)).nothing()
+
+
+@pytest.mark.parametrize("task", ["pausing", "resize_prep", "image_snapshot"])
+def test_an_operation_without_a_way_out_of_its_own_ends_in_error_never_in_a_delete(
+    task: str,
+) -> None:
+    story = compute(*active())
+    server = story.state("server", S)
+    story.partition.states["server"][S] = msgspec.structs.replace(
+        server, task_state=task, deadline=server.updated_at + 1
+    )
+    story.when(EndOverdueOperation(server_id=S, deadline=server.updated_at + 1))
+    story.happened(f.OperationTimedOut)
+    after = story.state("server", S)
+    assert (after.vm_state, after.task_state, after.deadline) == ("error", None, None)
