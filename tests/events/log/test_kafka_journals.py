@@ -106,6 +106,17 @@ def test_an_owner_that_was_idle_for_long_goes_on(forgetful: Broker) -> None:
         assert values(site, source[0]) == ["me", "a", "b", "c"]
 
 
+def test_a_term_under_another_producer_fences_too(kafka: KafkaSite) -> None:
+    """As after a week without a writer, when the broker gives the journal another id."""
+    source = (kafka.topic("events"), 0)
+    old = begin(kafka.log, source, "old")
+    term = Outgoing(source[0], "term", b"new", {"ce_type": "test.TermBegan"}, 0)
+    kafka.log.append([*outgoing(source[0], "stray"), term])
+    assert isinstance(commit(kafka.log, old, "void"), Fenced)
+    assert isinstance(commit(kafka.log, old, "void"), Fenced)
+    assert values(kafka, source[0]) == ["old", "stray", "new", "void"]
+
+
 def forget(broker: Broker, source: TopicPartition) -> None:
     """Wait until the broker knows no producer of this partition any more."""
 
