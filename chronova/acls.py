@@ -50,6 +50,8 @@ def acls(role: str, host: str = "") -> list[Acl]:
             Acl("topic", topics.DISPATCHES, ("Write",), prefixed=True),
             Acl("group", GROUP, ("Read",)),
             Acl("transactional-id", f"{GROUP}-", ("Write",), prefixed=True),
+            # A term takes the next epoch of the id "<topic>/<partition>".
+            *(Acl("transactional-id", f"{name}/", ("Write",), prefixed=True) for name in events),
         ]
     if role == "projector":
         return _topics([*events, topics.HEARTBEATS], "Read")

@@ -99,4 +99,4 @@ def nobody_left_behind() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     left = [thread.name for thread in set(threading.enumerate()) - before]
-    assert not [name for name in left if re.search("-(reader|worker)-", name)], left
+    assert not [name for name in left if re.search("-(reader|worker|member)-", name)], left

@@ -24,10 +24,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from events.log import kafka_journal, kafka_topics
-from events.log.contract import Commit, Journal, Outgoing, Topic, TopicPartition
+from events.log.contract import Commit, Journal, LogError, Outgoing, Topic, TopicPartition
 from events.log.kafka_append import Appender
 from events.log.kafka_connection import Connection, Deadline, checked_options
 from events.log.kafka_consumer import Consumer
+from events.log.kafka_counts import PartitionCounts
 from events.log.kafka_member import KafkaMember
 from events.log.kafka_reader import KafkaReader
 from events.log.kafka_records import MESSAGE_BYTES_MAX, RECORD_BYTES_MAX, addressed
@@ -74,7 +75,7 @@ class KafkaLog:
         self._timeout_s = timeout_s
         self._connection = Connection(bootstrap, self._options, _client_id("log"))
         self._appender = Appender(self._connection)
-        self._partitions: dict[str, int] = {}
+        self._partitions = PartitionCounts(self._ask_count)
         self._lock = threading.Lock()
         self._closed = False
 
@@ -87,19 +88,23 @@ class KafkaLog:
         made = kafka_topics.create(
             self._connection, topics, self._replication_factor, MESSAGE_BYTES_MAX, timeout_s=30.0
         )
-        self._partitions.update({topic.name: topic.partitions for topic in topics})
+        self._partitions.note({topic.name: topic.partitions for topic in topics})
         return made
 
     def partitions(self, topic: str) -> int:
         """How many partitions a topic has."""
-        return self._count(topic, self._timeout_s)
+        return self._partitions.of(topic, self._timeout_s)
 
     def append(self, records: Sequence[Outgoing], timeout_s: float = 10.0) -> Sequence[int]:
         """Write records durably, without a transaction; their offsets."""
         deadline = Deadline(timeout_s)
         topics = {record.topic for record in records}
-        counts = {topic: self._count(topic, deadline.left_s) for topic in topics}
-        return self._appender.append(addressed(records, counts), deadline.left_s)
+        counts = {topic: self._partitions.of(topic, deadline.left_s) for topic in topics}
+        try:
+            return self._appender.append(addressed(records, counts), deadline.left_s)
+        except LogError:
+            self._partitions.forget(topics)
+            raise
 
     def reader(self, start: Mapping[TopicPartition, int]) -> KafkaReader:
         """A reader of these partitions, each from its offset."""
@@ -188,12 +193,8 @@ class KafkaLog:
                 consumer, transactions, group, sources, self._counts, self._timeout_s
             )
 
-    def _count(self, topic: str, timeout_s: float) -> int:
-        count = self._partitions.get(topic)
-        if count is None:
-            count = kafka_topics.partitions(self._connection, topic, timeout_s)
-            self._partitions[topic] = count
-        return count
+    def _ask_count(self, topic: str, timeout_s: float) -> int:
+        return kafka_topics.partitions(self._connection, topic, timeout_s)
 
     def _counts(self, topics: set[str]) -> Mapping[str, int]:
         return {topic: self.partitions(topic) for topic in topics}

@@ -190,7 +190,10 @@ class Connection:
             if node is not None and node != -1:
                 return node
             # Only what exists is followed: kafka-python asks for ever after what does not.
-            if node is None and await self.partitions(source[0], deadline) <= source[1]:
+            count = await self.partitions(source[0], deadline) if node is None else 0
+            if node is None and count <= source[1]:
+                if not count:
+                    cluster._topics.discard(source[0])
                 raise TopicMismatch(f"Topic {source[0]} has no partition {source[1]}.")
             cluster.add_topic(source[0])
             await self.refresh(deadline)

@@ -77,6 +77,7 @@ def commit(
     outcomes: dict[TopicPartition, Commit] = {}
     going: dict[TopicPartition, _Append] = {}
     for journal, records in appends:
+        assert journal.source not in going, "a journal stands in a commit once"
         try:
             going[journal.source] = _checked(journal, records)
         except LogError as error:

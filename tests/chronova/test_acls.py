@@ -9,7 +9,7 @@ import pytest
 
 from chronova.acls import ROLES, Acl, acls, commands
 from events import topics
-from events.log.contract import EARLIEST, Log, LogError, Outgoing, Record, Worker
+from events.log.contract import EARLIEST, Log, LogError, Outgoing, Record, TopicPartition, Worker
 from events.log.kafka import KafkaLog
 from handlers.compute.agent import have_topic
 from tests.parts.broker import collect_refused_sockets
@@ -102,6 +102,36 @@ def test_a_boot_goes_its_way(roles: Roles) -> None:
     roles.decider.append([Outgoing(topics.HEARTBEATS, "scheduler", b"beat")])
     assert b"beat" in read(roles.decider, topics.HEARTBEATS, 0)
     assert b"beat" in read(roles.projector, topics.HEARTBEATS, 0)
+
+
+@pytest.mark.service
+def test_a_decider_owns_and_writes_journals(roles: Roles) -> None:
+    journal = (topics.events("fleet"), 0)
+    with closing(roles.decider.membership("deciders", [topics.commands("fleet")])) as member:
+        assigned: list[TopicPartition] = []
+        while not assigned:
+            assigned += member.poll(LIMIT_S).assigned
+    writer = roles.decider.begin_term(journal, term(journal))
+    outcome = roles.decider.commit([(writer, [Outgoing(journal[0], "host", b"placed")])])
+    assert [type(each) for each in outcome] == [int]
+    assert read(roles.projector, *journal) == [b"term", b"placed"]
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("role", ["host", "api", "projector"])
+def test_who_may_not_begin_a_term(roles: Roles, role: str) -> None:
+    """Its producer's epoch alone would fence the owner."""
+    journal = (EVENTS, 0)
+    writer = roles.decider.begin_term(journal, term(journal))
+    log: Log = getattr(roles, role)
+    with pytest.raises(LogError, match=r"(?i)authoriz"):
+        log.begin_term(journal, term(journal), 4.0)
+    outcome = roles.decider.commit([(writer, [Outgoing(EVENTS, "server", b"decided")])])
+    assert [type(each) for each in outcome] == [int]
+
+
+def term(journal: TopicPartition) -> Outgoing:
+    return Outgoing(journal[0], "term", b"term", {"ce_type": "test.TermBegan"}, journal[1])
 
 
 @pytest.mark.service
