@@ -15,7 +15,7 @@ from chronova.inspect.story import UnknownSubject
 from chronova.site import SiteError
 from events.log.contract import LogError
 from handlers.compute.drivers.contract import DriverError
-from handlers.partition import ForeignLog
+from handlers.decider.partition import ForeignLog
 from projections.failures import ProjectionError
 
 EXPECTED = (

@@ -25,6 +25,7 @@ class CommandRefused(Event, frozen=True, kw_only=True):
     status: Status
     code: Code
     detail: Detail
+    target: Annotated[str, "Kind and id of what the command was about, e.g. server/<uuid>."] = ""
 
 
 class CommandFailed(Event, frozen=True, kw_only=True):

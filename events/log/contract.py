@@ -275,6 +275,10 @@ class Log(Protocol):
     def fixed(self, name: str, sources: Sequence[TopicPartition]) -> Worker:
         """The worker ``name`` of exactly these partitions; an earlier one is fenced."""
 
+    def ends(self, sources: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """For each partition the offset after its last record. Raises ``LogUnavailable``, or
+        ``TopicMismatch`` for one that is not there."""
+
     def settled_end(self, source: TopicPartition, timeout_s: float = 15.0) -> int:
         """The offset after the last record, once no transaction on this partition is open any
         more: what a new owner must have folded before it decides."""

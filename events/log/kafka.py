@@ -10,7 +10,8 @@ a process may fork before that. Every call is bounded; what cannot be reached in
 - ``kafka_consumer``: kafka-python's consumer with a wait that can be woken;
   ``kafka_assignor``: how a group shares its partitions
 - ``kafka_produce``: produce requests; ``kafka_append``: the shared idempotent producer
-- ``kafka_worker``, ``kafka_reader``, ``kafka_topics``: what the contract names
+- ``kafka_journal``: journals and their terms; ``kafka_search``: what lies between two offsets
+- ``kafka_member``, ``kafka_worker``, ``kafka_reader``, ``kafka_topics``: what the contract names
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from events.log import kafka_topics
-from events.log.contract import Outgoing, Topic, TopicPartition
+from events.log import kafka_journal, kafka_topics
+from events.log.contract import Commit, Journal, Outgoing, Topic, TopicPartition
 from events.log.kafka_append import Appender
 from events.log.kafka_connection import Connection, Deadline, checked_options
 from events.log.kafka_consumer import Consumer
+from events.log.kafka_member import KafkaMember
 from events.log.kafka_reader import KafkaReader
 from events.log.kafka_records import MESSAGE_BYTES_MAX, RECORD_BYTES_MAX, addressed
 from events.log.kafka_transactions import Transactions
@@ -107,6 +109,28 @@ class KafkaLog:
         with _released_on_failure(Consumer(self._bootstrap, options)) as consumer:
             return KafkaReader(consumer, start, self._ends)
 
+    def begin_term(
+        self, source: TopicPartition, record: Outgoing, timeout_s: float = 10.0
+    ) -> Journal:
+        """Begin a new term of a journal with ``record``, and return its writer."""
+        return kafka_journal.begin_term(self._connection, source, record, timeout_s)
+
+    def commit(
+        self, appends: Sequence[tuple[Journal, Sequence[Outgoing]]], timeout_s: float = 10.0
+    ) -> Sequence[Commit]:
+        """Append to each journal its records as one batch; how each ended, in order."""
+        return kafka_journal.commit(self._connection, appends, timeout_s)
+
+    def membership(self, group: str, topics: Sequence[str]) -> KafkaMember:
+        """A member of ``group``, which joins at its first poll and commits no offsets."""
+        for topic in topics:
+            self.partitions(topic)
+        options = {**self._options, **self._group_options, "group_id": group}
+        options |= {"client_id": _client_id("member"), "isolation_level": "read_uncommitted"}
+        with _released_on_failure(Consumer(self._bootstrap, options)) as consumer:
+            consumer.join(topics)
+            return KafkaMember(consumer)
+
     def member(self, group: str, topics: Sequence[str]) -> KafkaWorker:
         """A member of ``group``, which joins at its first poll."""
         for topic in topics:
@@ -124,6 +148,12 @@ class KafkaLog:
         for topic, _ in sources:
             self.partitions(topic)
         return self._worker(f"{name}.fixed", name, sources)
+
+    def ends(self, sources: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """For each partition the offset after its last record."""
+        for topic, _ in sources:
+            self.partitions(topic)
+        return self._ends(sources)
 
     def settled_end(self, source: TopicPartition, timeout_s: float = 15.0) -> int:
         """The offset after the last record, once no transaction of before is open any more."""

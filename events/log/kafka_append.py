@@ -18,13 +18,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import kafka.errors as errors
 from kafka.future import Future
 
-from events.log.contract import LogError, Outgoing, RecordTooLarge, TopicPartition
+from events.log.contract import LogError, Outgoing, TopicPartition
 from events.log.kafka_connection import Connection, Deadline, unavailable
-from events.log.kafka_produce import Outcome, Producer, produce
+from events.log.kafka_produce import TOO_LARGE, Outcome, Producer, Sending, produce, too_large
 from events.log.kafka_records import BATCH_BYTES, Batch, batches
 from events.log.kafka_requests import init_producer
-
-_TOO_LARGE = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
 
 
 class _Piece:
@@ -35,7 +33,7 @@ class _Piece:
         self.deadline = deadline
         self.future = Future()
 
-    def settle(self, outcome: Outcome | LogError, skip: int = 0) -> None:
+    def settle(self, outcome: Outcome, skip: int = 0) -> None:
         if isinstance(outcome, int):
             self.future.success(outcome + skip)
         else:
@@ -103,12 +101,10 @@ class Appender:
 
     async def _send(self, flight: Mapping[TopicPartition, list[_Piece]]) -> None:
         deadline = max((piece.deadline for own in flight.values() for piece in own), key=_end)
-        outcomes: Mapping[TopicPartition, Outcome | LogError]
+        outcomes: Mapping[TopicPartition, Outcome]
         try:
             outcomes = await self._written(flight, deadline)
-        except errors.KafkaError as error:
-            outcomes = dict.fromkeys(flight, error)
-        except LogError as error:
+        except (errors.KafkaError, LogError) as error:
             outcomes = dict.fromkeys(flight, error)
         if any(not isinstance(outcome, int) for outcome in outcomes.values()):
             self._producer = Producer()
@@ -123,12 +119,12 @@ class Appender:
     ) -> dict[TopicPartition, Outcome]:
         wave = {}
         for source, own in flight.items():
-            wave[source] = Batch()
+            wave[source] = Sending(self._producer, Batch())
             for piece in own:
-                wave[source].join(piece.batch)
+                wave[source].batch.join(piece.batch)
         if self._producer.id < 0:
             await self._identify(deadline)
-        return await produce(self._connection, self._producer, wave, deadline)
+        return await produce(self._connection, wave, deadline)
 
     async def _identify(self, deadline: Deadline) -> None:
         request = init_producer(None, 0)
@@ -153,9 +149,9 @@ def _together(waiting: collections.deque[_Piece]) -> list[_Piece]:
     return chosen
 
 
-def _explained(outcome: Outcome | LogError) -> Outcome | LogError:
-    if isinstance(outcome, _TOO_LARGE):
-        return RecordTooLarge(f"Kafka refused a record as too large: {outcome}.")
+def _explained(outcome: Outcome) -> Outcome:
+    if isinstance(outcome, TOO_LARGE):
+        return too_large(outcome)
     if isinstance(outcome, errors.KafkaError):
         return unavailable("write records", outcome)
     return outcome

@@ -39,6 +39,9 @@ CLIENT_DEFAULTS: Mapping[str, object] = {
     "metrics_enabled": False,
 }
 
+ANSWER_BYTES_MAX = 16 << 20
+"""Of one request. kafka-python's own limit here, 1 MB, is less than one of our batches may have."""
+
 RETRY_S = 0.05
 """Pause before a request is tried again."""
 
@@ -241,6 +244,7 @@ class Connection:
         client = new_client(
             bootstrap_servers=self._bootstrap,
             max_in_flight_requests_per_connection=1000,
+            receive_message_max_bytes=ANSWER_BYTES_MAX,
             **self._options,
         )
         client._net.start()

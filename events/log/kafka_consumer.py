@@ -192,6 +192,10 @@ class Consumer(KafkaConsumer):  # type: ignore[misc]
         else:
             self.seek(Source(*source), offset)
 
+    def holds(self, source: TopicPartition) -> bool:
+        """Whether this partition is assigned to it."""
+        return Source(*source) in self.assignment()
+
     def hold(self, sources: Iterable[TopicPartition]) -> None:
         """Stop delivering these partitions."""
         self.pause(*self.assignment().intersection(Source(*source) for source in sources))

@@ -8,17 +8,30 @@ whether a batch was written, and its numbers with it: the producer needs a new i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import kafka.errors as errors
 from kafka.protocol.producer import ProduceRequest
 
-from events.log.contract import TopicPartition
+from events.log.contract import LogError, RecordTooLarge, TopicPartition
 from events.log.kafka_connection import Connection, Deadline
 from events.log.kafka_records import Batch
 
-Outcome: TypeAlias = int | errors.KafkaError
+REQUEST_BYTES_MAX = 32 << 20
+"""Batches of one request together; brokers take 100 MB by default (socket.request.max.bytes)."""
+
+_SEQUENCES = 1 << 31  # then Kafka counts from 0 again
+
+TOO_LARGE = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
+"""A broker's words for a batch over its topic's limit: nothing was written."""
+
+Outcome: TypeAlias = int | errors.KafkaError | LogError
 """The offset of a batch's first record, or why it was not written."""
+
+
+def too_large(error: errors.KafkaError) -> RecordTooLarge:
+    """The sentence for an operator about a batch that was refused."""
+    return RecordTooLarge(f"Kafka refused a record as too large: {error}.")
 
 
 class Producer:
@@ -32,33 +45,45 @@ class Producer:
         self.versions = (3, 11)
 
     def renewed(self, producer_id: int, epoch: int) -> None:
-        """An id or epoch from the broker; numbers begin anew with it."""
+        """An id or epoch from the broker; numbers begin at 0 again with it."""
         self.id, self.epoch = producer_id, epoch
         self.sequences.clear()
 
+    def advance(self, source: TopicPartition, count: int) -> None:
+        """Count records that a partition has taken."""
+        self.sequences[source] = (self.sequences.get(source, 0) + count) % _SEQUENCES
+
+
+class Sending(NamedTuple):
+    """A batch for one partition, and who writes it."""
+
+    producer: Producer
+    batch: Batch
+
+
+Wave: TypeAlias = Mapping[TopicPartition, Sending]
+
 
 async def produce(
-    connection: Connection,
-    producer: Producer,
-    wave: Mapping[TopicPartition, Batch],
-    deadline: Deadline,
+    connection: Connection, wave: Wave, deadline: Deadline
 ) -> dict[TopicPartition, Outcome]:
-    """Write one batch to each partition; the outcome of each.
+    """Write one batch to each partition; the outcome of each, which is not the others'.
 
-    A ``RetriableError`` as outcome means *unknown*: it was tried until ``deadline``.
+    All producers of a wave have the same transactional id, or none. A ``RetriableError`` as
+    outcome means *unknown*: it was tried until ``deadline``.
     """
     outcomes: dict[TopicPartition, Outcome] = {}
     left = dict(wave)
     while left:
         failure: errors.KafkaError | None = None
         try:
-            nodes = await _by_leader(connection, left, deadline)
+            requests = await _by_leader(connection, left, outcomes, deadline)
             posted = [
-                (group, connection.post(_request(producer, group), deadline, node))
-                for node, group in nodes.items()
+                (group, connection.post(_request(group), deadline, node))
+                for node, group in requests
             ]
             for group, answer in posted:
-                failure = await _taken(producer, group, answer, left, outcomes) or failure
+                failure = await _taken(group, answer, left, outcomes) or failure
             if failure is not None and left:
                 await connection.pause(deadline, failure)
                 if isinstance(failure, errors.InvalidMetadataError):
@@ -70,10 +95,9 @@ async def produce(
 
 
 async def _taken(
-    producer: Producer,
-    group: Mapping[TopicPartition, Batch],
+    group: Wave,
     answer: Any,
-    left: dict[TopicPartition, Batch],
+    left: dict[TopicPartition, Sending],
     outcomes: dict[TopicPartition, Outcome],
 ) -> errors.KafkaError | None:
     """Sort a leader's answer into ``outcomes``; what is worth another try stays in ``left``."""
@@ -89,8 +113,8 @@ async def _taken(
     failure: errors.KafkaError | None = None
     for source, kind, offset in _answers(response):
         if kind is errors.NoError:
-            count = len(left.pop(source))
-            producer.sequences[source] = producer.sequences.get(source, 0) + count
+            written = left.pop(source)
+            written.producer.advance(source, len(written.batch))
             outcomes[source] = offset
         elif issubclass(kind, errors.RetriableError):
             failure = kind()
@@ -101,19 +125,34 @@ async def _taken(
 
 
 async def _by_leader(
-    connection: Connection, left: Mapping[TopicPartition, Batch], deadline: Deadline
-) -> dict[Any, dict[TopicPartition, Batch]]:
-    nodes: dict[Any, dict[TopicPartition, Batch]] = {}
-    for source, batch in left.items():
-        node = await connection.leader(source, deadline)
-        nodes.setdefault(node, {})[source] = batch
-    return nodes
+    connection: Connection,
+    left: dict[TopicPartition, Sending],
+    outcomes: dict[TopicPartition, Outcome],
+    deadline: Deadline,
+) -> list[tuple[Any, dict[TopicPartition, Sending]]]:
+    """The requests to make, each with its node. What has no partition to go to is settled."""
+    requests: list[tuple[Any, dict[TopicPartition, Sending]]] = []
+    latest: dict[Any, tuple[dict[TopicPartition, Sending], int]] = {}
+    for source, sending in list(left.items()):
+        try:
+            node = await connection.leader(source, deadline)
+        except LogError as error:
+            outcomes[source] = error
+            del left[source]
+            continue
+        group, size = latest.get(node, ({}, 0))
+        if not group or size + sending.batch.size > REQUEST_BYTES_MAX:
+            group, size = {}, 0
+            requests.append((node, group))
+        group[source] = sending
+        latest[node] = (group, size + sending.batch.size)
+    return requests
 
 
-def _request(producer: Producer, batches: Mapping[TopicPartition, Batch]) -> Any:
+def _request(wave: Wave) -> Any:
     topic = ProduceRequest.TopicProduceData
     topics: dict[str, list[Any]] = {}
-    for source, batch in batches.items():
+    for source, (producer, batch) in wave.items():
         encoded = batch.encode(
             producer.id,
             producer.epoch,

@@ -28,6 +28,7 @@ BATCH_BYTES = RECORD_BYTES_MAX
 # Lengths, offset and timestamp deltas of a record, and the lengths of each header: never more.
 _RECORD_OVERHEAD = 32
 _HEADER_OVERHEAD = 10
+_BATCH_OVERHEAD = 64  # a batch's own header: 61 bytes
 
 Headers = list[tuple[str, bytes]]
 
@@ -79,12 +80,29 @@ def batches(records: Iterable[Outgoing]) -> dict[TopicPartition, list[Batch]]:
     sorted_out: dict[TopicPartition, list[Batch]] = {}
     for record in records:
         assert record.partition is not None
-        size = size_of(record) + _RECORD_OVERHEAD + _HEADER_OVERHEAD * len(record.headers)
+        size = _size_in_batch(record)
         pieces = sorted_out.setdefault((record.topic, record.partition), [Batch()])
         if pieces[-1].size and pieces[-1].size + size > BATCH_BYTES:
             pieces.append(Batch())
         pieces[-1].add(record, size)
     return sorted_out
+
+
+def whole_batch(records: Sequence[Outgoing]) -> Batch:
+    """One batch with all of these records, which are of one partition.
+
+    Raises ``RecordTooLarge`` for a record or a batch over its limit.
+    """
+    batch = Batch()
+    for record in records:
+        _check_size(record)
+        batch.add(record, _size_in_batch(record))
+    if batch.size > MESSAGE_BYTES_MAX - _BATCH_OVERHEAD:
+        raise RecordTooLarge(
+            f"{len(batch)} records for {records[0].topic} have {batch.size} bytes, "
+            f"the limit of a batch is {MESSAGE_BYTES_MAX - _BATCH_OVERHEAD}."
+        )
+    return batch
 
 
 def addressed(records: Sequence[Outgoing], partitions: Mapping[str, int]) -> list[Outgoing]:
@@ -95,11 +113,7 @@ def addressed(records: Sequence[Outgoing], partitions: Mapping[str, int]) -> lis
     """
     chosen = []
     for record in records:
-        size = size_of(record)
-        if size > RECORD_BYTES_MAX:
-            raise RecordTooLarge(
-                f"A record for {record.topic} has {size} bytes, the limit is {RECORD_BYTES_MAX}."
-            )
+        _check_size(record)
         if record.partition is not None and record.partition >= partitions[record.topic]:
             raise TopicMismatch(f"Topic {record.topic} has no partition {record.partition}.")
         if record.partition is None:
@@ -107,6 +121,18 @@ def addressed(records: Sequence[Outgoing], partitions: Mapping[str, int]) -> lis
             record = Outgoing(record.topic, record.key, record.value, record.headers, number)
         chosen.append(record)
     return chosen
+
+
+def _check_size(record: Outgoing) -> None:
+    size = size_of(record)
+    if size > RECORD_BYTES_MAX:
+        raise RecordTooLarge(
+            f"A record for {record.topic} has {size} bytes, the limit is {RECORD_BYTES_MAX}."
+        )
+
+
+def _size_in_batch(record: Outgoing) -> int:
+    return size_of(record) + _RECORD_OVERHEAD + _HEADER_OVERHEAD * len(record.headers)
 
 
 def size_of(record: Outgoing) -> int:

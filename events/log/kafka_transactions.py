@@ -26,9 +26,9 @@ from typing import Any
 import kafka.errors as errors
 
 from events.log import kafka_requests as requests
-from events.log.contract import Fenced, LogUnavailable, Outgoing, RecordTooLarge, TopicPartition
+from events.log.contract import Fenced, LogUnavailable, Outgoing, TopicPartition
 from events.log.kafka_connection import GROUP, TRANSACTION, Connection, Deadline, unavailable
-from events.log.kafka_produce import Producer, produce
+from events.log.kafka_produce import TOO_LARGE, Producer, Sending, produce, too_large
 from events.log.kafka_records import batches
 from events.log.kafka_requests import Membership
 
@@ -38,7 +38,6 @@ _STALE_MEMBER = (
     errors.UnknownMemberIdError,
     errors.FencedInstanceIdError,
 )
-_TOO_LARGE = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
 
 
 class Transactions:
@@ -101,9 +100,9 @@ class Transactions:
             await self._produce(records, deadline)
             if offsets:
                 await self._offsets(offsets, membership, deadline)
-        except _TOO_LARGE as error:
+        except TOO_LARGE as error:
             await self._abandon(deadline)
-            raise RecordTooLarge(f"Kafka refused a record as too large: {error}.") from error
+            raise too_large(error) from error
         except _STALE_MEMBER as error:
             await self._abandon(deadline)
             raise Fenced(
@@ -177,8 +176,8 @@ class Transactions:
         """Write the records, a batch of each partition in a request (Kafka allows no more)."""
         pending = batches(records)
         while pending:
-            wave = {source: each[0] for source, each in pending.items()}
-            outcomes = await produce(self._connection, self._producer, wave, deadline)
+            wave = {source: Sending(self._producer, each[0]) for source, each in pending.items()}
+            outcomes = await produce(self._connection, wave, deadline)
             for outcome in outcomes.values():
                 if not isinstance(outcome, int):
                     raise outcome

@@ -169,6 +169,12 @@ class PostgresLog:
         watch.group = group
         return self._worker(watch, sources, identity=(owner, group))
 
+    def ends(self, sources: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """See the contract."""
+        parts = {source: self._part(source) for source in sources}
+        ends = self._ends(parts.values())
+        return {source: ends[part] for source, part in parts.items()}
+
     def settled_end(self, source: TopicPartition, timeout_s: float = 15.0) -> int:
         """See the contract: waits for the partition row's lock."""
         statement = f"SELECT {self._schema}.settled_end({self._part(source)})"

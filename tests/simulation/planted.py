@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+
 import commands.compute.boot
 import commands.compute.delete
 import commands.compute.overdue
@@ -35,8 +36,7 @@ from events.message import Event
 from handlers.compute.agent import Agent
 from handlers.compute.performing import PERFORMANCES, Hands
 from handlers.compute.queues import Offsets, Piece
-from handlers.decider import BATCH_MAX, Decider
-from handlers.partition import Decided, Partition
+from handlers.decider.loop import Decider
 from handlers.reaction import REACTIONS
 from projections.fold import Fold
 from tests.simulation.faults import SlowHosts

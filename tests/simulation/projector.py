@@ -11,6 +11,7 @@ from typing import Any
 
 from events.log.contract import Record, TopicPartition
 from events.log.records import Codec
+from events.log.terms import Terms, is_control
 from events.state_codec import decode_state, encode_state
 from projections.builds import Place
 from projections.fold import Fold, Folded, Key
@@ -29,6 +30,7 @@ class Tables:
         self.codec = codec
         self.places: dict[TopicPartition, Place] = dict.fromkeys(sources, Place(0, 0))
         self.rows: dict[Key, tuple[Row, bytes, int]] = {}
+        self.terms = Terms()
         self.begin()
 
     def begin(self) -> None:
@@ -43,7 +45,8 @@ class Tables:
         """One batch, as ``projections.follower`` does it."""
         if not records:
             return
-        reads = self._fold.read(records, self.places)
+        counting = [r for r in records if self.terms.admits(r) and not is_control(r)]
+        reads = self._fold.read(counting, self.places)
         loaded: dict[Key, Folded] = {}
         for name, ids in self._fold.needs(reads).items():
             type: Any = self.model.aggregates[name].state
@@ -56,4 +59,6 @@ class Tables:
             row = self.model.projected[name].row(state)
             self.rows[name, id] = (row, encode_state(state), sequence)
         self.places.update(batch.reached)
+        for r in records:
+            self.places[r.source] = Place(r.offset + 1, self.places[r.source].position)
         self._fold.keep(batch)

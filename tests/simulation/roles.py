@@ -9,7 +9,8 @@ from events.log.contract import LogError
 from handlers.compute.agent import Agent
 from handlers.compute.drivers.contract import DriverError
 from handlers.compute.presence import Presence
-from handlers.decider import RETRY_S, Decider
+from handlers.decider import Decider
+from handlers.decider.loop import RETRY_S
 from handlers.scheduler import LivenessMonitor
 from tests.simulation.machines import Machine, fetch_for
 from tests.simulation.process import Process, Stop, TaskPool
@@ -35,7 +36,8 @@ def decider(process: Process) -> None:
         snapshots=folder,
         clock=process.clock,
         codec=world.codec,
-        followed_max=world.followed_max,
+        handing_over=world.handing_over,
+        threaded=False,
     )
     monitor = LivenessMonitor(
         process.log,

@@ -96,7 +96,7 @@ def test_a_repeated_command_is_decided_once() -> None:
     again = story.decide(create(), context)
     assert again.outcome == "repeated"
     assert story.facts == []
-    assert [out.topic for out in again.outgoing] == ["replies"]
+    assert [out.topic for out in story.outgoing] == ["replies"]
     assert story.state("project", P).instances == 1
 
 
