@@ -4,7 +4,7 @@ Value: the Confluent wire format (byte 0, four bytes of schema id, Avro body). M
 headers by the CloudEvents Kafka binding in binary mode. Both directions are here and only here.
 
 Each event also holds the hash of the record before it in its partition, so that a changed,
-dropped, swapped or inserted record shows (``chain_hash``).
+dropped, swapped or inserted record shows (``chain_hash``; over control records ``control_hash``).
 """
 
 from __future__ import annotations
@@ -214,6 +214,16 @@ def chain_hash(key: str, value: bytes, made: Mapping[str, str]) -> str:
         encoded = made[name].encode()
         parts += (_measured(name), _length(len(encoded)), encoded)
     return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def control_hash(previous: str, record: Record) -> str:
+    """Return the running hash after a control record (``events.journal``), from the one before it.
+
+    SHA-256 (hex) of both hashes as text, one after the other. A control record names no previous
+    hash, so this is what makes the next event's ``ce_previoushash`` cover it.
+    """
+    own = chain_hash(record.key, record.value, record.headers)
+    return hashlib.sha256((previous + own).encode()).hexdigest()
 
 
 @lru_cache(maxsize=256)
