@@ -27,6 +27,11 @@ def is_control(record: Record) -> bool:
     return record.headers.get("ce_type") in _CONTROL
 
 
+def begins_term(record: Record) -> bool:
+    """Whether the record is ``TermBegan``."""
+    return record.headers.get("ce_type") == _BEGINS
+
+
 class Terms:
     """One reader's memory of the current term of each journal. Not thread-safe.
 
@@ -47,7 +52,7 @@ class Terms:
         """
         source = record.source
         headers = record.headers
-        if headers.get("ce_type") == _BEGINS:
+        if begins_term(record):
             self._terms[source] = record.offset
             return True
         text = headers.get(TERM)

@@ -42,14 +42,14 @@ def told(request: pytest.FixtureRequest, log: PostgresLog, url: str, control: Co
         actions = rows(
             control,
             "SELECT action, request_id, message, start_time - %s, updated_at - %s"
-            " FROM projection_1.instance_actions ORDER BY sequence",
+            " FROM projection_1.instance_actions ORDER BY position",
             START,
             START,
         )
         steps = rows(
             control,
             "SELECT event, request_id, start_time - %s, finish_time - %s, result, host, details"
-            " FROM projection_1.instance_action_events ORDER BY sequence",
+            " FROM projection_1.instance_action_events ORDER BY position",
             START,
             START,
         )

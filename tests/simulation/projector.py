@@ -11,7 +11,6 @@ from typing import Any
 
 from events.log.contract import Record, TopicPartition
 from events.log.records import Codec
-from events.log.terms import Terms, is_control
 from events.state_codec import decode_state, encode_state
 from projections.builds import Place
 from projections.fold import Fold, Folded, Key
@@ -28,9 +27,8 @@ class Tables:
     def __init__(self, sources: Sequence[TopicPartition], codec: Codec) -> None:
         self.model = read_model()
         self.codec = codec
-        self.places: dict[TopicPartition, Place] = dict.fromkeys(sources, Place(0, 0))
+        self.places: dict[TopicPartition, Place] = dict.fromkeys(sources, Place())
         self.rows: dict[Key, tuple[Row, bytes, int]] = {}
-        self.terms = Terms()
         self.begin()
 
     def begin(self) -> None:
@@ -45,8 +43,10 @@ class Tables:
         """One batch, as ``projections.follower`` does it."""
         if not records:
             return
-        counting = [r for r in records if self.terms.admits(r) and not is_control(r)]
-        reads = self._fold.read(counting, self.places)
+        reading = self._fold.read(records, self.places)
+        for error in reading.broken.values():
+            raise error
+        reads = reading.reads
         loaded: dict[Key, Folded] = {}
         for name, ids in self._fold.needs(reads).items():
             type: Any = self.model.aggregates[name].state
@@ -54,11 +54,10 @@ class Tables:
                 if (name, id) in self.rows:
                     _, state, sequence = self.rows[name, id]
                     loaded[name, id] = (decode_state(state, type), sequence)
-        batch = self._fold.fold(reads, loaded)
+        batch = self._fold.fold(reads, loaded, reading.reached)
+        assert batch.aside == {}
         for (name, id), (state, sequence) in batch.touched.items():
             row = self.model.projected[name].row(state)
             self.rows[name, id] = (row, encode_state(state), sequence)
         self.places.update(batch.reached)
-        for r in records:
-            self.places[r.source] = Place(r.offset + 1, self.places[r.source].position)
         self._fold.keep(batch)
