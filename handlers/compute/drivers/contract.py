@@ -163,7 +163,8 @@ class Driver(Protocol):
     def ensure_image(self, spec: GuestSpec, fetch: ImageFetch) -> None:
         """Have the image in the host's cache, verified. Concurrent calls fetch it once.
 
-        Raises ImageCorrupt, ImageUnavailable or DiskFull; a failed fetch leaves nothing behind.
+        Raises ImageCorrupt, ImageUnavailable, DiskFull, or FlavorDiskTooSmall before the image is
+        converted; a failed fetch leaves nothing behind.
         """
         ...
 

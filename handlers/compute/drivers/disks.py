@@ -17,9 +17,10 @@ from typing import NamedTuple
 import msgspec
 
 from handlers.compute.drivers import programs
-from handlers.compute.drivers.contract import FlavorDiskTooSmall, GuestSpec
+from handlers.compute.drivers.contract import GuestSpec
 from handlers.compute.drivers.disk_errors import disk_errors_named
 from handlers.compute.drivers.image_cache import ImageCache
+from handlers.compute.drivers.image_inspection import check_fits
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -89,11 +90,7 @@ def _overlay(path: Path, base: Path, size_bytes: int) -> None:
 def _root_base(spec: GuestSpec, cache: ImageCache) -> tuple[Path, int]:
     base = cache.cached(spec.image_id)
     image_bytes = base.stat().st_size
-    if 0 < spec.root_gib * GIB < image_bytes:
-        raise FlavorDiskTooSmall(
-            f"Flavor {spec.flavor_name}'s disk of {spec.root_gib} GiB is smaller than the image's "
-            f"{image_bytes} bytes."
-        )
+    check_fits(spec, image_bytes)
     return base, spec.root_gib * GIB or image_bytes
 
 

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import msgspec
 
-from handlers.compute.drivers import programs
 from handlers.compute.drivers.contract import (
     DriverError,
     GuestSpec,
@@ -26,22 +25,10 @@ from handlers.compute.drivers.contract import (
     ImageUnavailable,
 )
 from handlers.compute.drivers.disk_errors import disk_errors_named
+from handlers.compute.drivers.image_inspection import check_fits, check_room, convert, inspect
 
 LOCK_TIMEOUT_S = 3600
 LOCK_POLL_S = 0.02
-# Nova's limits for inspecting what a stranger uploaded (nova/virt/images.py).
-INSPECT_LIMITS = ("prlimit", "--cpu=30", "--as=2147483648")
-INSPECT_TIMEOUT_S = 60
-# Glance's disk formats and qemu-img's names for them.
-FORMATS = {
-    "raw": "raw",
-    "qcow2": "qcow2",
-    "vmdk": "vmdk",
-    "vdi": "vdi",
-    "vhd": "vpc",
-    "vhdx": "vhdx",
-}
-_VMDK_TYPES = ("streamOptimized", "monolithicSparse")
 
 
 class _Cached(msgspec.Struct):
@@ -71,6 +58,7 @@ class ImageCache:
 
     def ensure(self, spec: GuestSpec, fetch: ImageFetch) -> None:
         """Have the image; see `Driver.ensure_image`."""
+        check_fits(spec, spec.image_size_bytes)
         path = self.path(spec.image_id)
         if self._is_there(spec, path):
             return
@@ -106,6 +94,7 @@ class ImageCache:
                 f"Image {spec.image_id} is cached with the sha512 {cached.sha512[:16]}…, "
                 f"expected {spec.image_checksum[:16]}…."
             )
+        check_fits(spec, path.stat().st_size)
         return True
 
     def _fetch(self, spec: GuestSpec, fetch: ImageFetch, path: Path) -> None:
@@ -115,15 +104,15 @@ class ImageCache:
         )
         try:
             part.unlink(missing_ok=True)
+            check_room(spec, self.folder, spec.image_size_bytes)
             fetch(spec.image_id, part)
             _verify(spec, part)
-            source = _inspected(spec, part)
-            if source == "raw":
+            inspected = inspect(spec, part)
+            check_fits(spec, inspected.virtual_size_bytes)
+            if inspected.format == "raw":
                 converted = part
             else:
-                programs.run(
-                    ["qemu-img", "convert", "-f", source, "-O", "raw", str(part), str(converted)]
-                )
+                convert(spec, inspected, part, converted)
             converted.chmod(0o644)
             _synced(converted)
             # The note first: a base without a note is fetched again, a note alone says nothing.
@@ -160,31 +149,6 @@ def _verify(spec: GuestSpec, part: Path) -> None:
             f"Image {spec.image_id} is corrupt: the sha512 of its data is {found[:16]}…, "
             f"expected {spec.image_checksum[:16]}…."
         )
-
-
-def _inspected(spec: GuestSpec, part: Path) -> str:
-    """qemu-img's name of the format, when the data has it and refers to no other file."""
-    declared = FORMATS.get(spec.image_disk_format)
-    if declared is None:
-        raise DriverError(f"Images of disk format {spec.image_disk_format} cannot be booted here.")
-    command = [*INSPECT_LIMITS, "qemu-img", "info", "--output=json", str(part)]
-    try:
-        shown = msgspec.json.decode(programs.run(command, INSPECT_TIMEOUT_S))
-    except DriverError as error:
-        raise ImageCorrupt(f"Image {spec.image_id} cannot be read: {error}") from error
-    found = shown["format"]
-    # A raw disk has no signature, so a fixed VHD looks raw and is right to.
-    if found != declared and not (declared == "vpc" and found == "raw"):
-        raise ImageCorrupt(f"Image {spec.image_id} is declared {declared} but its data is {found}.")
-    details = shown.get("format-specific", {}).get("data", {})
-    if "backing-filename" in shown or "data-file" in details:
-        raise ImageCorrupt(f"Image {spec.image_id} refers to another file, which is not allowed.")
-    if declared == "vmdk" and details.get("create-type") not in _VMDK_TYPES:
-        raise ImageCorrupt(
-            f"Image {spec.image_id} is a VMDK of type {details.get('create-type')}, "
-            f"allowed are {', '.join(_VMDK_TYPES)}."
-        )
-    return declared
 
 
 def _synced(path: Path) -> None:

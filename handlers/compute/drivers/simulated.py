@@ -21,7 +21,6 @@ import msgspec
 
 from handlers.compute.drivers.contract import (
     DiskFull,
-    FlavorDiskTooSmall,
     GuestNotFound,
     GuestSpec,
     HostResources,
@@ -33,11 +32,10 @@ from handlers.compute.drivers.contract import (
     PowerState,
 )
 from handlers.compute.drivers.disk_errors import disk_errors_named
+from handlers.compute.drivers.image_inspection import check_fits
 from handlers.compute.drivers.simulated_console import console_text
 from handlers.compute.drivers.simulated_faults import Fault, FaultPlan
 from handlers.compute.drivers.simulated_guests import SimulatedGuest, SimulatedHypervisor
-
-GIB = 1 << 30
 
 
 def simulated_resources(
@@ -106,6 +104,7 @@ class SimulatedDriver:
     def ensure_image(self, spec: GuestSpec, fetch: ImageFetch) -> None:
         """Fetch the image once, check its sha512, remember that; the data itself is not kept."""
         with self._step("ensure_image", spec.name):
+            check_fits(spec, spec.image_size_bytes)
             with self._lock:
                 single_flight = self._fetching.setdefault(spec.image_id, RLock())
             with single_flight:
@@ -130,11 +129,7 @@ class SimulatedDriver:
                 return
             if spec.image_id not in self.hypervisor.images:
                 raise ImageUnavailable(f"Image {spec.image_id} is not in the cache of {self.host}.")
-            if 0 < spec.root_gib * GIB < spec.image_size_bytes:
-                raise FlavorDiskTooSmall(
-                    f"Flavor {spec.flavor_name}'s disk of {spec.root_gib} GiB is smaller than the "
-                    f"image's {spec.image_size_bytes} bytes."
-                )
+            check_fits(spec, spec.image_size_bytes)
             self._delay("ensure_disks")
             self._change(guest, disks=True)
 
