@@ -125,6 +125,10 @@ class DiskFull(DriverError):
     """The host has no room left for the guest's files."""
 
 
+class DiskMissing(DriverError):
+    """A disk that the guest had is gone from the host. Nothing makes another in its place."""
+
+
 class FlavorDiskTooSmall(DriverError):
     """The image's virtual size is larger than the flavor's root disk."""
 
@@ -175,6 +179,14 @@ class Driver(Protocol):
         """
         ...
 
+    def ensure_bases(self, spec: GuestSpec, fetch: ImageFetch) -> None:
+        """Have what the guest's disks are layers of: fetched or made again where it is gone.
+
+        Every start but the first begins with it. Raises DiskMissing, for a disk itself is made
+        only by `ensure_disks`, in a build; ImageCorrupt, ImageUnavailable or DiskFull.
+        """
+        ...
+
     def ensure_config_drive(self, spec: GuestSpec) -> None:
         """Have the config drive, when the spec or the image asks for one. Written once."""
         ...
@@ -203,7 +215,10 @@ class Driver(Protocol):
         ...
 
     def reboot_hard(self, spec: GuestSpec) -> None:
-        """Cut the guest off, define it anew from the spec, start it. Disks keep their contents."""
+        """Cut the guest off, define it anew from the spec, start it. Disks keep their contents.
+
+        Raises DiskMissing, with the guest as it was.
+        """
         ...
 
     def ensure_absent(self, server_id: str) -> None:

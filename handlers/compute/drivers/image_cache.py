@@ -67,15 +67,28 @@ class ImageCache:
                 with disk_errors_named(f"image {spec.image_id}"):
                     self._fetch(spec, fetch, path)
 
+    def restore(self, spec: GuestSpec, fetch: ImageFetch) -> None:
+        """Have the base under existing disks; see `Driver.ensure_bases`."""
+        with self.locked(self.path(spec.image_id).name, shared=True):
+            try:
+                self.cached(spec.image_id)
+                return
+            except ImageUnavailable:
+                pass
+        self.ensure(spec, fetch)
+
     @contextmanager
-    def locked(self, name: str) -> Iterator[None]:
-        """Alone with the cache's file of that name, among all processes and threads."""
+    def locked(self, name: str, *, shared: bool = False) -> Iterator[None]:
+        """Alone with the cache's file of that name, among all processes and threads.
+
+        `shared`: together with others who share it. A file is removed only by one who is alone.
+        """
         for folder in (self._locks, self.folder):
             folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._locks / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             until = time.monotonic() + LOCK_TIMEOUT_S
-            while not _try_lock(descriptor):
+            while not _try_lock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
                 if time.monotonic() > until:
                     raise DriverError(f"The lock of {name} was not free for {LOCK_TIMEOUT_S} s.")
                 time.sleep(LOCK_POLL_S)
@@ -133,9 +146,9 @@ def _note(path: Path) -> Path:
     return path.with_name(path.name + ".json")
 
 
-def _try_lock(descriptor: int) -> bool:
+def _try_lock(descriptor: int, kind: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

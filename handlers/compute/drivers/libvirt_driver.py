@@ -108,6 +108,10 @@ class LibvirtDriver:
         """qcow2 overlays on the cached image and on made ephemeral and swap bases."""
         disks.ensure_disks(spec, self._folder(spec.server_id), self._cache)
 
+    def ensure_bases(self, spec: GuestSpec, fetch: ImageFetch) -> None:
+        """The image and the ephemeral and swap bases."""
+        disks.ensure_bases(spec, self._folder(spec.server_id), self._cache, fetch)
+
     def ensure_config_drive(self, spec: GuestSpec) -> None:
         """An ISO 9660 image."""
         config_drive.ensure_config_drive(spec, self._folder(spec.server_id), self._unseal)
@@ -115,9 +119,7 @@ class LibvirtDriver:
     def ensure_defined(self, spec: GuestSpec) -> None:
         """Define the domain, unless one with the same definition is there."""
         folder = self._folder(spec.server_id)
-        for disk in disks.disks_of(spec):
-            if not (folder / disk.file_name).exists():
-                raise DriverError(f"The {disk.role} disk of server {spec.server_id} is not there.")
+        disks.check_present(spec, folder)
         xml = domain_xml(spec, self._domain_host, folder)
         with self._libvirt.calling() as connection:
             domain = find(connection, spec.server_id)
@@ -161,12 +163,12 @@ class LibvirtDriver:
             return True
 
     def reboot_hard(self, spec: GuestSpec) -> None:
-        """Destroy, restore missing files, define, create."""
+        """Destroy, restore the config drive, define, create."""
+        disks.check_present(spec, self._folder(spec.server_id))
         with self._libvirt.calling() as connection:
             domain = find(connection, spec.server_id)
             if domain is not None and read_ownership(domain, self._host) is not None:
                 destroy(domain)
-        self.ensure_disks(spec)
         self.ensure_config_drive(spec)
         self.ensure_defined(spec)
         self.ensure_running(spec.server_id)

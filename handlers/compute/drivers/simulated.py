@@ -20,7 +20,7 @@ from threading import RLock
 import msgspec
 
 from handlers.compute.drivers.contract import (
-    DiskFull,
+    DiskMissing,
     GuestNotFound,
     GuestSpec,
     HostResources,
@@ -105,21 +105,7 @@ class SimulatedDriver:
         """Fetch the image once, check its sha512, remember that; the data itself is not kept."""
         with self._step("ensure_image", spec.name):
             check_fits(spec, spec.image_size_bytes)
-            with self._lock:
-                single_flight = self._fetching.setdefault(spec.image_id, RLock())
-            with single_flight:
-                cached = self.hypervisor.images.get(spec.image_id)
-                if cached is None:
-                    self._delay("ensure_image")
-                    cached = _fetched_checksum(spec, fetch)
-                if cached != spec.image_checksum:
-                    raise ImageCorrupt(
-                        f"Image {spec.image_id} is corrupt: its sha512 is {cached[:16]}…, "
-                        f"expected {spec.image_checksum[:16]}…."
-                    )
-                with self._lock:
-                    if spec.image_id not in self.hypervisor.images:
-                        self.hypervisor.put_image(spec.image_id, cached)
+            self._have_image(spec, fetch)
 
     def ensure_disks(self, spec: GuestSpec) -> None:
         """Remember the disks; they have no contents."""
@@ -132,6 +118,12 @@ class SimulatedDriver:
             check_fits(spec, spec.image_size_bytes)
             self._delay("ensure_disks")
             self._change(guest, disks=True)
+
+    def ensure_bases(self, spec: GuestSpec, fetch: ImageFetch) -> None:
+        """Fetch the image again if it is forgotten; needs the disks."""
+        with self._step("ensure_bases", spec.name):
+            _check_disks(self._guest_for(spec))
+            self._have_image(spec, fetch)
 
     def ensure_config_drive(self, spec: GuestSpec) -> None:
         """Remember the config drive, when one is wanted."""
@@ -148,8 +140,7 @@ class SimulatedDriver:
         """Define the guest, switched off; needs its disks."""
         with self._step("ensure_defined", spec.name):
             guest = self._guest_for(spec)
-            if not guest.disks:
-                raise DiskFull(f"The disks of server {spec.server_id} are not there.")
+            _check_disks(guest)
             if guest.defined and guest.generation == spec.generation:
                 return
             self._delay("ensure_defined")
@@ -193,8 +184,7 @@ class SimulatedDriver:
         """Cut off, define anew, start."""
         with self._step("reboot_hard", spec.name):
             guest = self._guest_for(spec)
-            if not guest.disks:
-                raise DiskFull(f"The disks of server {spec.server_id} are not there.")
+            _check_disks(guest)
             if guest.state not in (PowerState.NOSTATE, PowerState.SHUTDOWN):
                 self._halt(guest, LifecycleEvent.STOPPED, PowerState.SHUTDOWN)
             self._change(
@@ -298,6 +288,23 @@ class SimulatedDriver:
     def _deaf(self, guest: SimulatedGuest) -> bool:
         return bool(self._deaf_guests) and fnmatchcase(guest.name, self._deaf_guests)
 
+    def _have_image(self, spec: GuestSpec, fetch: ImageFetch) -> None:
+        with self._lock:
+            single_flight = self._fetching.setdefault(spec.image_id, RLock())
+        with single_flight:
+            cached = self.hypervisor.images.get(spec.image_id)
+            if cached is None:
+                self._delay("ensure_image")
+                cached = _fetched_checksum(spec, fetch)
+            if cached != spec.image_checksum:
+                raise ImageCorrupt(
+                    f"Image {spec.image_id} is corrupt: its sha512 is {cached[:16]}…, "
+                    f"expected {spec.image_checksum[:16]}…."
+                )
+            with self._lock:
+                if spec.image_id not in self.hypervisor.images:
+                    self.hypervisor.put_image(spec.image_id, cached)
+
     def _guest_for(self, spec: GuestSpec) -> SimulatedGuest:
         guest = self.hypervisor.guests.get(spec.server_id)
         if guest is not None:
@@ -352,6 +359,11 @@ _STATE_AFTER = {
     LifecycleEvent.PAUSED: PowerState.PAUSED,
     LifecycleEvent.SUSPENDED: PowerState.SUSPENDED,
 }
+
+
+def _check_disks(guest: SimulatedGuest) -> None:
+    if not guest.disks:
+        raise DiskMissing(f"The root disk of server {guest.server_id} is not there.")
 
 
 def _fetched_checksum(spec: GuestSpec, fetch: ImageFetch) -> str:
