@@ -225,6 +225,13 @@ class Driver(Protocol):
         """Have no guest and no file of it. Fine when there is nothing, or only a part."""
         ...
 
+    def remove_unused(self, age_s: float) -> list[str]:
+        """Remove from the host's cache what no guest has used for so long; the names of it.
+
+        Safe beside builds: one that misses its image fetches it again.
+        """
+        ...
+
     def power_state(self, server_id: str) -> PowerState:
         """The guest's state; NOSTATE when it is not defined here."""
         ...

@@ -41,7 +41,7 @@ class ImageCache:
 
     def __init__(self, instances_dir: Path) -> None:
         self.folder = instances_dir / "_base"
-        self._locks = instances_dir / "locks"
+        self.locks = instances_dir / "locks"
 
     def path(self, image_id: str) -> Path:
         """Where the image's raw data is, once cached."""
@@ -83,18 +83,29 @@ class ImageCache:
 
         `shared`: together with others who share it. A file is removed only by one who is alone.
         """
-        for folder in (self._locks, self.folder):
+        for folder in (self.locks, self.folder):
             folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._locks / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        until = time.monotonic() + LOCK_TIMEOUT_S
+        while (descriptor := _try_lock(self.locks / name, kind)) is None:
+            if time.monotonic() > until:
+                raise DriverError(f"The lock of {name} was not free for {LOCK_TIMEOUT_S} s.")
+            time.sleep(LOCK_POLL_S)
         try:
-            until = time.monotonic() + LOCK_TIMEOUT_S
-            while not _try_lock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
-                if time.monotonic() > until:
-                    raise DriverError(f"The lock of {name} was not free for {LOCK_TIMEOUT_S} s.")
-                time.sleep(LOCK_POLL_S)
             yield
         finally:
             os.close(descriptor)
+
+    @contextmanager
+    def locked_if_free(self, name: str) -> Iterator[bool]:
+        """The same without waiting: False when another has the lock."""
+        self.locks.mkdir(parents=True, exist_ok=True)
+        descriptor = _try_lock(self.locks / name, fcntl.LOCK_EX)
+        try:
+            yield descriptor is not None
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
 
     def _is_there(self, spec: GuestSpec, path: Path) -> bool:
         try:
@@ -146,12 +157,17 @@ def _note(path: Path) -> Path:
     return path.with_name(path.name + ".json")
 
 
-def _try_lock(descriptor: int, kind: int) -> bool:
+def _try_lock(path: Path, kind: int) -> int | None:
+    """The locked file's descriptor; None when it is not free, or was removed just now."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        if os.fstat(descriptor).st_ino == path.stat().st_ino:
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(descriptor)
+    return None
 
 
 def _verify(spec: GuestSpec, part: Path) -> None:

@@ -38,6 +38,7 @@ from handlers.compute.drivers.domain_xml import (
 )
 from handlers.compute.drivers.host_resources import host_resources
 from handlers.compute.drivers.image_cache import ImageCache
+from handlers.compute.drivers.image_cache_removal import remove_unused
 from handlers.compute.drivers.libvirt_connection import LibvirtConnection
 from handlers.compute.drivers.libvirt_domain import (
     ask_to_shut_down,
@@ -190,6 +191,11 @@ class LibvirtDriver:
             if folder.exists():
                 folder.rename(leaving)
                 shutil.rmtree(leaving)
+
+    def remove_unused(self, age_s: float) -> list[str]:
+        """Bases on which no disk of any guest is a layer, and leftovers of fetches."""
+        with disk_errors_named("the image cache"):
+            return remove_unused(self._cache, self._instances_dir, age_s)
 
     # --- looking -----------------------------------------------------------------------------
 

@@ -81,6 +81,7 @@ class SimulatedDriver:
         deaf_guests: str = "",
         state_path: Path | None = None,
         hypervisor: SimulatedHypervisor | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._host = host
         self._resources = resources or simulated_resources(host)
@@ -93,6 +94,8 @@ class SimulatedDriver:
         # Reentrant: where all is one thread (simulation), a second fetch must not wait for ever.
         self._fetching: dict[str, RLock] = {}
         self._callbacks: list[LifecycleCallback] = []
+        self._monotonic = monotonic
+        self._used_at: dict[str, float] = {}
 
     @property
     def host(self) -> str:
@@ -208,6 +211,22 @@ class SimulatedDriver:
             if was not in (PowerState.NOSTATE, PowerState.SHUTDOWN):
                 self._tell(server_id, LifecycleEvent.STOPPED)
 
+    def remove_unused(self, age_s: float) -> list[str]:
+        """Images of no guest; their age counts from when one was last seen in use."""
+        with self._lock:
+            now = self._monotonic()
+            used = {guest.image_id for guest in self.hypervisor.guests.values()}
+            self._used_at.update(dict.fromkeys(used, now))
+            old = [
+                image_id
+                for image_id in self.hypervisor.images
+                if now - self._used_at.setdefault(image_id, now) >= age_s and image_id not in used
+            ]
+            for image_id in old:
+                self.hypervisor.drop_image(image_id)
+                del self._used_at[image_id]
+            return sorted(old)
+
     # --- looking -----------------------------------------------------------------------------
 
     def power_state(self, server_id: str) -> PowerState:
@@ -302,6 +321,7 @@ class SimulatedDriver:
                     f"expected {spec.image_checksum[:16]}…."
                 )
             with self._lock:
+                self._used_at[spec.image_id] = self._monotonic()
                 if spec.image_id not in self.hypervisor.images:
                     self.hypervisor.put_image(spec.image_id, cached)
 

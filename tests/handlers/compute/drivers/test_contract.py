@@ -283,6 +283,22 @@ def test_bases_that_are_there_are_not_fetched(rig: Rig) -> None:
     assert image.fetches == 1
 
 
+def test_a_cached_image_is_removed_when_no_guest_uses_it(rig: Rig) -> None:
+    driver, image = rig.new_driver(), Image(BLANK)
+    spec = full_spec(image)
+    bring_up(driver, spec, image)
+    driver.ensure_stopped(spec.server_id, 0)
+    assert driver.remove_unused(0) == []
+    driver.ensure_bases(spec, image.fetch)
+    assert image.fetches == 1
+    driver.ensure_absent(spec.server_id)
+    assert driver.remove_unused(3600) == []
+    assert driver.remove_unused(0) != []
+    assert driver.remove_unused(0) == []
+    bring_up(driver, spec, image)
+    assert image.fetches == 2
+
+
 @pytest.mark.parametrize("file_name", ["disk", "disk.eph0", "disk.swap"])
 def test_a_disk_that_is_gone_is_not_made_again(rig: Rig, file_name: str) -> None:
     driver, image = rig.new_driver(), Image(BLANK)
