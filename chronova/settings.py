@@ -97,6 +97,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Servers that an agent works on at once (max_concurrent_builds)."""
     power_sync_interval_s: Positive = 600
     """How often an agent reports its guests' power states (sync_power_state_interval)."""
+    image_cache_interval_s: Positive = 2400
+    """How often a host looks for cached images that no guest uses (manager_interval)."""
+    image_cache_age_s: Positive = 86_400
+    """After how long without use they are removed (remove_unused_original_minimum_age_seconds)."""
     report_interval_s: Positive = 10
     """How often a host gives a sign of life (report_interval)."""
     service_down_time_s: Positive = 60

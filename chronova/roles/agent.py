@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 
 import structlog
 from cryptography.fernet import Fernet
@@ -129,6 +130,9 @@ def serve(settings: Settings) -> None:
         target=_keep_up, args=(settings, presence, agent, stop), name="presence", daemon=True
     )
     keeper.start()
+    threading.Thread(
+        target=_remove_unused, args=(settings, hosts, stop), name="image-cache", daemon=True
+    ).start()
     try:
         run(agent, stop.stopped, stop.pause)
     finally:
@@ -141,6 +145,19 @@ def _threads(settings: Settings) -> int:
     """A simulated host that never waits needs no threads: each piece is done at once."""
     instant = settings.driver == "simulated" and not settings.simulated_delays
     return 0 if instant else settings.agent_threads
+
+
+def _remove_unused(settings: Settings, hosts: Mapping[str, Driver], stop: Stop) -> None:
+    """Keep the image caches small. Apart from the heartbeats, which large files would delay."""
+    while not stop.pause(settings.image_cache_interval_s):
+        for host, driver in hosts.items():
+            try:
+                removed = driver.remove_unused(settings.image_cache_age_s)
+            except DriverError as error:
+                logger.warning("image_cache", host=host, reason=str(error))
+            else:
+                if removed:
+                    logger.info("image_cache_removed", host=host, names=removed)
 
 
 def _keep_up(settings: Settings, presence: Presence, agent: Agent, stop: Stop) -> None:

@@ -10,10 +10,13 @@ from collections.abc import Mapping
 
 import msgspec
 
+from commands.numbers import whole_number
 from events.fleet.inventory import DISK_GB, MEMORY_MB, VCPU
 from events.fleet.request import RequestSpec, Resources
 
 PCPU = "PCPU"
+AMOUNT_MAX = 2**31 - 1
+"""Placement's bound of an amount."""
 _CLASS = re.compile(r"[A-Z0-9_]+")
 
 
@@ -53,8 +56,9 @@ def _amounts(spec: RequestSpec) -> Resources:
         amounts[PCPU] += 1
     for key, value in spec.extra_specs.items():
         scope, _, name = key.partition(":")
-        if scope == "resources" and _CLASS.fullmatch(name) and value.isdecimal():
-            amounts[name] = int(value)
+        amount = whole_number(value, None, AMOUNT_MAX)
+        if scope == "resources" and _CLASS.fullmatch(name) and amount is not None:
+            amounts[name] = amount
     return Resources(
         vcpus=amounts.pop(VCPU),
         ram_mib=amounts.pop(MEMORY_MB),

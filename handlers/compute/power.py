@@ -36,7 +36,7 @@ def start(work: StartGuest, hands: Hands) -> None:
     """Leaves the guest running, defined anew if the host had lost its definition."""
     spec = spec_of(work.guest)
     driver = hands.driver
-    driver.ensure_disks(spec)
+    driver.ensure_bases(spec, lambda _, path: hands.fetch(spec.image_checksum, path))
     driver.ensure_config_drive(spec)
     driver.ensure_defined(spec)
     driver.ensure_running(work.server_id)

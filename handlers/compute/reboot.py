@@ -21,10 +21,12 @@ def failed(work: RebootGuest, hands: Hands, reason: str) -> None:
 @performs(RebootGuest, failed)
 def reboot(work: RebootGuest, hands: Hands) -> None:
     """Leaves the guest running, or reports that it did not follow a soft reboot."""
+    spec = spec_of(work.guest)
     driver = hands.driver
     hands.report(ReportRebootStarted)
+    driver.ensure_bases(spec, lambda _, path: hands.fetch(spec.image_checksum, path))
     if work.hard:
-        driver.reboot_hard(spec_of(work.guest))
+        driver.reboot_hard(spec)
     elif not driver.reboot_soft(work.server_id, float(work.timeout_s)):
         hands.report(ReportSoftRebootUnanswered)
         return

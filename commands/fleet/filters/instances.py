@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from commands.fleet.judges import Question, as_filter
+from commands.numbers import whole_number
 from events.fleet.host import Host
 
 LIMIT_KEY = "max_instances_per_host"
@@ -22,9 +23,6 @@ def aggregate_num_instances(hosts: list[Host], question: Question) -> list[Host]
 
 
 def _limit(host: Host, question: Question) -> int:
-    limits = [
-        int(value)
-        for value in question.metadata_values(host.host, LIMIT_KEY)
-        if value.strip().isdecimal()
-    ]
+    values = question.metadata_values(host.host, LIMIT_KEY)
+    limits = [limit for value in values if (limit := whole_number(value, None)) is not None]
     return min(limits, default=question.policy.max_instances_per_host)

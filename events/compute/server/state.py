@@ -21,6 +21,7 @@ class ImageSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: Annotated[int, "Size of the image's data in bytes."]
     disk_format: Annotated[str, "raw, qcow2, …"]
     container_format: Annotated[str, "bare, …"] = "bare"
+    virtual_size_bytes: Annotated[int | None, "Size of its disk in bytes; null: unknown."] = None
     min_disk_gib: Annotated[int, "Smallest root disk it fits on, GiB."] = 0
     min_ram_mib: Annotated[int, "Least memory it runs in, MiB."] = 0
     properties: Annotated[dict[str, str], "Image properties (hw_…, img_…, os_…)."] = {}

@@ -125,6 +125,10 @@ class DiskFull(DriverError):
     """The host has no room left for the guest's files."""
 
 
+class DiskMissing(DriverError):
+    """A disk that the guest had is gone from the host. Nothing makes another in its place."""
+
+
 class FlavorDiskTooSmall(DriverError):
     """The image's virtual size is larger than the flavor's root disk."""
 
@@ -163,7 +167,8 @@ class Driver(Protocol):
     def ensure_image(self, spec: GuestSpec, fetch: ImageFetch) -> None:
         """Have the image in the host's cache, verified. Concurrent calls fetch it once.
 
-        Raises ImageCorrupt, ImageUnavailable or DiskFull; a failed fetch leaves nothing behind.
+        Raises ImageCorrupt, ImageUnavailable, DiskFull, or FlavorDiskTooSmall before the image is
+        converted; a failed fetch leaves nothing behind.
         """
         ...
 
@@ -171,6 +176,14 @@ class Driver(Protocol):
         """Have root, ephemeral and swap disks. Existing ones are kept with their contents.
 
         Raises FlavorDiskTooSmall, DiskFull, or ImageUnavailable when the image is not cached.
+        """
+        ...
+
+    def ensure_bases(self, spec: GuestSpec, fetch: ImageFetch) -> None:
+        """Have what the guest's disks are layers of: fetched or made again where it is gone.
+
+        Every start but the first begins with it. Raises DiskMissing, for a disk itself is made
+        only by `ensure_disks`, in a build; ImageCorrupt, ImageUnavailable or DiskFull.
         """
         ...
 
@@ -202,11 +215,21 @@ class Driver(Protocol):
         ...
 
     def reboot_hard(self, spec: GuestSpec) -> None:
-        """Cut the guest off, define it anew from the spec, start it. Disks keep their contents."""
+        """Cut the guest off, define it anew from the spec, start it. Disks keep their contents.
+
+        Raises DiskMissing, with the guest as it was.
+        """
         ...
 
     def ensure_absent(self, server_id: str) -> None:
         """Have no guest and no file of it. Fine when there is nothing, or only a part."""
+        ...
+
+    def remove_unused(self, age_s: float) -> list[str]:
+        """Remove from the host's cache what no guest has used for so long; the names of it.
+
+        Safe beside builds: one that misses its image fetches it again.
+        """
         ...
 
     def power_state(self, server_id: str) -> PowerState:

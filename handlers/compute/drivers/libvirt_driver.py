@@ -38,6 +38,7 @@ from handlers.compute.drivers.domain_xml import (
 )
 from handlers.compute.drivers.host_resources import host_resources
 from handlers.compute.drivers.image_cache import ImageCache
+from handlers.compute.drivers.image_cache_removal import remove_unused
 from handlers.compute.drivers.libvirt_connection import LibvirtConnection
 from handlers.compute.drivers.libvirt_domain import (
     ask_to_shut_down,
@@ -108,6 +109,10 @@ class LibvirtDriver:
         """qcow2 overlays on the cached image and on made ephemeral and swap bases."""
         disks.ensure_disks(spec, self._folder(spec.server_id), self._cache)
 
+    def ensure_bases(self, spec: GuestSpec, fetch: ImageFetch) -> None:
+        """The image and the ephemeral and swap bases."""
+        disks.ensure_bases(spec, self._folder(spec.server_id), self._cache, fetch)
+
     def ensure_config_drive(self, spec: GuestSpec) -> None:
         """An ISO 9660 image."""
         config_drive.ensure_config_drive(spec, self._folder(spec.server_id), self._unseal)
@@ -115,9 +120,7 @@ class LibvirtDriver:
     def ensure_defined(self, spec: GuestSpec) -> None:
         """Define the domain, unless one with the same definition is there."""
         folder = self._folder(spec.server_id)
-        for disk in disks.disks_of(spec):
-            if not (folder / disk.file_name).exists():
-                raise DriverError(f"The {disk.role} disk of server {spec.server_id} is not there.")
+        disks.check_present(spec, folder)
         xml = domain_xml(spec, self._domain_host, folder)
         with self._libvirt.calling() as connection:
             domain = find(connection, spec.server_id)
@@ -161,12 +164,12 @@ class LibvirtDriver:
             return True
 
     def reboot_hard(self, spec: GuestSpec) -> None:
-        """Destroy, restore missing files, define, create."""
+        """Destroy, restore the config drive, define, create."""
+        disks.check_present(spec, self._folder(spec.server_id))
         with self._libvirt.calling() as connection:
             domain = find(connection, spec.server_id)
             if domain is not None and read_ownership(domain, self._host) is not None:
                 destroy(domain)
-        self.ensure_disks(spec)
         self.ensure_config_drive(spec)
         self.ensure_defined(spec)
         self.ensure_running(spec.server_id)
@@ -188,6 +191,11 @@ class LibvirtDriver:
             if folder.exists():
                 folder.rename(leaving)
                 shutil.rmtree(leaving)
+
+    def remove_unused(self, age_s: float) -> list[str]:
+        """Bases on which no disk of any guest is a layer, and leftovers of fetches."""
+        with disk_errors_named("the image cache"):
+            return remove_unused(self._cache, self._instances_dir, age_s)
 
     # --- looking -----------------------------------------------------------------------------
 

@@ -20,8 +20,7 @@ from threading import RLock
 import msgspec
 
 from handlers.compute.drivers.contract import (
-    DiskFull,
-    FlavorDiskTooSmall,
+    DiskMissing,
     GuestNotFound,
     GuestSpec,
     HostResources,
@@ -33,11 +32,10 @@ from handlers.compute.drivers.contract import (
     PowerState,
 )
 from handlers.compute.drivers.disk_errors import disk_errors_named
+from handlers.compute.drivers.image_inspection import check_fits
 from handlers.compute.drivers.simulated_console import console_text
 from handlers.compute.drivers.simulated_faults import Fault, FaultPlan
 from handlers.compute.drivers.simulated_guests import SimulatedGuest, SimulatedHypervisor
-
-GIB = 1 << 30
 
 
 def simulated_resources(
@@ -83,6 +81,7 @@ class SimulatedDriver:
         deaf_guests: str = "",
         state_path: Path | None = None,
         hypervisor: SimulatedHypervisor | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._host = host
         self._resources = resources or simulated_resources(host)
@@ -95,6 +94,8 @@ class SimulatedDriver:
         # Reentrant: where all is one thread (simulation), a second fetch must not wait for ever.
         self._fetching: dict[str, RLock] = {}
         self._callbacks: list[LifecycleCallback] = []
+        self._monotonic = monotonic
+        self._used_at: dict[str, float] = {}
 
     @property
     def host(self) -> str:
@@ -106,21 +107,8 @@ class SimulatedDriver:
     def ensure_image(self, spec: GuestSpec, fetch: ImageFetch) -> None:
         """Fetch the image once, check its sha512, remember that; the data itself is not kept."""
         with self._step("ensure_image", spec.name):
-            with self._lock:
-                single_flight = self._fetching.setdefault(spec.image_id, RLock())
-            with single_flight:
-                cached = self.hypervisor.images.get(spec.image_id)
-                if cached is None:
-                    self._delay("ensure_image")
-                    cached = _fetched_checksum(spec, fetch)
-                if cached != spec.image_checksum:
-                    raise ImageCorrupt(
-                        f"Image {spec.image_id} is corrupt: its sha512 is {cached[:16]}…, "
-                        f"expected {spec.image_checksum[:16]}…."
-                    )
-                with self._lock:
-                    if spec.image_id not in self.hypervisor.images:
-                        self.hypervisor.put_image(spec.image_id, cached)
+            check_fits(spec, spec.image_size_bytes)
+            self._have_image(spec, fetch)
 
     def ensure_disks(self, spec: GuestSpec) -> None:
         """Remember the disks; they have no contents."""
@@ -130,13 +118,15 @@ class SimulatedDriver:
                 return
             if spec.image_id not in self.hypervisor.images:
                 raise ImageUnavailable(f"Image {spec.image_id} is not in the cache of {self.host}.")
-            if 0 < spec.root_gib * GIB < spec.image_size_bytes:
-                raise FlavorDiskTooSmall(
-                    f"Flavor {spec.flavor_name}'s disk of {spec.root_gib} GiB is smaller than the "
-                    f"image's {spec.image_size_bytes} bytes."
-                )
+            check_fits(spec, spec.image_size_bytes)
             self._delay("ensure_disks")
             self._change(guest, disks=True)
+
+    def ensure_bases(self, spec: GuestSpec, fetch: ImageFetch) -> None:
+        """Fetch the image again if it is forgotten; needs the disks."""
+        with self._step("ensure_bases", spec.name):
+            _check_disks(self._guest_for(spec))
+            self._have_image(spec, fetch)
 
     def ensure_config_drive(self, spec: GuestSpec) -> None:
         """Remember the config drive, when one is wanted."""
@@ -153,8 +143,7 @@ class SimulatedDriver:
         """Define the guest, switched off; needs its disks."""
         with self._step("ensure_defined", spec.name):
             guest = self._guest_for(spec)
-            if not guest.disks:
-                raise DiskFull(f"The disks of server {spec.server_id} are not there.")
+            _check_disks(guest)
             if guest.defined and guest.generation == spec.generation:
                 return
             self._delay("ensure_defined")
@@ -198,8 +187,7 @@ class SimulatedDriver:
         """Cut off, define anew, start."""
         with self._step("reboot_hard", spec.name):
             guest = self._guest_for(spec)
-            if not guest.disks:
-                raise DiskFull(f"The disks of server {spec.server_id} are not there.")
+            _check_disks(guest)
             if guest.state not in (PowerState.NOSTATE, PowerState.SHUTDOWN):
                 self._halt(guest, LifecycleEvent.STOPPED, PowerState.SHUTDOWN)
             self._change(
@@ -222,6 +210,22 @@ class SimulatedDriver:
                 self.hypervisor.drop(server_id)
             if was not in (PowerState.NOSTATE, PowerState.SHUTDOWN):
                 self._tell(server_id, LifecycleEvent.STOPPED)
+
+    def remove_unused(self, age_s: float) -> list[str]:
+        """Images of no guest; their age counts from when one was last seen in use."""
+        with self._lock:
+            now = self._monotonic()
+            used = {guest.image_id for guest in self.hypervisor.guests.values()}
+            self._used_at.update(dict.fromkeys(used, now))
+            old = [
+                image_id
+                for image_id in self.hypervisor.images
+                if now - self._used_at.setdefault(image_id, now) >= age_s and image_id not in used
+            ]
+            for image_id in old:
+                self.hypervisor.drop_image(image_id)
+                del self._used_at[image_id]
+            return sorted(old)
 
     # --- looking -----------------------------------------------------------------------------
 
@@ -303,6 +307,24 @@ class SimulatedDriver:
     def _deaf(self, guest: SimulatedGuest) -> bool:
         return bool(self._deaf_guests) and fnmatchcase(guest.name, self._deaf_guests)
 
+    def _have_image(self, spec: GuestSpec, fetch: ImageFetch) -> None:
+        with self._lock:
+            single_flight = self._fetching.setdefault(spec.image_id, RLock())
+        with single_flight:
+            cached = self.hypervisor.images.get(spec.image_id)
+            if cached is None:
+                self._delay("ensure_image")
+                cached = _fetched_checksum(spec, fetch)
+            if cached != spec.image_checksum:
+                raise ImageCorrupt(
+                    f"Image {spec.image_id} is corrupt: its sha512 is {cached[:16]}…, "
+                    f"expected {spec.image_checksum[:16]}…."
+                )
+            with self._lock:
+                self._used_at[spec.image_id] = self._monotonic()
+                if spec.image_id not in self.hypervisor.images:
+                    self.hypervisor.put_image(spec.image_id, cached)
+
     def _guest_for(self, spec: GuestSpec) -> SimulatedGuest:
         guest = self.hypervisor.guests.get(spec.server_id)
         if guest is not None:
@@ -357,6 +379,11 @@ _STATE_AFTER = {
     LifecycleEvent.PAUSED: PowerState.PAUSED,
     LifecycleEvent.SUSPENDED: PowerState.SUSPENDED,
 }
+
+
+def _check_disks(guest: SimulatedGuest) -> None:
+    if not guest.disks:
+        raise DiskMissing(f"The root disk of server {guest.server_id} is not there.")
 
 
 def _fetched_checksum(spec: GuestSpec, fetch: ImageFetch) -> str:

@@ -86,6 +86,11 @@ class SimulatedHypervisor:
         if self._journal is not None:
             self._append(_Line(image_id=image_id, checksum=checksum))
 
+    def drop_image(self, image_id: str) -> None:
+        """Forget a cached image."""
+        if self.images.pop(image_id, None) is not None and self._journal is not None:
+            self._append(_Line(image_id=image_id))
+
     def close(self) -> None:
         """Let go of the journal, so that another may open it."""
         if self._journal is not None:
@@ -120,8 +125,10 @@ class SimulatedHypervisor:
                 self.guests[line.guest.server_id] = line.guest
             elif line.absent is not None:
                 self.guests.pop(line.absent, None)
-            elif line.image_id is not None:
+            elif line.image_id is not None and line.checksum:
                 self.images[line.image_id] = line.checksum
+            elif line.image_id is not None:
+                self.images.pop(line.image_id, None)
         self._compact()
 
     def _compact(self) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from commands.compute import power, reboot
@@ -10,11 +11,13 @@ from events.compute.server import facts as f
 from events.message import Command, Event
 from tests.commands.compute.servers import (
     HOST,
+    IMAGE,
     P,
     S,
     active,
     building,
     compute,
+    created,
     error,
     stopped,
 )
@@ -38,6 +41,32 @@ def test_stop() -> None:
     assert work.grace_s == 60
     story.when(done(power.ReportGuestStopped, 2, power_state=4)).happened(f.ServerStopped)
     assert states(story) == ("stopped", None, 4)
+
+
+@pytest.mark.parametrize(
+    ("asked", "grace_s"),
+    [
+        ("5", 5),
+        (" 007 ", 7),
+        ("0", 0),
+        ("99999", 60),
+        ("9" * 5000, 60),
+        ("\u00b2", 60),
+        ("\u0663", 60),
+        ("-1", 60),
+        ("1.5", 60),
+        ("1_0", 60),
+        ("soon", 60),
+        ("", 60),
+    ],
+)
+def test_the_image_says_how_long_its_guest_may_take_to_stop(asked: str, grace_s: int) -> None:
+    properties = {"os_shutdown_timeout": asked}
+    image = msgspec.structs.replace(IMAGE, properties=properties)
+    history = [created(image=image), *active()[1:]]
+    story = compute(*history).when(power.StopServer(server_id=S))
+    (work,) = story.follows(power.StopGuest)
+    assert work.grace_s == grace_s
 
 
 def test_start() -> None:

@@ -221,6 +221,12 @@ def test_image_isolation_by_namespace() -> None:
     assert hosts_for(f, policy=policy, image_properties={"os.x": "2"}) == set()
 
 
+@pytest.mark.parametrize("limit", ["\u00b2", "\u0660", "0" + "9" * 5000, "few", ""])
+def test_a_limit_that_is_no_number_is_the_policys(limit: str) -> None:
+    f = Fleet().when(register("a")).when(*aggregate("one", {"max_instances_per_host": limit}, "a"))
+    assert hosts_for(f, "AggregateNumInstancesFilter") == {"a"}
+
+
 def test_number_of_servers() -> None:
     f = Fleet().when(register("a"), register("b")).when(place("s1", requested_host="a"))
     policy = Policy(enabled_filters=("NumInstancesFilter",), max_instances_per_host=1)

@@ -130,6 +130,10 @@ class Rig(Protocol):
 
     def too_big_image(self) -> Image: ...
 
+    def lose_bases(self, driver: Driver, image: Image) -> None: ...
+
+    def lose_disk(self, driver: Driver, server_id: str, file_name: str) -> None: ...
+
     def leftovers(self, server_id: str) -> list[Path]: ...
 
     def child_arguments(self) -> list[str]: ...
@@ -161,6 +165,14 @@ class SimulatedRig:
         image = Image(BLANK)
         image.size_bytes = 2 << 30
         return image
+
+    def lose_bases(self, driver: Driver, image: Image) -> None:
+        assert isinstance(driver, SimulatedDriver)
+        del driver.hypervisor.images[image.image_id]
+
+    def lose_disk(self, driver: Driver, server_id: str, file_name: str) -> None:
+        assert isinstance(driver, SimulatedDriver)
+        driver.hypervisor.guests[server_id].disks = False
 
     def leftovers(self, server_id: str) -> list[Path]:
         return [self._state] if server_id in self.new_driver().hypervisor.guests else []
@@ -200,6 +212,14 @@ class LibvirtRig:
         command = ["qemu-img", "create", "-q", "-f", "qcow2", str(path), "2G"]
         subprocess.run(command, check=True, timeout=60)
         return Image(path, "qcow2")
+
+    def lose_bases(self, driver: Driver, image: Image) -> None:
+        for path in (self.folder / "_base").iterdir():
+            path.unlink()
+
+    def lose_disk(self, driver: Driver, server_id: str, file_name: str) -> None:
+        path = self.folder / server_id / file_name
+        path.rename(path.with_name(f"{file_name}.away"))
 
     def leftovers(self, server_id: str) -> list[Path]:
         return sorted(self.folder.glob(f"{server_id}*"))
