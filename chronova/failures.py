@@ -11,6 +11,7 @@ from chronova.embedded.broker import BrokerError
 from chronova.embedded.jars import Missing
 from chronova.embedded.libvirt_install import LibvirtMissing
 from chronova.embedded.postgres import PostgresFailed
+from chronova.exclusive import Busy
 from chronova.inspect.story import UnknownSubject
 from chronova.site import SiteError
 from events.log.contract import LogError
@@ -20,6 +21,7 @@ from projections.failures import ProjectionError
 
 EXPECTED = (
     BrokerError,
+    Busy,
     ClientError,
     DriverError,
     ForeignLog,

@@ -10,13 +10,14 @@ import shutil
 import time
 from collections.abc import Callable
 
-from chronova import bootstrap, credentials, listening, supervisor
+from chronova import bootstrap, credentials, exclusive, listening, supervisor
 from chronova.client import Client, ClientError
 from chronova.connections import make_keys, make_topics, open_site_log
 from chronova.credentials import Credentials
 from chronova.embedded import broker, libvirtd
 from chronova.embedded.libvirt_install import LibvirtMissing
 from chronova.embedded.postgres import EmbeddedPostgres
+from chronova.processes import pid_file, running
 from chronova.roles.agent import host_names
 from chronova.settings import Settings, write
 
@@ -53,7 +54,7 @@ def start_database(settings: Settings) -> str:
     """Start the embedded Postgres; its address."""
     url = embedded_postgres(settings).start()
     pid = embedded_postgres(settings).pid
-    path = supervisor.pid_file(settings.data_path, "postgres")
+    path = pid_file(settings.data_path, "postgres")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"{pid}\n")
     return url
@@ -61,7 +62,7 @@ def start_database(settings: Settings) -> str:
 
 def up(settings: Settings, say: Say) -> Credentials:
     """Bring the site of these settings up; returns when a server could be booted."""
-    if not any(supervisor.running(settings.data_path, name) for name in ("supervisor", "api")):
+    if not any(running(settings.data_path, name) for name in ("supervisor", "api")):
         _refuse_taken_port(settings)
     write(settings)
     known = prepare(settings, say)
@@ -145,13 +146,18 @@ def _hosts_up(client: Client, wanted: int) -> bool:
 
 def down(settings: Settings, say: Say) -> None:
     """End what ``up`` started; data and guests stay."""
+    with exclusive.alone(settings.data_path, say):
+        _end(settings, say)
+
+
+def _end(settings: Settings, say: Say) -> None:
     ended = supervisor.finish(settings)
     if broker.stop(settings.data_path / "kafka"):
         ended.append("broker")
     database = embedded_postgres(settings)
     if database.pid is not None:
         database.stop()
-        supervisor.pid_file(settings.data_path, "postgres").unlink(missing_ok=True)
+        pid_file(settings.data_path, "postgres").unlink(missing_ok=True)
         ended.append("postgres")
     libvirtd.stop_libvirt(settings.data_path)
     say(f"Ended: {', '.join(ended)}" if ended else "Nothing was running")
@@ -159,10 +165,12 @@ def down(settings: Settings, say: Say) -> None:
 
 def reset(settings: Settings, say: Say) -> None:
     """Down, then forget: guests, data, passwords."""
-    if settings.driver == "libvirt" and settings.data_path.exists():
-        _remove_guests(settings, say)
-    down(settings, say)
-    if settings.data_path.exists():
+    if not settings.data_path.exists():
+        return say("Nothing was running")
+    with exclusive.alone(settings.data_path, say):
+        if settings.driver == "libvirt":
+            _remove_guests(settings, say)
+        _end(settings, say)
         shutil.rmtree(settings.data_path, ignore_errors=True)
         say(f"Forgotten: {settings.data}")
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from chronova import site, supervisor
+from chronova import exclusive, site, supervisor
 from chronova.embedded import broker
+from chronova.processes import running
 from chronova.settings import Settings, SettingsError, checked, file_of, load
 
 LOGS = ("postgres", "kafka")
@@ -31,6 +32,20 @@ def up(
     if driver and driver not in DRIVERS:
         raise SettingsError(f"driver is {driver!r}: auto, libvirt or simulated")
     Path(data).mkdir(parents=True, exist_ok=True, mode=0o700)
+    with exclusive.alone(Path(data).resolve(), out.print):
+        _up(data, log, kafka, database, driver, hosts, port, out)
+
+
+def _up(
+    data: str,
+    log: str,
+    kafka: str,
+    database: str,
+    driver: str,
+    hosts: int,
+    port: int,
+    out: Console,
+) -> None:
     first = not file_of(data).exists()
     before = load(data)
     if not first:
@@ -55,7 +70,7 @@ def up(
     else:
         site.pick_driver(settings, settings.driver, say)
     settings = msgspec.structs.replace(settings, **changes)
-    if settings != before and supervisor.running(settings.data_path, "supervisor"):
+    if settings != before and running(settings.data_path, "supervisor"):
         say("The settings have changed: the processes are started anew")
         supervisor.finish(before)
     site.up(settings, say)

@@ -29,6 +29,7 @@ from chronova.consoles import HostConsoles
 from chronova.memory import return_large_blocks
 from chronova.metrics.meters import ApiMeters
 from chronova.metrics.store import Exposition
+from chronova.processes import title
 from chronova.roles.api_worker import Worker
 from chronova.settings import Settings
 from events import topics
@@ -122,7 +123,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "graceful_timeout": GRACE_S,
             "limit_request_line": 8190,
             "limit_request_field_size": HEADER_BYTES_MAX,
-            "proc_name": "chronova-api",
+            "proc_name": title(s.data_path, "api"),
             "logger_class": JournalLogger,
             "accesslog": None,
             "errorlog": "-",

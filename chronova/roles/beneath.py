@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import psutil
+
 from chronova.embedded import broker
 from chronova.embedded.postgres import EmbeddedPostgres
 from chronova.settings import Settings
@@ -22,6 +24,18 @@ def missing(settings: Settings) -> dict[str, Callable[[], object]]:
     folder = settings.data_path / "kafka"
     if _is_ours(settings) and broker.running(folder) is None:
         found["broker"] = lambda: broker.start(folder)
+    return found
+
+
+def processes(settings: Settings) -> dict[str, psutil.Process | None]:
+    """The processes of what this site runs itself, by name; None: it does not live."""
+    found: dict[str, psutil.Process | None] = {}
+    database = EmbeddedPostgres(settings.data_path / "postgres")
+    if settings.database == database.url:
+        pid = database.pid
+        found["postgres"] = psutil.Process(pid) if pid is not None else None
+    if _is_ours(settings):
+        found["broker"] = broker.running(settings.data_path / "kafka")
     return found
 
 

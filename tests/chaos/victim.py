@@ -20,9 +20,9 @@ from pathlib import Path
 
 import psutil
 
-from chronova import supervisor
 from chronova.embedded import broker
 from chronova.embedded.postgres import EmbeddedPostgres, PostgresFailed
+from chronova.processes import running
 from tests.bench.sites import Site
 
 AWAY_S = 10.0
@@ -60,7 +60,7 @@ class Victim:
         found: list[psutil.Process] = []
 
         def there() -> bool:
-            process = supervisor.running(self.data, role)
+            process = running(self.data, role)
             found[:] = [process] if process is not None else []
             return bool(found)
 
