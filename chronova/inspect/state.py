@@ -63,7 +63,7 @@ def lag(settings: Settings) -> list[dict[str, Any]]:
 
     Offsets need not be dense: ``behind`` says whether there is a record that was not folded.
     """
-    connection = connect(settings.database, "status")
+    connection = connect(settings.database_url, "status")
     try:
         builds.install(connection)
         live = builds.live_build(connection)
@@ -122,7 +122,7 @@ def api_state(settings: Settings) -> dict[str, Any]:
 
 def known_hosts(settings: Settings) -> list[str]:
     """The names of all hosts that have registered and are not deleted."""
-    pool = engine_of(settings.database, 1)
+    pool = engine_of(settings.database_url, 1)
     try:
         with pool.connect() as connection:
             return host_names(connection)

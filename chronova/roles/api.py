@@ -53,7 +53,7 @@ def app_of(settings: Settings) -> App:
     meters = ApiMeters(store)
     pulse = Pulse(meters)
     services = services_of(settings, log, pulse)
-    checks = Checks(parts(log, settings.database, services.engine, services.bus, pulse))
+    checks = Checks(parts(log, settings.database_url, services.engine, services.bus, pulse))
     return create_app(
         services,
         observed=Observed(SERVICES, meters, settings.slow_request_s),
@@ -66,7 +66,7 @@ def app_of(settings: Settings) -> App:
 
 def services_of(settings: Settings, log: Log, observer: Observer) -> Services:
     """What the API's resources work with, in this process."""
-    waiter = PositionWaiter(settings.database, _forget_callers)
+    waiter = PositionWaiter(settings.database_url, _forget_callers)
     waiter.listen()
     bus = LogBus(
         log,
@@ -82,7 +82,7 @@ def services_of(settings: Settings, log: Log, observer: Observer) -> Services:
         token_ttl_s=settings.token_ttl_s,
         service_down_time_s=settings.service_down_time_s,
     )
-    pool = engine(settings.database, settings.api_threads)
+    pool = engine(settings.database_url, settings.api_threads)
     return Services(bus, pool, api, HostConsoles(api.instances_path))
 
 

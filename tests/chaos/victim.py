@@ -53,7 +53,7 @@ class Victim:
 
     @property
     def on_kafka(self) -> bool:
-        return self.site.settings.log.startswith("kafka:")
+        return self.site.settings.on_kafka
 
     def process(self, role: str) -> psutil.Process:
         """A role's process; waits for one that is just being started again."""
