@@ -163,6 +163,35 @@ def bootstrap() -> None:
 
 @app.command()
 @plainly
+def moved() -> None:
+    """Say that this folder was moved and is no copy, where `up` refuses it."""
+    from chronova import site_id
+
+    site_id.moved(settings())
+
+
+admin = typer.Typer(help="The cloud's administrator.", no_args_is_help=True)
+app.add_typer(admin, name="admin")
+
+
+@admin.command("reset-password")
+@plainly
+def reset_password() -> None:
+    """Let the user admin in again: a new password (or CHRONOVA_ADMIN_PASSWORD), enabled, its roles.
+
+    Needs a site that runs, and no password: it goes through the log.
+    """
+    from chronova import bootstrap, credentials
+
+    password = credentials.new_password()
+    bootstrap.reset_admin(settings(), password)
+    demo = credentials.read(settings()).demo
+    credentials.write(settings(), credentials.Credentials(password, demo))
+    out.print(f"The admin's new password is in {credentials.clouds_file(settings())}")
+
+
+@app.command()
+@plainly
 def acls(
     role: Annotated[str, typer.Argument(help="api, decider, projector, agent or admin.")],
     principal: Annotated[str, typer.Option(help="User the role logs in as.")] = "",

@@ -22,7 +22,7 @@ def open_site_log(settings: Settings) -> Log:
             f"there is no site in {settings.data}: `chronova up` makes one, or set log or database"
         )
     options = {}
-    if settings.log_url.startswith("kafka:"):
+    if settings.on_kafka:
         options = {
             "client_options": settings.log_options,
             "replication_factor": settings.replication_factor,
@@ -35,9 +35,9 @@ def open_site_log(settings: Settings) -> Log:
 
 def database_of(settings: Settings) -> str:
     """The address of the projections' Postgres, for the roles that cannot do without."""
-    if not settings.database:
+    if not settings.database_url:
         raise SettingsError("settings: database: this role needs the Postgres of the projections")
-    return settings.database
+    return settings.database_url
 
 
 def make_topics(settings: Settings, log: Log, hosts: Sequence[str] = ()) -> list[str]:

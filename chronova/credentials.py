@@ -1,7 +1,8 @@
 """Where a site's passwords are kept for its users: clouds.yaml and openrc, mode 0600.
 
 The admin's password is made at the first start, or taken from CHRONOVA_ADMIN_PASSWORD. Nothing
-else holds it in clear.
+else holds it in clear. Later starts keep what the files hold: who changes the password in the
+cloud changes it in clouds.yaml too, or has it reset (``chronova admin reset-password``).
 """
 
 from __future__ import annotations
@@ -42,9 +43,13 @@ def read(settings: Settings, environment: Mapping[str, str] = os.environ) -> Cre
             clouds["chronova"]["auth"]["password"], clouds["demo"]["auth"]["password"]
         )
     return Credentials(
-        admin=environment.get(ENVIRONMENT) or kept.admin or secrets.token_urlsafe(18),
-        demo=kept.demo or secrets.token_urlsafe(18),
+        admin=kept.admin or new_password(environment), demo=kept.demo or secrets.token_urlsafe(18)
     )
+
+
+def new_password(environment: Mapping[str, str] = os.environ) -> str:
+    """A password for the admin: that of the environment, else a random one."""
+    return environment.get(ENVIRONMENT) or secrets.token_urlsafe(18)
 
 
 def write(settings: Settings, credentials: Credentials) -> None:

@@ -59,7 +59,7 @@ def watch_lag(
     log: Log, settings: Settings, meters: ProjectorMeters, stop: Stop
 ) -> threading.Thread:
     """Measure the projection's lag now and then, until ``stop``."""
-    lag = Lag(log, settings.database)
+    lag = Lag(log, settings.database_url)
 
     def watch() -> None:
         while not stop.pause(LAG_EVERY_S):

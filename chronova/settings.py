@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from chronova.embedded import addresses
+from chronova.embedded.addresses import EMBEDDED
 from events.topics import DOMAINS
 
 PREFIX = "CHRONOVA_"
@@ -44,7 +46,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     data: str = ".chronova"
     """Folder of everything this site keeps on this machine."""
     log: str = ""
-    """The log: postgresql://… or kafka://host:port[,host:port]. Empty: in ``database``."""
+    """The log: kafka://host:port[,host:port], postgresql://…, or ``embedded``: a development broker
+    in the data folder. Empty: in ``database``."""
     log_options: dict[str, Any] = {}
     """Passed to kafka-python as they are: security_protocol, sasl_mechanism, ssl_cafile …"""
     replication_factor: Positive = 1
@@ -52,7 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     partitions: Positive = 12
     """Of each topic but the fleet's. Fixed once the topics are made."""
     database: str = ""
-    """Postgres of the projections, postgresql://… Empty: the embedded one."""
+    """Postgres of the projections: postgresql://…, or ``embedded``: one in the data folder."""
     domains: list[str] = msgspec.field(default_factory=lambda: list(DOMAINS))
     """Which domains the decider of this machine decides."""
     bind: str = "127.0.0.1"
@@ -124,9 +127,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return (self.public_url or f"http://{self.bind}:{self.port}").rstrip("/")
 
     @property
+    def database_url(self) -> str:
+        """The address of the projections' Postgres; empty: none is set."""
+        if self.database == EMBEDDED:
+            return addresses.postgres_url(addresses.postgres_folder(self.data_path))
+        return self.database
+
+    @property
     def log_url(self) -> str:
-        """The log's address."""
-        return self.log or self.database
+        """The log's address; empty: none is set. Raises ``SettingsError`` for an embedded broker
+        that was never started."""
+        if self.log != EMBEDDED:
+            return self.log or self.database_url
+        address = addresses.broker_address(addresses.broker_folder(self.data_path))
+        if not address:
+            raise SettingsError(f"the broker of {self.data} was never started: `chronova up`")
+        return f"kafka://{address}"
+
+    @property
+    def on_kafka(self) -> bool:
+        """Whether the log is Kafka's."""
+        return self.log == EMBEDDED or self.log.startswith("kafka:")
 
 
 def file_of(data: str) -> Path:
@@ -168,8 +189,10 @@ def checked(raw: dict[str, Any]) -> Settings:
         ("log", settings.log, ("postgres", "postgresql", "kafka")),
         ("database", settings.database, ("postgres", "postgresql")),
     ):
-        if value and value.partition("://")[0] not in schemes:
-            raise SettingsError(f"settings: {name} begins with none of {', '.join(schemes)}")
+        if value not in ("", EMBEDDED) and value.partition("://")[0] not in schemes:
+            raise SettingsError(
+                f"settings: {name} begins with none of {', '.join(schemes)}, and is not {EMBEDDED}"
+            )
     return settings
 
 

@@ -57,7 +57,7 @@ def _engine() -> Any:
     from projections.live import engine
 
     load_projections()
-    return engine(settings().database, 2)
+    return engine(settings().database_url, 2)
 
 
 @app.command()
@@ -221,7 +221,7 @@ def projection_status(json: Json = False) -> None:
     from projections.connection import connect
 
     load_projections()
-    connection = connect(settings().database, "status")
+    connection = connect(settings().database_url, "status")
     try:
         builds.install(connection)
         known = [msgspec.structs.asdict(build) for build in builds.builds(connection)]
@@ -282,7 +282,7 @@ def projection_rebuild(json: Json = False) -> None:
                 )
 
             opener = partial(open_site_log, settings())
-            result = rebuild(log, settings().database, show, opener)
+            result = rebuild(log, settings().database_url, show, opener)
     finally:
         log.close()
     if result is None:
@@ -312,7 +312,7 @@ def projection_verify(json: Json = False) -> None:
     log = open_site_log(settings())
     began = time.perf_counter()
     try:
-        found = verify(log, settings().database)
+        found = verify(log, settings().database_url)
     finally:
         log.close()
     if json:

@@ -19,7 +19,7 @@ from projections.connection import Connection, connect
 from projections.fleet.hosts import HOSTS
 from projections.lag import Lag
 
-LAG_S_MAX = 10.0
+LAG_S_MAX = 5.0
 """Behind for longer than that, reads are too old to be believed."""
 
 H = HOSTS.c

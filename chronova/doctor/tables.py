@@ -20,12 +20,12 @@ LAG_WARNING_S, LAG_FAILED_S = 1.0, 10.0
 
 def examine(settings: Settings, log: Log | None) -> Iterator[Finding]:
     """All of it, as far as the database answers. ``log`` None: it does not answer."""
-    if not settings.database:
+    if not settings.database_url:
         advice = "set database = postgresql://…; `chronova up` brings one of its own"
         yield failed("database", "none is set", advice)
         return
     try:
-        yield from database(settings.database)
+        yield from database(settings.database_url)
     except GONE as error:
         advice = "start it, or mend the setting `database`"
         yield failed("database", sentence(error), advice)
@@ -57,7 +57,7 @@ def database(url: str) -> Iterator[Finding]:
 
 def projection(settings: Settings, log: Log) -> Iterator[Finding]:
     """Made by this version, followed, level."""
-    lag = Lag(log, settings.database)
+    lag = Lag(log, settings.database_url)
     try:
         standing = lag.measure()
     except ProjectionNotReady as error:
@@ -93,7 +93,7 @@ def hosts(settings: Settings) -> Iterator[Finding]:
     from projections.live import engine
 
     try:
-        found = services(engine(settings.database, 1), settings)
+        found = services(engine(settings.database_url, 1), settings)
     except (ProjectionNotReady, SQLAlchemyError) as error:
         yield failed("hosts", sentence(error), "the projection comes first")
         return

@@ -48,7 +48,7 @@ def check(
         states = folded(log)
         wrong += _against_the_log(shown, states)
         wrong += _guests(site.data, shown)
-        found = verify(log, site.settings.database)
+        found = verify(log, site.settings.database_url)
         wrong += [
             f"projection: {table.table} differs in {table.differing[:5]}"
             for table in found.tables
