@@ -36,6 +36,7 @@ from events.log.records import (
 from events.message import Command, Context, Event, UnknownMessage
 from events.outcome import CommandFailed, CommandRefused, Reply
 from handlers.envelope import envelope_of
+from handlers.indexes import Indexes
 from handlers.reaction import Dispatch, Send, follows_of
 from schemas.catalog import UnknownSchema
 
@@ -90,6 +91,12 @@ class _Staged:
     def all(self, aggregate: str) -> Mapping[str, Any]:
         return self._base.states[aggregate]
 
+    def index(self, name: str) -> Any:
+        return self._base.indexes.get(name)
+
+    def changed(self, aggregate: str) -> Mapping[str, Any | None]:
+        return {}  # each decision is taken over before the next one is asked for
+
     def fold(self, event: Event) -> None:
         for aggregate, id in folds_of(event):
             self.states[aggregate.name, id] = aggregate.evolve(self.get(aggregate.name, id), event)
@@ -119,6 +126,7 @@ class Partition:
         self._topic = topics.events(domain)
         self._source = f"/chronova/{self._topic}/{number}"
         self._deadlines: list[tuple[int, Key]] = []
+        self.indexes = Indexes(self.states)
 
     # ------------------------------------------------------------ folding
 
@@ -156,7 +164,8 @@ class Partition:
         return stamp, event
 
     def index_deadlines(self) -> None:
-        """After a load: find every deadline there is."""
+        """After a load: find every deadline there is, and make indexes of what is there now."""
+        self.indexes.forget()
         for name, states in self.states.items():
             for id, state in states.items():
                 self._note_deadline((name, id), state)
@@ -166,12 +175,14 @@ class Partition:
             self.sequences[key] = sequence
         for key, state in staged.states.items():
             name, id = key
+            before = self.states[name].get(id)
             if state is None or AGGREGATES[name].gone(state):
                 self.states[name].pop(id, None)
                 self.sequences.pop(key, None)
             else:
                 self.states[name][id] = state
                 self._note_deadline(key, state)
+            self.indexes.replace(name, id, before, self.states[name].get(id))
 
     def _remember(self, command_id: str, event: Event, position: int) -> None:
         if isinstance(event, CommandRefused):

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 
 import msgspec
 
+from commands.fleet.operators import DIGITS_MAX, whole
 from events.fleet.inventory import DISK_GB, MEMORY_MB, VCPU
 from events.fleet.request import RequestSpec, Resources
 
 PCPU = "PCPU"
+AMOUNT_MAX = 10**DIGITS_MAX
 _CLASS = re.compile(r"[A-Z0-9_]+")
 
 
@@ -54,7 +56,9 @@ def _amounts(spec: RequestSpec) -> Resources:
     for key, value in spec.extra_specs.items():
         scope, _, name = key.partition(":")
         if scope == "resources" and _CLASS.fullmatch(name) and value.isdecimal():
-            amounts[name] = int(value)
+            # More digits than any host has of anything: as good as without end.
+            amount = whole(value)
+            amounts[name] = AMOUNT_MAX if amount is None else amount
     return Resources(
         vcpus=amounts.pop(VCPU),
         ram_mib=amounts.pop(MEMORY_MB),

@@ -50,3 +50,13 @@ def _compare(holds: Callable[[float, float], bool], value: str, wanted: str) -> 
         return holds(float(value), float(wanted))
     except ValueError:
         return False
+
+
+DIGITS_MAX = 18
+"""More make no amount of anything, and a number that not every column holds."""
+
+
+def whole(text: str) -> int | None:
+    """The number that decimal digits say; None for any other text, and for more than 18 digits."""
+    digits = text.strip()
+    return int(digits) if len(digits) <= DIGITS_MAX and digits.isdecimal() else None
