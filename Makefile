@@ -16,7 +16,7 @@ UP = $(if $(LOG),--log $(LOG)) $(if $(KAFKA),--kafka $(KAFKA)) $(if $(DATABASE),
 
 .DEFAULT_GOAL := help
 .PHONY: help env up down reset status kafka schemas test check format lint types tidy unit sim chaos soak \
-        bench bench-profile docs traces hooks clean
+        bench bench-scheduler bench-profile docs traces hooks clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -93,6 +93,9 @@ soak: $(VENV)/.developers ## An hour of boots and deletes; memory, files and con
 
 bench: $(VENV)/.developers ## Measure against Nova's figures, on both logs
 	@$(BIN)/python -m tests.bench $(BENCH)
+
+bench-scheduler: $(VENV)/.developers ## How long a placement takes at 10 to 10,000 hosts
+	@$(BIN)/python -m tests.bench.scheduler $(BENCH)
 
 bench-profile: $(VENV)/.developers ## Where the time of one boot goes
 	@$(BIN)/python -m tests.bench.profile $(BENCH)

@@ -14,15 +14,20 @@ INT64_MAX = 2**63 - 1
 Default = TypeVar("Default")
 
 
+def is_whole_number(text: str) -> bool:
+    """Return whether ``text`` writes a whole number in ASCII digits, however large."""
+    digits = text.strip()
+    return digits.isascii() and digits.isdigit()
+
+
 def whole_number(text: str, default: Default, most: int = INT64_MAX) -> int | Default:
     """Return the number that ``text`` writes in ASCII digits, ``default`` if it writes none.
 
     Spaces around it are allowed. A number above ``most`` counts as none.
     """
-    digits = text.strip()
-    if not (digits.isascii() and digits.isdigit()):
+    if not is_whole_number(text):
         return default
-    digits = digits.lstrip("0") or "0"
+    digits = text.strip().lstrip("0") or "0"
     if len(digits) > len(str(most)) or int(digits) > most:
         return default
     return int(digits)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from commands.decision import Decision, View, accept, decides, decides_on_view, refuse
+from commands.lookup import lookup
 from events.compute import flavor as facts
 from events.compute.flavor import Flavor, FlavorId, FlavorSnapshot
 from events.message import Command, ProjectId
+
+_named = lookup("flavor.by_name", "flavor", lambda flavor: (flavor.flavor.name,))
 
 
 class CreateFlavor(Command, frozen=True, kw_only=True):
@@ -75,7 +78,7 @@ def create(view: View, command: CreateFlavor, at: int) -> Decision:
         return refuse(
             409, "conflictingRequest", f"Flavor with ID {command.flavor_id} already exists."
         )
-    if any(other.flavor.name == command.name for other in view.all("flavor").values()):
+    if _named(view, command.name):
         return refuse(409, "conflictingRequest", f"Flavor with name {command.name} already exists.")
     flavor = FlavorSnapshot(
         flavor_id=command.flavor_id,

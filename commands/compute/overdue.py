@@ -44,6 +44,4 @@ def _way_out(server: Server, task: str, at: int) -> list[Event]:
         ]
     if task == "deleting":
         return [deleted(server, at, host_silent=True)]
-    return [
-        f.OperationTimedOut(at=at, server_id=id, operation=operation, task=task, reason=SILENT)
-    ]
+    return [f.OperationTimedOut(at=at, server_id=id, operation=operation, task=task, reason=SILENT)]

@@ -110,13 +110,10 @@ def delete(view: View, command: DeleteService, at: int) -> Decision:
             "Unable to delete compute service that is hosting instances. "
             "Migrate or delete the instances first.",
         )
-    aggregates: list[HostAggregate] = sorted(
-        view.all("host_aggregate").values(), key=lambda aggregate: aggregate.number
-    )
+    aggregates: list[HostAggregate] = [view.get("host_aggregate", id) for id in host.aggregates]
     left: list[Event] = [
         HostRemovedFromAggregate(at=at, aggregate_id=aggregate.id, host=command.host)
-        for aggregate in aggregates
-        if command.host in aggregate.hosts
+        for aggregate in sorted(aggregates, key=lambda aggregate: aggregate.number)
     ]
     return accept(*left, ServiceDeleted(at=at, host=command.host))
 

@@ -41,7 +41,7 @@ def create(view: View, command: CreateApplicationCredential, at: int) -> Decisio
     """Refused: unknown user, or the user has one of that name."""
     if view.get("user", command.user_id) is None:
         return not_found("user", command.user_id)
-    if name_taken(view, "application_credential", command.credential_name, user_id=command.user_id):
+    if name_taken(view, "application_credential", command.credential_name, command.user_id):
         return conflict(
             "application_credential",
             f"Duplicate entry found with name {command.credential_name} for this user",

@@ -14,6 +14,7 @@ from typing import Annotated
 import msgspec
 
 from commands.decision import Decision, View, accept, decides_on_view
+from commands.identity.rules import with_name
 from events.identity.assignment import SYSTEM, ActorKind, RoleGranted, TargetKind, assignment_id
 from events.identity.domain import DomainCreated
 from events.identity.role import Role, RoleCreated, RoleImplied
@@ -190,8 +191,4 @@ class _Making:
 
     def _find(self, aggregate: str, name: str) -> str | None:
         """The id of a domain default's project or user, or a global role, of that name."""
-        domain_id = None if aggregate == "role" else DOMAIN_ID
-        for id, state in self._view.all(aggregate).items():
-            if state.name == name and state.domain_id == domain_id:
-                return id
-        return None
+        return with_name(self._view, aggregate, name, None if aggregate == "role" else DOMAIN_ID)

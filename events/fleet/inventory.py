@@ -10,6 +10,9 @@ VCPU = "VCPU"
 MEMORY_MB = "MEMORY_MB"
 DISK_GB = "DISK_GB"
 
+AMOUNT_MAX = 2**42
+"""The most of anything on one host: 4 EiB of memory in MiB. Exact in any arithmetic."""
+
 
 class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     """One resource class of one host, as in placement (min_unit and step_size are 1)."""
@@ -62,6 +65,8 @@ def unsound(hypervisor: Hypervisor, inventories: dict[str, Inventory]) -> str | 
             return f"Inventory of {name}: total and max_unit must not be negative."
         if not 0 <= inventory.reserved <= inventory.total:
             return f"Inventory of {name}: reserved must be between 0 and total."
+        if max(inventory.total, inventory.max_unit) > AMOUNT_MAX:
+            return f"Inventory of {name}: total and max_unit must not exceed {AMOUNT_MAX}."
         if not 0 < inventory.allocation_ratio < 1e6:
             return f"Inventory of {name}: allocation_ratio must be above 0 and below 1,000,000."
     return None

@@ -109,6 +109,14 @@ class Attempt:
         """Return every state of a kind by id, those that the batch has changed as they are now."""
         return self._draft.all(aggregate)
 
+    def index(self, name: str) -> Any:
+        """Return an index of the committed states."""
+        return self._draft.base.indexes.get(name)
+
+    def changed(self, aggregate: str) -> Mapping[str, Any | None]:
+        """Return the states that the batch has changed on top of what indexes hold; None: gone."""
+        return self._draft.changed(aggregate)
+
     def add(self, event: Event, command: Context) -> None:
         """Fold a fact into this attempt, and ask what follows from it."""
         draft = self._draft
@@ -177,6 +185,10 @@ class Draft:
         changes = self._changes.get(aggregate)
         base = self.base.all(aggregate)
         return _Overlay(base, changes) if changes else base
+
+    def changed(self, aggregate: str) -> Mapping[str, Any | None]:
+        """Return the states of a kind that the batch has changed so far; None: gone."""
+        return self._changes.get(aggregate, {})
 
     # ---------------------------------------------------------- deciding
 

@@ -31,6 +31,7 @@ from events.message import Context, Event, Message, UnknownMessage
 from handlers.decider.deadlines import Deadlines, Key, deadline_of
 from handlers.decider.effects import Effect, outcome_of
 from handlers.decider.marks import Marks, marks_of, origin_of
+from handlers.indexes import Indexes
 from schemas.catalog import UnknownSchema
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class Partition:
         """What was folded and, by the marks, may have effects to deliver. The runner takes it."""
         self.kept_effects: list[Effect] = []
         """Effects of before a snapshot that were not delivered then."""
+        self.indexes = Indexes(self.states)
         self.deadlines = Deadlines(lambda key: self.states[key[0]].get(key[1]))
 
     # ------------------------------------------------------------ folding
@@ -215,13 +217,16 @@ class Partition:
 
     def _put(self, key: Key, state: Any, envelope: Context) -> None:
         name, id = key
+        before = self.states[name].get(id)
         if state is None or AGGREGATES[name].gone(state):
             self.states[name].pop(id, None)
+            self.indexes.replace(name, id, before, None)
             self.sequences.pop(key, None)
             self.in_flight.pop(key, None)
             self.deadlines.note(key, None)
             return
         self.states[name][id] = state
+        self.indexes.replace(name, id, before, state)
         self.deadlines.note(key, state)
         if deadline_of(key, state) is None:
             self.in_flight.pop(key, None)
@@ -264,7 +269,9 @@ class Partition:
         return self.states[aggregate]
 
     def index_deadlines(self) -> None:
-        """Note every deadline there is; after states were put in without ``fold``."""
+        """Note every deadline there is; after states were put in without ``fold``. Indexes are made
+        again at their next use."""
+        self.indexes.forget()
         for name, states in self.states.items():
             for id, state in states.items():
                 self.deadlines.note((name, id), state)

@@ -133,7 +133,9 @@ class Snapshots:
         partition = Partition(domain, number, codec)
         for name, states in stored.states.items():
             kind = AGGREGATES[name].state
-            partition.states[name] = {id: decode_state(raw, kind) for id, raw in states.items()}
+            partition.states[name].update(
+                {id: decode_state(raw, kind) for id, raw in states.items()}
+            )
         partition.sequences = {(name, id): n for name, id, n in stored.sequences}
         partition.remembered.update(stored.remembered)
         partition.in_flight = {(name, id): context for name, id, context in stored.in_flight}
