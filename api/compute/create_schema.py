@@ -6,9 +6,13 @@ from typing import Any
 
 from api.compute import fields
 from api.compute.validation import Body, Property, Schema, object_of
+from events.bounds import INT4_MAX
 
 TEXT: Schema = {"type": "string"}
-BOOT_INDEX: Schema = {"type": ["integer", "string", "null"], "pattern": "^-?[0-9]+$"}
+BOOT_INDEX: Schema = {
+    **fields.whole(-INT4_MAX, "^-?[0-9]+$"),
+    "type": ["integer", "string", "null"],
+}
 
 NETWORK = object_of(
     (
@@ -29,7 +33,7 @@ BLOCK_DEVICE = object_of(
         ),
         Property("destination_type", {"type": "string", "enum": ["local", "volume"]}),
         Property("boot_index", BOOT_INDEX),
-        Property("volume_size", fields.FLAVOR_SIZE_ABOVE_0),
+        Property("volume_size", fields.POSITIVE),
         Property("device_name", {"type": ["string", "null"], "maxLength": 255}),
         Property("delete_on_termination", fields.BOOLEAN),
         Property("guest_format", {"type": ["string", "null"], "maxLength": 255}),
