@@ -10,8 +10,8 @@ from typing import Annotated
 
 from events.message import Event, Large, Message, Text
 
-CommandId = Annotated[str, "Id of the command's record."]
-CommandName = Annotated[str, "Message name of the command, e.g. compute.StopServer."]
+CommandId = Annotated[Text, "Id of the command's record."]
+CommandName = Annotated[Text, "Message name of the command, e.g. compute.StopServer."]
 Status = Annotated[int, "HTTP status of the refusal."]
 Code = Annotated[str, "The field's error code, e.g. conflictingRequest."]
 Detail = Annotated[Text, "One sentence for the caller."]

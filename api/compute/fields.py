@@ -47,6 +47,8 @@ def whole(minimum: int, pattern: str) -> Schema:
 
 POSITIVE: Schema = whole(1, "^0*[1-9][0-9]*$")
 NON_NEGATIVE: Schema = whole(0, "^[0-9]+$")
+COUNT: Schema = {key: value for key, value in POSITIVE.items() if key != "maximum"}
+"""Of what has a bound of its own, with its own words."""
 MINUS_1_OR_MORE: Schema = whole(-1, "^(-1|[0-9]+)$")
 HOSTNAME: Schema = {
     "type": "string",

@@ -53,7 +53,7 @@ class Recorder:
         )
         made = headers(context, event.type_name, "/test", "/".join(key))
         stamp_headers(made, EventStamp(position, sequence, self._hashes.get(source, GENESIS)))
-        value = self._codec.encode(event)
+        value = self._codec.written(event)
         self._hashes[source] = chain_hash(key[1], value, made)
         return Outgoing(source[0], key[1], value, made, partition)
 
