@@ -19,7 +19,7 @@ from events.compute.project import Project
 from events.compute.retries import Retries
 from events.compute.server import ImageSnapshot, PublicKey
 from events.compute.server.facts import ServerCreated, ServersRequested
-from events.message import Command, ProjectId, ServerId, UserId
+from events.message import Command, Large, ProjectId, ServerId, Text, UserId
 
 
 class NewServer(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,20 +41,20 @@ class CreateServers(Command, frozen=True, kw_only=True):
     image: Annotated[ImageSnapshot | None, "The image as it is."] = None
     metadata: Annotated[dict[str, str], "Metadata."] = {}
     tags: Annotated[list[str], "Tags."] = []
-    description: Annotated[str | None, "Free text."] = None
+    description: Annotated[Text | None, "Free text."] = None
     key_name: Annotated[str | None, "Name of the key pair."] = None
     public_key: Annotated[PublicKey | None, "Public key for the guest."] = None
-    user_data: Annotated[str | None, "User data, base64."] = None
+    user_data: Annotated[Text | None, "User data, base64."] = None
     availability_zone: Annotated[str | None, "Requested zone."] = None
     requested_host: Annotated[str | None, "Host asked for."] = None
     forced_host: Annotated[bool, "The host asked for is taken without filters."] = False
     scheduler_hints: Annotated[dict[str, list[str]], "Scheduler hints."] = {}
     config_drive: Annotated[bool, "A config drive is asked for."] = False
-    sealed_admin_password: Annotated[str | None, "Admin password, encrypted for the hosts."] = None
-    networks: Annotated[str, "none, auto, or the requested networks as JSON."] = "none"
+    sealed_admin_password: Annotated[Text | None, "Admin password, encrypted for the hosts."] = None
+    networks: Annotated[Text, "none, auto, or the requested networks as JSON."] = "none"
     security_groups: Annotated[list[str], "Requested security groups."] = []
     reservation_id: Annotated[str, "Id shared by all servers of the request."]
-    seed: Annotated[int, "Seed of the scheduler's choices."]
+    seed: Annotated[Large, "Seed of the scheduler's choices."]
     fingerprint: Annotated[str, "Hash of the body with an Idempotency-Key, else empty."] = ""
     disk_config: Annotated[str, "AUTO or MANUAL."] = "MANUAL"
     access_ip_v4: Annotated[str, "Access address."] = ""

@@ -8,7 +8,7 @@ from commands.decision import Decision, View, accept, decides, decides_on_view, 
 from commands.lookup import lookup
 from events.compute import flavor as facts
 from events.compute.flavor import Flavor, FlavorId, FlavorSnapshot
-from events.message import Command, ProjectId
+from events.message import Command, ProjectId, Text
 
 _named = lookup("flavor.by_name", "flavor", lambda flavor: (flavor.flavor.name,))
 
@@ -25,7 +25,7 @@ class CreateFlavor(Command, frozen=True, kw_only=True):
     swap_mib: Annotated[int, "Swap disk in MiB."] = 0
     rxtx_factor: Annotated[float, "Bandwidth factor."] = 1.0
     is_public: Annotated[bool, "Every project may use it."] = True
-    description: Annotated[str | None, "Free text."] = None
+    description: Annotated[Text | None, "Free text."] = None
     disabled: Annotated[bool, "New servers may not use it."] = False
     project_ids: Annotated[list[str], "Projects that may use it, when not public."] = []
 
@@ -34,7 +34,7 @@ class DescribeFlavor(Command, frozen=True, kw_only=True):
     """Change the description."""
 
     flavor_id: FlavorId
-    description: Annotated[str | None, "The new description."] = None
+    description: Annotated[Text | None, "The new description."] = None
 
 
 class DeleteFlavor(Command, frozen=True, kw_only=True):

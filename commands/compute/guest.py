@@ -9,7 +9,7 @@ import msgspec
 from events.compute.flavor import FlavorSnapshot
 from events.compute.server import ImageSnapshot, PublicKey, Server
 from events.compute.server.facts import Operation
-from events.message import Command, Generation, Instant, ProjectId, ServerId, UserId, Work
+from events.message import Command, Generation, Instant, ProjectId, ServerId, Text, UserId, Work
 
 
 class Guest(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,9 +25,9 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True):
     image: Annotated[ImageSnapshot | None, "The image."] = None
     metadata: Annotated[dict[str, str], "Metadata."] = {}
     config_drive: Annotated[bool, "Make a config drive."] = False
-    user_data: Annotated[str | None, "User data, base64."] = None
+    user_data: Annotated[Text | None, "User data, base64."] = None
     public_key: Annotated[PublicKey | None, "Public key."] = None
-    sealed_admin_password: Annotated[str | None, "Admin password, encrypted for the hosts."] = None
+    sealed_admin_password: Annotated[Text | None, "Admin password, encrypted for the hosts."] = None
     availability_zone: Annotated[str, "Zone of the host."] = "nova"
     launch_index: Annotated[int, "Number among the servers of one request."] = 0
     created_at: Instant

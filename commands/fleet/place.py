@@ -26,7 +26,7 @@ from events.fleet.allocation import Allocation, AllocationReleased
 from events.fleet.host import Host
 from events.fleet.request import SHARD, RequestSpec
 from events.fleet.shard import EMPTY, AllocationRefused, ShardState
-from events.message import Command, Generation, ProjectId, ServerId
+from events.message import Command, Generation, Large, ProjectId, ServerId
 
 if TYPE_CHECKING:
     from commands.fleet.scheduling import NoRoom, Request
@@ -40,7 +40,7 @@ class PlaceServers(Command, frozen=True, kw_only=True):
     spec: Annotated[RequestSpec, "What each server needs."]
     generation: Generation
     excluded_hosts: Annotated[list[str], "Hosts not to be used, e.g. because they failed."] = []
-    seed: Annotated[int, "Seed of every random choice."]
+    seed: Annotated[Large, "Seed of every random choice."]
 
 
 class ReleaseAllocation(Command, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from events.fleet.host import (
     ServiceWentDown,
 )
 from events.fleet.host_aggregate import HostAggregate, HostRemovedFromAggregate
-from events.message import Command, Event, HostName
+from events.message import Command, Event, HostName, Text
 
 
 class EnableService(Command, frozen=True, kw_only=True):
@@ -32,7 +32,7 @@ class DisableService(Command, frozen=True, kw_only=True):
     """Take a host out of scheduling."""
 
     host: HostName
-    reason: Annotated[str | None, "Why, in the operator's words."] = None
+    reason: Annotated[Text | None, "Why, in the operator's words."] = None
 
 
 class ForceDownService(Command, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from events.identity.application_credential import (
     CredentialId,
 )
 from events.identity.terms import Description, PasswordHash
-from events.message import Command, ProjectId, UserId
+from events.message import MOMENT, Command, ProjectId, UserId
 
 
 class CreateApplicationCredential(Command, frozen=True, kw_only=True):
@@ -26,7 +26,9 @@ class CreateApplicationCredential(Command, frozen=True, kw_only=True):
     role_ids: Annotated[list[str], "Ids of the roles it gives, as far as the user has them."]
     description: Description = None
     unrestricted: Annotated[bool, "Whether it may make and delete others of its kind."] = False
-    expires_at: Annotated[int | None, "Moment (microseconds) of its end; null: never."] = None
+    expires_at: Annotated[int | None, MOMENT, "Moment (microseconds) of its end; null: never."] = (
+        None
+    )
 
 
 class DeleteApplicationCredential(Command, frozen=True, kw_only=True):

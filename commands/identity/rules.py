@@ -9,6 +9,7 @@ import msgspec
 
 from commands.decision import Decision, View, refuse
 from commands.lookup import lookup
+from events.bounds import TEXT
 from events.identity.application_credential import ApplicationCredentialDeleted
 from events.identity.assignment import RoleRevoked
 from events.message import Event
@@ -17,7 +18,7 @@ from events.message import Event
 class Text(msgspec.Struct, frozen=True, kw_only=True):
     """A new value of a text that may be null."""
 
-    value: Annotated[str | None, "The value; null clears it."] = None
+    value: Annotated[str | None, TEXT, "The value; null clears it."] = None
 
 
 class Map(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from events.fleet.allocation import AllocationClaimed, AllocationReleased
 from events.fleet.host_aggregate import HostAddedToAggregate, HostRemovedFromAggregate
 from events.fleet.inventory import DISK_GB, MEMORY_MB, VCPU, Hypervisor, Inventory
 from events.fleet.request import SHARD, Resources, Shard
-from events.message import Event, HostName
+from events.message import Event, HostName, Text
 
 MIB_PER_GIB = 1024
 
@@ -57,7 +57,7 @@ class ServiceDisabled(Event, frozen=True, kw_only=True):
 
     folds = (("host", "host"),)
     host: HostName
-    reason: Annotated[str | None, "Why, in the operator's words."] = None
+    reason: Annotated[Text | None, "Why, in the operator's words."] = None
 
 
 class ServiceEnabled(Event, frozen=True, kw_only=True):

@@ -3,9 +3,10 @@
 - ``loop``: takes inputs, decides, commits, delivers (``Decider``, ``run``)
 - ``ownership``: partitions, their terms, and folding them when they are taken over
 - ``partition``: the committed state of one partition, the fold of its journal
-- ``draft``: what a batch comes to, on top of a partition that it does not change
+- ``draft``, ``attempt``: what a batch, and one command of it, come to, on top of a partition
+  that they do not change
 - ``inputs``, ``marks``: what is taken, and how far
-- ``effects``, ``outbox``: what follows from facts, and its delivery
+- ``effects``, ``router``, ``outbox``: what follows from facts, which way it takes, its delivery
 - ``deadlines``, ``snapshot``
 """
 

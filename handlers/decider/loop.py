@@ -16,12 +16,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
 from events import topics
-from events.journal import Marked
 from events.log.contract import (
     Commit,
     Fenced,
@@ -35,14 +34,13 @@ from events.log.contract import (
     TopicPartition,
 )
 from events.log.records import Codec
-from events.message import Command, Context
 from handlers.decider.draft import Decided, Draft
-from handlers.decider.effects import Effect
-from handlers.decider.inputs import Input, from_effect, from_overdue, from_record
+from handlers.decider.inputs import from_overdue, from_record
 from handlers.decider.outbox import Outbox
 from handlers.decider.ownership import AGAIN_US, BATCH_MAX, Owned, Ownership, Phase
-from handlers.decider.partition import Folded
+from handlers.decider.router import Router
 from handlers.decider.snapshot import Snapshots
+from handlers.decider.watcher import Unwatched, Watcher
 
 GROUP = "deciders"
 """One group for all domains: two processes can never own the same partition."""
@@ -69,26 +67,6 @@ RETRY_S = 0.5
 RELAY_ENDS_S = 5.0
 
 logger = structlog.get_logger("decider")
-
-
-class Watcher(Protocol):
-    """Told what happens, for metrics."""
-
-    def batch(self, decided: Sequence[Decided], seconds: float) -> None:
-        """A batch was committed."""
-
-    def owns(self, partitions: int) -> None:
-        """How many partitions this process owns now."""
-
-
-class Unwatched:
-    """Counts nothing."""
-
-    def batch(self, decided: Sequence[Decided], seconds: float) -> None:
-        """Nothing."""
-
-    def owns(self, partitions: int) -> None:
-        """Nothing."""
 
 
 def wall_clock() -> int:
@@ -119,14 +97,14 @@ class Decider:
         self._codec = codec or Codec()
         self._clock = clock
         self._watcher = watcher or Unwatched()
-        self._handing_over = handing_over
         self._commands = {topics.commands(domain) for domain in domains}
         self._snapshots = Snapshots(snapshots, log.identity(), threaded=threaded)
         self._member = log.membership(GROUP, [t for d in domains for t in topics.inputs(d)])
         self._ownership = Ownership(log, self._codec, self._snapshots, self._ready, clock)
         self._outbox = Outbox(
-            log, self._codec, delivered=self._delivered, clock=lambda: clock() / 1e6
+            log, self._codec, appended=self._appended, clock=lambda: clock() / 1e6
         )
+        self._router = Router(log, self._ownership, self._outbox, handing_over=handing_over)
         self._failure: BaseException | None = None
         self._relay: threading.Thread | None = None
         if threaded:
@@ -222,7 +200,7 @@ class Decider:
             if source[0] in self._commands:
                 owned = self._ownership.lose(source)
                 if owned is not None:
-                    self._let_go(owned)
+                    self._router.take_back(owned)
                     self._outbox.forget(owned.journal_key)
         self._ownership.gain(s for s in polled.assigned if s[0] in self._commands)
         if polled.assigned or polled.revoked:
@@ -231,54 +209,13 @@ class Decider:
 
     def _ready(self, owned: Owned) -> None:
         """A partition is folded up to its term: deliver what may not have been, read its inputs."""
-        # Receivers of this process may have records of an earlier owner of this journal unread:
-        # nothing overtakes them.
-        self._raise_barriers()
-        partition = owned.partition
-        self._outbox.reached(owned.journal_key, partition.offset - 1)
-        marks = partition.marks
-        kept = [
-            effect
-            for effect in partition.kept_effects
-            if effect.offset > marks.delivered or effect.offset in marks.held
-        ]
-        partition.kept_effects = []
-        derived = [effect for folded in partition.undelivered for effect in _derived(owned, folded)]
-        partition.undelivered.clear()
-        self._outbox.put(owned.journal_key, [*kept, *derived])
+        self._router.resume(owned)
         for source in owned.sources:
-            offset = marks.inputs.get(source[0], 0)
+            offset = owned.partition.marks.inputs.get(source[0], 0)
             owned.polled[source[0]] = offset
             self._member.follow(source, offset)
-        if partition.offset - owned.saved >= SNAPSHOT_EVERY:
+        if owned.partition.offset - owned.saved >= SNAPSHOT_EVERY:
             self._save(owned)
-
-    def _raise_barriers(self) -> None:
-        """Effects are handed over in memory only behind all that lies in the log now."""
-        owned = list(self._ownership.owned.values())
-        ends = self._log.ends([one.commands for one in owned])
-        for one in owned:
-            one.handed_from = max(one.handed_from, ends[one.commands])
-
-    def _delivered(self, target: TopicPartition, offset: int) -> None:
-        """The outbox has appended something: nothing handed over may overtake it."""
-        owned = self._ownership.owned.get(target)
-        if owned is not None:
-            owned.handed_from = max(owned.handed_from, offset + 1)
-
-    def _let_go(self, owned: Owned) -> None:
-        """Drop what is not committed; what was handed over goes back to its sender's outbox."""
-        for item in owned.queue:
-            if item.effect is not None:
-                self._send_by_log(item.effect)
-        owned.queue.clear()
-        owned.polled.clear()
-
-    def _send_by_log(self, effect: Effect) -> None:
-        key = _journal_of(effect)
-        sender = self._ownership.owned.get((key[0].replace(".events", ".commands"), key[1]))
-        if sender is not None and sender.deciding:
-            self._outbox.put_again(key, effect)
 
     # ------------------------------------------------------------- deciding
 
@@ -346,7 +283,7 @@ class Decider:
                 draft.decide(item)
         if not draft.finish(*self._outbox.progress(owned.journal_key)):
             for item in draft.inputs:
-                self._settle(item)
+                self._router.settle(item)
             return None
         return draft
 
@@ -355,12 +292,12 @@ class Decider:
         owned.batch_max = min(BATCH_MAX, owned.batch_max * 2)
         owned.refused.clear()
         for item in draft.inputs:
-            self._settle(item)
+            self._router.settle(item)
         effects = []
         for index, effect in draft.effects:
             effect.offset = first + index
             effects.append(effect)
-        self._route(owned, effects)
+        self._router.route(owned, effects)
         self._outbox.reached(owned.journal_key, owned.partition.offset - 1)
         for done in draft.decided:
             if done.problem:
@@ -371,34 +308,6 @@ class Decider:
                     traceback=done.problem,
                 )
         return [done for done in draft.decided if done.outcome != "repeated"]
-
-    def _settle(self, item: Input) -> None:
-        if item.effect is not None:
-            self._outbox.settle(_journal_of(item.effect), item.effect)
-
-    def _route(self, owned: Owned, effects: Sequence[Effect]) -> None:
-        """Hand effects over within the process where that is safe, send the others."""
-        sent: list[Effect] = []
-        for effect in effects:
-            receiver = self._receiver(owned, effect)
-            if receiver is None or any(one.target == effect.target for one in sent):
-                sent.append(effect)
-            else:
-                self._outbox.hand_over(owned.journal_key, effect)
-                receiver.queue.append(from_effect(effect))
-        self._outbox.put(owned.journal_key, sent)
-
-    def _receiver(self, owned: Owned, effect: Effect) -> Owned | None:
-        """Whom an effect may be handed to: nothing that lies in the log, or is on its way there,
-        may be overtaken, or it would pass for taken."""
-        if not self._handing_over or not isinstance(effect.message, Command):
-            return None
-        receiver = self._ownership.owned.get(effect.target)
-        if receiver is None or not receiver.deciding:
-            return None
-        if receiver.polled.get(effect.target[0], -1) < receiver.handed_from:
-            return None
-        return None if self._outbox.waits(owned.journal_key, effect.target) else receiver
 
     def _not_committed(self, owned: Owned, draft: Draft, error: LogError) -> None:
         """Nothing has changed in memory. Unless the journal goes on, its term is over, and what it
@@ -416,7 +325,7 @@ class Decider:
             owned.queue.extendleft(reversed([i for i in draft.inputs if i.place or i.effect]))
             return
         owned.queue.extendleft(reversed(draft.inputs))
-        self._let_go(owned)
+        self._router.take_back(owned)
         pause = AGAIN_US if isinstance(error, Fenced) else 0
         owned.wait(Phase.WAITING, self._clock() + pause, "" if pause else str(error))
 
@@ -449,6 +358,9 @@ class Decider:
 
     # ----------------------------------------------------------- the relay
 
+    def _appended(self, target: TopicPartition, offset: int) -> None:
+        self._router.appended(target, offset)
+
     def _run_relay(self) -> None:
         """A relay that ends by a defect ends the decider."""
         try:
@@ -457,38 +369,6 @@ class Decider:
             self._failure = error
             self._member.wake()
             raise
-
-
-def _derived(owned: Owned, folded: Folded) -> list[Effect]:
-    """What follows from a record that was folded, once more."""
-    found: list[Effect] = []
-    envelope, message = folded.envelope, folded.message
-    if isinstance(message, Marked):
-        found += [owned.effects.answer(a, envelope) for a in message.answers if a.reply_to]
-    else:
-        found += owned.effects.of(message, folded.state, envelope)
-        reply_to = envelope.reply_to
-        command = Context(
-            id=envelope.causation_id,
-            time=envelope.time,
-            request_id=envelope.request_id,
-            correlation_id=envelope.correlation_id,
-            user_id=envelope.user_id,
-            project_id=envelope.project_id,
-            traceparent=envelope.traceparent,
-            reply_to=reply_to,
-        )
-        reply = owned.effects.reply(message, command, folded.position)
-        found += [reply] if reply is not None else []
-    for effect in found:
-        effect.offset = folded.offset
-    return found
-
-
-def _journal_of(effect: Effect) -> TopicPartition:
-    """Return the journal that an effect follows from."""
-    _, _, topic, number = effect.source.split("/")
-    return (topic, int(number))
 
 
 def run(decider: Decider, stopped: Callable[[], bool], pause: Callable[[float], object]) -> None:

@@ -64,20 +64,20 @@ class Receiver(msgspec.Struct):
 
 
 class Outbox:
-    """Effects on their way. ``delivered(target, offset)`` is told of each record that was
-    appended, from the relay's thread."""
+    """Effects on their way. ``appended(target, offset)`` is called for each record that the
+    log has taken, from the relay's thread."""
 
     def __init__(
         self,
         log: Log,
         codec: Codec,
         *,
-        delivered: Callable[[TopicPartition, int], None],
+        appended: Callable[[TopicPartition, int], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = log
         self._codec = codec
-        self._delivered = delivered
+        self._appended = appended
         self._clock = clock
         self._lock = threading.Lock()
         self._filled = threading.Condition(self._lock)
@@ -224,12 +224,28 @@ class Outbox:
             ]
         for queued in heads:
             for journal, effect in queued:
-                record = effect.record(self._codec)
+                record = self._record(journal, effect)
+                if record is None:
+                    break  # the ones behind it wait for the next batch
                 if batch and (size + len(record.value) > BYTES_MAX or len(batch) >= RECORDS_MAX):
                     return batch
                 size += len(record.value)
                 batch.append((journal, effect, record))
         return batch
+
+    def _record(self, journal: Journal, effect: Effect) -> Outgoing | None:
+        """The record of an effect. One that cannot be written is a defect: it is given up, and
+        the deadline of what it was for ends that."""
+        try:
+            return effect.record(self._codec)
+        except Exception:
+            logger.exception("delivery_given_up", effect=effect.message.type_name)
+        with self._lock:
+            receiver = self._receivers.get(effect.target)
+            if receiver is not None and receiver.queue and receiver.queue[0][1] is effect:
+                receiver.queue.popleft()
+                self._gone(journal, effect)
+        return None
 
     def _sort_out(self, batch: Sequence[tuple[Journal, Effect, Outgoing]], error: LogError) -> None:
         """Some of a batch could not be taken: send to each receiver by itself."""
@@ -267,7 +283,7 @@ class Outbox:
         self, batch: Sequence[tuple[Journal, Effect, Outgoing]], offsets: Sequence[int]
     ) -> None:
         for (_, effect, _), offset in zip(batch, offsets, strict=True):
-            self._delivered(effect.target, offset)
+            self._appended(effect.target, offset)
         with self._lock:
             for journal, effect, _ in batch:
                 receiver = self._receivers.get(effect.target)

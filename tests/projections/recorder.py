@@ -66,7 +66,7 @@ class Recorder:
         stamp_headers(made, EventStamp(position, sequence, self._hashes.get(source, GENESIS)))
         if source in self._terms:
             made["ce_term"] = str(self._terms[source])
-        value = self._codec.encode(event)
+        value = self._codec.written(event)
         self._hashes[source] = chain_hash(record_key, value, made)
         return Outgoing(source[0], record_key, value, made, partition)
 

@@ -12,11 +12,21 @@ import msgspec
 
 from events.compute.flavor import FlavorSnapshot
 from events.compute.server.state import ImageSnapshot, PublicKey
-from events.message import Event, Generation, HostName, Instant, ProjectId, ServerId, UserId
+from events.message import (
+    Event,
+    Generation,
+    HostName,
+    Instant,
+    Large,
+    ProjectId,
+    ServerId,
+    Text,
+    UserId,
+)
 
 Operation = Annotated[int, "Number of the operation among the server's; older reports are stale."]
 Deadline = Annotated[Instant, "When the operation has failed if nothing ended it before."]
-Reason = Annotated[str, "One sentence for the server's fault."]
+Reason = Annotated[Text, "One sentence for the server's fault."]
 Power = Annotated[int, "Power state as read: 0 none, 1 running, 3 paused, 4 off, 6 crashed."]
 
 
@@ -42,23 +52,23 @@ class ServerCreated(ServerFact, frozen=True, kw_only=True):
     image: Annotated[ImageSnapshot | None, "The image as it was."] = None
     metadata: Annotated[dict[str, str], "Metadata."] = {}
     tags: Annotated[list[str], "Tags."] = []
-    description: Annotated[str | None, "Free text."] = None
+    description: Annotated[Text | None, "Free text."] = None
     public_key: Annotated[PublicKey | None, "Public key for the guest."] = None
-    user_data: Annotated[str | None, "User data, base64."] = None
+    user_data: Annotated[Text | None, "User data, base64."] = None
     availability_zone: Annotated[str | None, "Requested zone."] = None
     requested_host: Annotated[str | None, "Host asked for."] = None
     forced_host: Annotated[bool, "The host asked for is taken without filters."] = False
     scheduler_hints: Annotated[dict[str, list[str]], "Scheduler hints."] = {}
     config_drive: Annotated[bool, "A config drive was asked for."] = False
     sealed_admin_password: Annotated[
-        str | None, "Admin password, encrypted for the hosts; never in clear."
+        Text | None, "Admin password, encrypted for the hosts; never in clear."
     ] = None
-    networks: Annotated[str, "none, auto, or the requested networks as JSON."] = "none"
+    networks: Annotated[Text, "none, auto, or the requested networks as JSON."] = "none"
     security_groups: Annotated[list[str], "Requested security groups."] = []
     disk_config: Annotated[str, "AUTO or MANUAL."] = "MANUAL"
     access_ip_v4: Annotated[str, "Access address as told by the user."] = ""
     access_ip_v6: Annotated[str, "Access address as told by the user."] = ""
-    seed: Annotated[int, "Seed of the scheduler's choices for this server."] = 0
+    seed: Annotated[Large, "Seed of the scheduler's choices for this server."] = 0
     fingerprint: Annotated[str, "Hash of the request when it had an Idempotency-Key."] = ""
     deadline: Deadline
 
@@ -275,7 +285,7 @@ class HostnameChanged(ServerFact, frozen=True, kw_only=True):
 class ServerDescribed(ServerFact, frozen=True, kw_only=True):
     """The description changed."""
 
-    description: Annotated[str | None, "The new description."] = None
+    description: Annotated[Text | None, "The new description."] = None
 
 
 class AccessAddressesChanged(ServerFact, frozen=True, kw_only=True):
@@ -301,7 +311,7 @@ class ServerLocked(ServerFact, frozen=True, kw_only=True):
     """The server was locked against changes by non-admins."""
 
     locked_by: Annotated[str, "owner or admin."]
-    locked_reason: Annotated[str | None, "Why, in the locker's words."] = None
+    locked_reason: Annotated[Text | None, "Why, in the locker's words."] = None
 
 
 class ServerUnlocked(ServerFact, frozen=True, kw_only=True):
@@ -326,7 +336,7 @@ class ReportIgnored(Event, frozen=True, kw_only=True):
 
     server_id: ServerId
     report: Annotated[str, "Message name of the report."]
-    reason: Annotated[str, "Why it does not count."]
+    reason: Annotated[Text, "Why it does not count."]
 
 
 class HostSelectionDiscarded(Event, frozen=True, kw_only=True):

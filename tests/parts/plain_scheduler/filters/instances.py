@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from commands.numbers import whole_number
 from events.fleet.host import Host
 from tests.parts.plain_scheduler.judges import Question, as_filter
 
