@@ -1,7 +1,8 @@
 """Power states as a host sees them: by its hypervisor's events and by a periodic look.
 
 Nova's rules (_sync_instance_power_state): only while no task is in flight; a guest that went
-off by itself is a stopped server; a guest that runs though it should be off is stopped.
+off by itself is a stopped server; a guest that runs though it should be off is stopped; of one
+that the hypervisor has lost only the power state is recorded: start and hard reboot heal it.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def observed(server: Server | None, report: ReportPowerState, at: int) -> Decisi
         return accept(f.GuestHalted(at=at, server_id=server.server_id, power_state=power))
     if server.vm_state in ("stopped", "paused") and _runs_unasked(server, power):
         return accept(stop_requested(server, at, unasked=True))
-    if power in (server.power_state, NOSTATE):
+    if power == server.power_state:
         return accept()
     return accept(f.PowerStateObserved(at=at, server_id=server.server_id, power_state=power))
 

@@ -27,7 +27,10 @@ def reboot(work: RebootGuest, hands: Hands) -> None:
     driver.ensure_bases(spec, lambda _, path: hands.fetch(spec.image_checksum, path))
     if work.hard:
         driver.reboot_hard(spec)
-    elif not driver.reboot_soft(work.server_id, float(work.timeout_s)):
-        hands.report(ReportSoftRebootUnanswered)
-        return
+    else:
+        driver.ensure_config_drive(spec)
+        driver.ensure_defined(spec)  # a guest whose definition is lost could not be started again
+        if not driver.reboot_soft(work.server_id, float(work.timeout_s)):
+            hands.report(ReportSoftRebootUnanswered)
+            return
     hands.report(ReportGuestRebooted, power_state=int(driver.power_state(work.server_id)))

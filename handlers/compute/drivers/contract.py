@@ -200,7 +200,7 @@ class Driver(Protocol):
         ...
 
     def ensure_stopped(self, server_id: str, graceful_timeout_s: float) -> None:
-        """Have the guest off but defined. Raises GuestNotFound.
+        """Have the guest off, and defined if it was. Raises GuestNotFound.
 
         The guest is asked by ACPI, again every 10 s; after the timeout (0: at once) it is cut off.
         """
@@ -237,11 +237,17 @@ class Driver(Protocol):
         ...
 
     def power_states(self) -> dict[str, PowerState]:
-        """The state of each guest that this host's driver defined, by server id."""
+        """The state of each guest that this host's driver defined, by server id.
+
+        NOSTATE: the hypervisor has lost it. Its files are here, and a definition heals it.
+        """
         ...
 
     def generation(self, server_id: str) -> int | None:
-        """The generation that the guest was last defined with; None when there is no guest."""
+        """The generation that the guest was last defined with; None when there is no guest.
+
+        A guest that the hypervisor lost has the one it had.
+        """
         ...
 
     def project_id(self, server_id: str) -> str | None:

@@ -36,6 +36,7 @@ from handlers.compute.drivers.domain_xml import (
     domain_xml,
     wanted_ownership,
 )
+from handlers.compute.drivers.guest_mark import marked, read_mark, write_mark
 from handlers.compute.drivers.host_resources import host_resources
 from handlers.compute.drivers.image_cache import ImageCache
 from handlers.compute.drivers.image_cache_removal import remove_unused
@@ -62,7 +63,7 @@ _EVENT_OF_STATE = {
     PowerState.CRASHED: LifecycleEvent.STOPPED,
     PowerState.SUSPENDED: LifecycleEvent.SUSPENDED,
 }
-_OFF = (PowerState.SHUTDOWN, PowerState.CRASHED)
+_OFF = (PowerState.SHUTDOWN, PowerState.CRASHED, PowerState.NOSTATE)
 
 
 class LibvirtDriver:
@@ -122,6 +123,7 @@ class LibvirtDriver:
         folder = self._folder(spec.server_id)
         disks.check_present(spec, folder)
         xml = domain_xml(spec, self._domain_host, folder)
+        wanted = wanted_ownership(xml)
         with self._libvirt.calling() as connection:
             domain = find(connection, spec.server_id)
             if domain is not None:
@@ -130,9 +132,11 @@ class LibvirtDriver:
                     raise DriverError(
                         f"A domain {spec.server_id} that is not Chronova's is on {self._host}."
                     )
-                if known == wanted_ownership(xml):
+                if known == wanted and domain.isPersistent():
                     return
             self._ensure_console_file(folder)
+            with disk_errors_named(f"server {spec.server_id}"):
+                write_mark(folder, wanted)
             connection.defineXML(xml)
         self._owned[spec.server_id] = True
 
@@ -142,8 +146,10 @@ class LibvirtDriver:
             start(self._domain(connection, server_id))
 
     def ensure_stopped(self, server_id: str, graceful_timeout_s: float) -> None:
-        """ACPI shutdown, then destroy."""
+        """ACPI shutdown, then destroy. A guest that libvirt lost is off."""
         with self._libvirt.calling() as connection:
+            if find(connection, server_id) is None and self._mark(server_id) is not None:
+                return
             domain = self._domain(connection, server_id)
             if power_state(domain) is PowerState.RUNNING and graceful_timeout_s > 0:
                 self._shut_down(domain, graceful_timeout_s)
@@ -208,7 +214,11 @@ class LibvirtDriver:
             return power_state(domain)
 
     def power_states(self) -> dict[str, PowerState]:
-        """One call for all domains' states (and one for each domain not seen before)."""
+        """One call for all domains' states (and one for each domain not seen before).
+
+        A guest whose mark is here and whose domain is not is in NOSTATE.
+        """
+        lost = marked(self._instances_dir)
         states = {}
         with self._libvirt.calling() as connection:
             for domain, stats in connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE):
@@ -217,22 +227,28 @@ class LibvirtDriver:
                     states[server_id] = nova_state(stats["state.state"], stats["state.reason"])
         for gone in set(self._owned) - set(states):
             self._owned.pop(gone, None)
-        return states
+        return dict.fromkeys(lost, PowerState.NOSTATE) | states
 
     def generation(self, server_id: str) -> int | None:
-        """From the domain's metadata."""
+        """From the domain's metadata, or the mark of one that is lost."""
         known = self._ownership(server_id)
         return known.generation if known is not None else None
 
     def project_id(self, server_id: str) -> str | None:
-        """From the domain's metadata."""
+        """From the domain's metadata, or the mark of one that is lost."""
         known = self._ownership(server_id)
         return known.project_id if known is not None else None
 
     def _ownership(self, server_id: str) -> Ownership | None:
         with self._libvirt.calling() as connection:
             domain = find(connection, server_id)
-            return read_ownership(domain, self._host) if domain is not None else None
+            if domain is None:
+                return self._mark(server_id)
+            return read_ownership(domain, self._host)
+
+    def _mark(self, server_id: str) -> Ownership | None:
+        known = read_mark(self._folder(server_id))
+        return known if known is not None and known.host == self._host else None
 
     def console_log(self, server_id: str, bytes_max: int) -> bytes:
         """The tail of what virtlogd wrote."""

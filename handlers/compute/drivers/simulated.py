@@ -8,14 +8,11 @@ with a `state_path` even kill -9 of the agent's process.
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
-from threading import RLock
 
 import msgspec
 
@@ -24,18 +21,17 @@ from handlers.compute.drivers.contract import (
     GuestNotFound,
     GuestSpec,
     HostResources,
-    ImageCorrupt,
     ImageFetch,
     ImageUnavailable,
     LifecycleCallback,
     LifecycleEvent,
     PowerState,
 )
-from handlers.compute.drivers.disk_errors import disk_errors_named
 from handlers.compute.drivers.image_inspection import check_fits
 from handlers.compute.drivers.simulated_console import console_text
 from handlers.compute.drivers.simulated_faults import Fault, FaultPlan
 from handlers.compute.drivers.simulated_guests import SimulatedGuest, SimulatedHypervisor
+from handlers.compute.drivers.simulated_images import SimulatedImages
 
 
 def simulated_resources(
@@ -91,11 +87,8 @@ class SimulatedDriver:
         self._deaf_guests = deaf_guests
         self.hypervisor = hypervisor or SimulatedHypervisor(state_path)
         self._lock = self.hypervisor.lock
-        # Reentrant: where all is one thread (simulation), a second fetch must not wait for ever.
-        self._fetching: dict[str, RLock] = {}
         self._callbacks: list[LifecycleCallback] = []
-        self._monotonic = monotonic
-        self._used_at: dict[str, float] = {}
+        self._images = SimulatedImages(self.hypervisor, monotonic)
 
     @property
     def host(self) -> str:
@@ -108,7 +101,7 @@ class SimulatedDriver:
         """Fetch the image once, check its sha512, remember that; the data itself is not kept."""
         with self._step("ensure_image", spec.name):
             check_fits(spec, spec.image_size_bytes)
-            self._have_image(spec, fetch)
+            self._images.ensure(spec, fetch, lambda: self._delay("ensure_image"))
 
     def ensure_disks(self, spec: GuestSpec) -> None:
         """Remember the disks; they have no contents."""
@@ -126,7 +119,7 @@ class SimulatedDriver:
         """Fetch the image again if it is forgotten; needs the disks."""
         with self._step("ensure_bases", spec.name):
             _check_disks(self._guest_for(spec))
-            self._have_image(spec, fetch)
+            self._images.ensure(spec, fetch, lambda: self._delay("ensure_image"))
 
     def ensure_config_drive(self, spec: GuestSpec) -> None:
         """Remember the config drive, when one is wanted."""
@@ -161,7 +154,9 @@ class SimulatedDriver:
             self._run(guest, "ensure_running")
 
     def ensure_stopped(self, server_id: str, graceful_timeout_s: float) -> None:
-        """Switch the guest off; a deaf one is waited for first."""
+        """Switch the guest off; a deaf one is waited for first, a lost one is off."""
+        if self.power_states().get(server_id) is PowerState.NOSTATE:
+            return
         guest = self._defined(server_id)
         with self._step("ensure_stopped", guest.name):
             if guest.state is PowerState.SHUTDOWN:
@@ -212,20 +207,8 @@ class SimulatedDriver:
                 self._tell(server_id, LifecycleEvent.STOPPED)
 
     def remove_unused(self, age_s: float) -> list[str]:
-        """Images of no guest; their age counts from when one was last seen in use."""
-        with self._lock:
-            now = self._monotonic()
-            used = {guest.image_id for guest in self.hypervisor.guests.values()}
-            self._used_at.update(dict.fromkeys(used, now))
-            old = [
-                image_id
-                for image_id in self.hypervisor.images
-                if now - self._used_at.setdefault(image_id, now) >= age_s and image_id not in used
-            ]
-            for image_id in old:
-                self.hypervisor.drop_image(image_id)
-                del self._used_at[image_id]
-            return sorted(old)
+        """Images of no guest."""
+        return self._images.remove_unused(age_s)
 
     # --- looking -----------------------------------------------------------------------------
 
@@ -235,20 +218,20 @@ class SimulatedDriver:
         return guest.state if guest is not None else PowerState.NOSTATE
 
     def power_states(self) -> dict[str, PowerState]:
-        """The state of each defined guest, by server id."""
+        """The state of each guest that was defined, by server id."""
         with self._lock:
             guests = self.hypervisor.guests.values()
-            return {guest.server_id: guest.state for guest in guests if guest.defined}
+            return {guest.server_id: guest.state for guest in guests if guest.known}
 
     def generation(self, server_id: str) -> int | None:
         """The generation that the guest was last defined with; None when there is no guest."""
         guest = self.hypervisor.guests.get(server_id)
-        return guest.generation if guest is not None and guest.defined else None
+        return guest.generation if guest is not None and guest.known else None
 
     def project_id(self, server_id: str) -> str | None:
         """The project of the guest; None when there is no guest."""
         guest = self.hypervisor.guests.get(server_id)
-        return guest.project_id if guest is not None and guest.defined else None
+        return guest.project_id if guest is not None and guest.known else None
 
     def console_log(self, server_id: str, bytes_max: int) -> bytes:
         """What a guest would have printed since its last start, made up from its record."""
@@ -283,6 +266,10 @@ class SimulatedDriver:
         """The guest's kernel panics: CRASHED, and listeners hear that it stopped."""
         self._halt(self._defined(server_id), LifecycleEvent.STOPPED, PowerState.CRASHED)
 
+    def guest_is_lost(self, server_id: str) -> None:
+        """An operator undefines the guest and destroys it: NOSTATE, its files stay."""
+        self._halt(self._defined(server_id), LifecycleEvent.STOPPED, PowerState.NOSTATE)
+
     # --- within ------------------------------------------------------------------------------
 
     @contextmanager
@@ -306,24 +293,6 @@ class SimulatedDriver:
 
     def _deaf(self, guest: SimulatedGuest) -> bool:
         return bool(self._deaf_guests) and fnmatchcase(guest.name, self._deaf_guests)
-
-    def _have_image(self, spec: GuestSpec, fetch: ImageFetch) -> None:
-        with self._lock:
-            single_flight = self._fetching.setdefault(spec.image_id, RLock())
-        with single_flight:
-            cached = self.hypervisor.images.get(spec.image_id)
-            if cached is None:
-                self._delay("ensure_image")
-                cached = _fetched_checksum(spec, fetch)
-            if cached != spec.image_checksum:
-                raise ImageCorrupt(
-                    f"Image {spec.image_id} is corrupt: its sha512 is {cached[:16]}…, "
-                    f"expected {spec.image_checksum[:16]}…."
-                )
-            with self._lock:
-                self._used_at[spec.image_id] = self._monotonic()
-                if spec.image_id not in self.hypervisor.images:
-                    self.hypervisor.put_image(spec.image_id, cached)
 
     def _guest_for(self, spec: GuestSpec) -> SimulatedGuest:
         guest = self.hypervisor.guests.get(spec.server_id)
@@ -384,12 +353,3 @@ _STATE_AFTER = {
 def _check_disks(guest: SimulatedGuest) -> None:
     if not guest.disks:
         raise DiskMissing(f"The root disk of server {guest.server_id} is not there.")
-
-
-def _fetched_checksum(spec: GuestSpec, fetch: ImageFetch) -> str:
-    with tempfile.TemporaryDirectory(prefix="chronova-image-") as folder:
-        path = Path(folder, "image")
-        with disk_errors_named(f"image {spec.image_id}"):
-            fetch(spec.image_id, path)
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha512").hexdigest()

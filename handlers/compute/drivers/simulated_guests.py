@@ -43,6 +43,11 @@ class SimulatedGuest(msgspec.Struct, kw_only=True, omit_defaults=True):
         """Whether the hypervisor knows it (rather than only files being there)."""
         return self.state is not PowerState.NOSTATE
 
+    @property
+    def known(self) -> bool:
+        """Whether it was ever defined: one that the hypervisor lost is in NOSTATE."""
+        return bool(self.project_id)
+
 
 class _Line(msgspec.Struct, omit_defaults=True):
     guest: SimulatedGuest | None = None

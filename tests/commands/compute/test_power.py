@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 import pytest
 
@@ -183,9 +185,22 @@ def test_a_pause_is_only_noted() -> None:
     assert states(story) == ("active", None, 3)
 
 
-@pytest.mark.parametrize("power_state", [0, 1])
-def test_nothing_new_is_nothing(power_state: int) -> None:
-    compute(*active()).when(observed(power_state)).nothing()
+def test_nothing_new_is_nothing() -> None:
+    compute(*active()).when(observed(1)).nothing()
+    compute(*stopped()).when(observed(4)).nothing()
+
+
+@pytest.mark.parametrize(("history", "vm_state"), [(active, "active"), (stopped, "stopped")])
+def test_a_guest_that_the_hypervisor_lost_has_no_power_state(
+    history: Callable[[], list[Event]], vm_state: str
+) -> None:
+    story = compute(*history()).when(observed(0)).happened(f.PowerStateObserved)
+    assert states(story) == (vm_state, None, 0)
+    story.when(observed(0)).nothing()
+
+
+def test_a_guest_of_no_server_that_is_not_there_is_nothing() -> None:
+    compute().when(observed(0)).nothing()
 
 
 def test_a_task_in_flight_is_not_disturbed() -> None:

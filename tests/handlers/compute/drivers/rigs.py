@@ -130,6 +130,8 @@ class Rig(Protocol):
 
     def too_big_image(self) -> Image: ...
 
+    def lose_guest(self, driver: Driver, server_id: str) -> None: ...
+
     def lose_bases(self, driver: Driver, image: Image) -> None: ...
 
     def lose_disk(self, driver: Driver, server_id: str, file_name: str) -> None: ...
@@ -165,6 +167,10 @@ class SimulatedRig:
         image = Image(BLANK)
         image.size_bytes = 2 << 30
         return image
+
+    def lose_guest(self, driver: Driver, server_id: str) -> None:
+        assert isinstance(driver, SimulatedDriver)
+        driver.guest_is_lost(server_id)
 
     def lose_bases(self, driver: Driver, image: Image) -> None:
         assert isinstance(driver, SimulatedDriver)
@@ -212,6 +218,10 @@ class LibvirtRig:
         command = ["qemu-img", "create", "-q", "-f", "qcow2", str(path), "2G"]
         subprocess.run(command, check=True, timeout=60)
         return Image(path, "qcow2")
+
+    def lose_guest(self, driver: Driver, server_id: str) -> None:
+        self._virsh("undefine", server_id)
+        self._virsh("destroy", server_id)
 
     def lose_bases(self, driver: Driver, image: Image) -> None:
         for path in (self.folder / "_base").iterdir():

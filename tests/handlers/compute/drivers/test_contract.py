@@ -13,7 +13,6 @@ import msgspec
 import pytest
 
 from handlers.compute.drivers.contract import (
-    DiskMissing,
     FlavorDiskTooSmall,
     GuestNotFound,
     GuestSpec,
@@ -257,62 +256,6 @@ def test_a_hard_reboot_takes_the_new_spec(rig: Rig) -> None:
         driver.reboot_hard(msgspec.structs.replace(spec, generation=2, ram_mib=256))
         assert driver.power_state(spec.server_id) is PowerState.RUNNING
         assert driver.generation(spec.server_id) == 2
-
-
-def test_bases_that_are_gone_are_had_again_before_a_start(rig: Rig) -> None:
-    driver, image = rig.new_driver(), Image(BLANK)
-    spec = full_spec(image)
-    bring_up(driver, spec, image)
-    for hard in (False, True):
-        driver.ensure_stopped(spec.server_id, 0)
-        rig.lose_bases(driver, image)
-        driver.ensure_bases(spec, image.fetch)
-        if hard:
-            driver.reboot_hard(spec)
-        else:
-            driver.ensure_running(spec.server_id)
-        assert driver.power_state(spec.server_id) is PowerState.RUNNING
-    assert image.fetches == 3
-
-
-def test_bases_that_are_there_are_not_fetched(rig: Rig) -> None:
-    driver, image = rig.new_driver(), Image(BLANK)
-    spec = full_spec(image)
-    bring_up(driver, spec, image)
-    driver.ensure_bases(spec, image.fetch)
-    assert image.fetches == 1
-
-
-def test_a_cached_image_is_removed_when_no_guest_uses_it(rig: Rig) -> None:
-    driver, image = rig.new_driver(), Image(BLANK)
-    spec = full_spec(image)
-    bring_up(driver, spec, image)
-    driver.ensure_stopped(spec.server_id, 0)
-    assert driver.remove_unused(0) == []
-    driver.ensure_bases(spec, image.fetch)
-    assert image.fetches == 1
-    driver.ensure_absent(spec.server_id)
-    assert driver.remove_unused(3600) == []
-    assert driver.remove_unused(0) != []
-    assert driver.remove_unused(0) == []
-    bring_up(driver, spec, image)
-    assert image.fetches == 2
-
-
-@pytest.mark.parametrize("file_name", ["disk", "disk.eph0", "disk.swap"])
-def test_a_disk_that_is_gone_is_not_made_again(rig: Rig, file_name: str) -> None:
-    driver, image = rig.new_driver(), Image(BLANK)
-    spec = full_spec(image)
-    bring_up(driver, spec, image)
-    rig.lose_disk(driver, spec.server_id, file_name)
-    for step in (
-        lambda: driver.ensure_bases(spec, image.fetch),
-        lambda: driver.ensure_defined(spec),
-        lambda: driver.reboot_hard(spec),
-    ):
-        with pytest.raises(DiskMissing, match=f"disk of server {spec.server_id} is not there"):
-            step()
-        assert driver.power_state(spec.server_id) is PowerState.RUNNING
 
 
 def test_a_newer_generation_does_not_disturb_a_running_guest(rig: Rig) -> None:
