@@ -49,10 +49,11 @@ class DeleteService(Command, frozen=True, kw_only=True):
 
 
 class ReportServiceDown(Command, frozen=True, kw_only=True):
-    """A host's service has been silent for longer than service_down_time."""
+    """A host's service has been silent for longer than service_down_time, or said that it ends."""
 
     host: HostName
     silent_s: Annotated[float, "For how long, in seconds."]
+    ended: Annotated[bool, "It said that it ends; false: it just was not heard."] = False
 
 
 class ReportServiceUp(Command, frozen=True, kw_only=True):
@@ -123,7 +124,9 @@ def report_down(host: Host | None, command: ReportServiceDown, at: int) -> Decis
     """Note it once. A host that is no longer known needs no note."""
     if host is None or host.deleted or not host.up:
         return accept()
-    return accept(ServiceWentDown(at=at, host=command.host, silent_s=command.silent_s))
+    return accept(
+        ServiceWentDown(at=at, host=command.host, silent_s=command.silent_s, ended=command.ended)
+    )
 
 
 @decides(ReportServiceUp, "host", key="host")

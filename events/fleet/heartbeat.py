@@ -24,3 +24,4 @@ class Heartbeat(Message, frozen=True, kw_only=True):
     at: Instant
     started_at: Annotated[int, MOMENT, "When its process started, microseconds since 1970."]
     version: Annotated[str, "Version of the service's software."] = ""
+    ending: Annotated[bool, "The last one: the service ends, and is down from now on."] = False

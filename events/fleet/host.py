@@ -82,11 +82,12 @@ class ServiceForceDownLifted(Event, frozen=True, kw_only=True):
 
 
 class ServiceWentDown(Event, frozen=True, kw_only=True):
-    """A host's service gave no sign of life for too long."""
+    """A host's service gave no sign of life for too long, or said that it ends."""
 
     folds = (("host", "host"),)
     host: HostName
     silent_s: Annotated[float, "For how long, in seconds."]
+    ended: Annotated[bool, "It said that it ends; false: it just was not heard."] = False
 
 
 class ServiceCameUp(Event, frozen=True, kw_only=True):

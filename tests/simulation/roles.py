@@ -49,7 +49,7 @@ def decider(process: Process) -> None:
         clock=process.monotonic,
         wall_clock=process.clock,
         new_id=process.new_id,
-        poll_s=5.0,
+        every_s=5.0,
     )
     stop: Any = Stop(process)
     process.spawn(lambda: monitor.run(stop))
