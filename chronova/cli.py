@@ -115,11 +115,12 @@ def serve(role: Annotated[str, typer.Argument(help="api, decider, projector or a
     """Run one role in the foreground."""
     from importlib import import_module
 
-    from chronova import journal
+    from chronova import journal, modes
 
     if role not in ("api", "decider", "projector", "agent"):
         fail(f"there is no role {role!r}: api, decider, projector or agent", 2)
     journal.begin(role)
+    modes.begin(settings(), role)
     import_module(f"chronova.roles.{role}").serve(settings())
 
 
@@ -217,7 +218,9 @@ def as_json(value: object) -> None:
 def main() -> None:
     """Entry point."""
     import chronova.verbs  # noqa: F401 - adds its verbs to the app
+    from chronova import modes
 
+    modes.close()
     try:
         sys.exit(app(standalone_mode=False))
     except TyperException as error:

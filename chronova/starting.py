@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from chronova import exclusive, site, supervisor
+from chronova import exclusive, modes, site, supervisor
 from chronova.embedded.addresses import EMBEDDED
 from chronova.embedded.broker_properties import client_options
 from chronova.processes import SUPERVISOR, running
@@ -67,6 +67,7 @@ def _up(
     settings = msgspec.structs.replace(settings, driver=kind)
     if first:
         write(settings)  # so that `down` and `reset` know of what is started next
+    modes.close_folder(settings)
     try:
         site.start_beneath(settings, say)
         site.up(settings, say)

@@ -24,7 +24,7 @@ import psutil
 import structlog
 from setproctitle import setproctitle
 
-from chronova import exclusive, journal, listening
+from chronova import exclusive, journal, listening, modes
 from chronova.ending import end, lives
 from chronova.processes import SUPERVISOR, pid_file, running, title
 from chronova.roles import beneath
@@ -106,6 +106,7 @@ def fork(settings: Settings, role: str, lock: int | None = None) -> int:
         if lock is not None:
             os.close(lock)
         os.setsid()
+        modes.begin(settings, role)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
