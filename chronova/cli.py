@@ -6,8 +6,10 @@ A mistake is one sentence on stderr: exit code 2 for wrong input, 1 for what wen
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -16,7 +18,7 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 from chronova import settings as site_settings
-from chronova.settings import Settings, SettingsError
+from chronova.settings import NoSite, Settings, SettingsError
 
 app = typer.Typer(
     help="Chronova: an event-sourced compute control plane that speaks OpenStack Nova's API.",
@@ -71,8 +73,8 @@ def common(
 
 
 def settings() -> Settings:
-    """The settings of the site that is meant."""
-    return site_settings.load(State.data)
+    """The settings of the site that is meant. Raises ``NoSite``."""
+    return site_settings.of_site(State.data)
 
 
 @app.command()
@@ -97,7 +99,8 @@ def down() -> None:
     """End what `up` started; the data stays."""
     from chronova import site
 
-    site.down(settings(), out.print)
+    with _no_site_is_fine():
+        site.down(settings(), out.print)
 
 
 @app.command()
@@ -106,7 +109,26 @@ def reset() -> None:
     """End everything and forget the data."""
     from chronova import site
 
-    site.reset(settings(), out.print)
+    with _no_site_is_fine():
+        site.reset(settings(), out.print)
+
+
+@contextmanager
+def _no_site_is_fine() -> Iterator[None]:
+    """For verbs that end something: there is nothing to end."""
+    try:
+        yield
+    except NoSite as error:
+        out.print(str(error))
+
+
+@app.command()
+@plainly
+def broker() -> None:
+    """Start a development broker in the folder, without a site; `up --log kafka` takes it over."""
+    from chronova import broker_access
+
+    broker_access.start(Path(State.data), out.print)
 
 
 @app.command()

@@ -30,6 +30,16 @@ class SettingsError(Exception):
     """A setting is missing, unknown or out of range; the text says which, and what would do."""
 
 
+class NoSite(SettingsError):
+    """A folder in which no site was made, and settings that name none."""
+
+    def __init__(self, data: str) -> None:
+        super().__init__(
+            f"There is no site in {data}: `make up` first, or name its folder with --data or"
+            " CHRONOVA_DATA."
+        )
+
+
 class SimulatedFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A step of the simulated driver that fails: for servers whose name matches, at the nth
     matching call only (none: at each), with this sentence as the fault."""
@@ -163,6 +173,15 @@ def load(data: str, environment: Mapping[str, str] = os.environ) -> Settings:
     raw |= _from_environment(environment)
     raw["data"] = data
     return checked(raw)
+
+
+def of_site(data: str, environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of the site in folder ``data``, which must be there, in its file or in the
+    environment. Raises ``NoSite`` and ``SettingsError``."""
+    settings = load(data, environment)
+    if not (settings.log or settings.database):
+        raise NoSite(data)
+    return settings
 
 
 def checked(raw: dict[str, Any]) -> Settings:
