@@ -118,6 +118,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Options of Nova's [filter_scheduler] that differ: enabled_filters, multipliers …"""
     slow_request_s: Annotated[float, msgspec.Meta(ge=0)] = 1.0
     """From how many seconds on the API's log tells of a request, as it does of each that failed."""
+    log_file_mib: Positive = 32
+    """Size beyond which a log file of this machine's processes is cut."""
+    log_files_kept: Annotated[int, msgspec.Meta(ge=0)] = 3
+    """Older log files that are kept beside each."""
     metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65533)] = 0
     """Port of the decider's Prometheus endpoint; the projector's and the agent's are the two after
     it. For machines without an API, whose /metrics shows all roles of its machine. 0: none."""

@@ -24,7 +24,7 @@ import psutil
 import structlog
 from setproctitle import setproctitle
 
-from chronova import exclusive, journal, listening, modes
+from chronova import exclusive, journal, listening, log_files, modes
 from chronova.ending import end, lives
 from chronova.processes import SUPERVISOR, pid_file, running, title
 from chronova.roles import beneath
@@ -194,6 +194,9 @@ class Supervisor:
         if now - self._looked < LOOKS_S or (child.process is not None and lives(child.process)):
             return
         self._looked = now
+        log_files.rotate(
+            self._data, self._settings.log_file_mib << 20, self._settings.log_files_kept
+        )
         if child.process is not None:
             _reap(child.process.pid)
             child.process = None
