@@ -14,6 +14,7 @@ from pathlib import Path
 from api.bus import Actor
 from api.identity.passwords import Passwords
 from api.log_bus import LogBus
+from chronova import modes
 from chronova.client import Client, ClientError
 from chronova.connections import open_site_log
 from chronova.credentials import Credentials
@@ -117,7 +118,10 @@ def ensure_image(settings: Settings, client: Client, say: Say) -> None:
 def _image(settings: Settings, say: Say) -> tuple[Path, dict[str, object]]:
     if settings.driver == "libvirt":
         try:
-            demo = build(settings.data_path / "demo-image", say)
+            folder = settings.data_path / "demo-image"
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with modes.usual():
+                demo = build(folder, say)
         except DemoImageUnavailable as error:
             say(f"The demo image cannot be built here ({error}); a placeholder takes its name")
         else:

@@ -6,8 +6,10 @@ A mistake is one sentence on stderr: exit code 2 for wrong input, 1 for what wen
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -16,7 +18,7 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 from chronova import settings as site_settings
-from chronova.settings import Settings, SettingsError
+from chronova.settings import NoSite, Settings, SettingsError
 
 app = typer.Typer(
     help="Chronova: an event-sourced compute control plane that speaks OpenStack Nova's API.",
@@ -71,8 +73,8 @@ def common(
 
 
 def settings() -> Settings:
-    """The settings of the site that is meant."""
-    return site_settings.load(State.data)
+    """The settings of the site that is meant. Raises ``NoSite``."""
+    return site_settings.of_site(State.data)
 
 
 @app.command()
@@ -97,7 +99,8 @@ def down() -> None:
     """End what `up` started; the data stays."""
     from chronova import site
 
-    site.down(settings(), out.print)
+    with _no_site_is_fine():
+        site.down(settings(), out.print)
 
 
 @app.command()
@@ -106,7 +109,26 @@ def reset() -> None:
     """End everything and forget the data."""
     from chronova import site
 
-    site.reset(settings(), out.print)
+    with _no_site_is_fine():
+        site.reset(settings(), out.print)
+
+
+@contextmanager
+def _no_site_is_fine() -> Iterator[None]:
+    """For verbs that end something: there is nothing to end."""
+    try:
+        yield
+    except NoSite as error:
+        out.print(str(error))
+
+
+@app.command()
+@plainly
+def broker() -> None:
+    """Start a development broker in the folder, without a site; `up --log kafka` takes it over."""
+    from chronova import broker_access
+
+    broker_access.start(Path(State.data), out.print)
 
 
 @app.command()
@@ -115,11 +137,12 @@ def serve(role: Annotated[str, typer.Argument(help="api, decider, projector or a
     """Run one role in the foreground."""
     from importlib import import_module
 
-    from chronova import journal
+    from chronova import journal, modes
 
     if role not in ("api", "decider", "projector", "agent"):
         fail(f"there is no role {role!r}: api, decider, projector or agent", 2)
     journal.begin(role)
+    modes.begin(settings(), role)
     import_module(f"chronova.roles.{role}").serve(settings())
 
 
@@ -217,7 +240,9 @@ def as_json(value: object) -> None:
 def main() -> None:
     """Entry point."""
     import chronova.verbs  # noqa: F401 - adds its verbs to the app
+    from chronova import modes
 
+    modes.close()
     try:
         sys.exit(app(standalone_mode=False))
     except TyperException as error:

@@ -9,7 +9,7 @@ from cryptography.fernet import Fernet
 
 from api.image.direct import load_key
 from api.services import ApiSettings
-from chronova.settings import Settings, SettingsError
+from chronova.settings import NoSite, Settings, SettingsError
 from events import topics
 from events.log import open_log
 from events.log.contract import Log
@@ -18,9 +18,7 @@ from events.log.contract import Log
 def open_site_log(settings: Settings) -> Log:
     """The site's log."""
     if not settings.log_url:
-        raise SettingsError(
-            f"there is no site in {settings.data}: `chronova up` makes one, or set log or database"
-        )
+        raise NoSite(settings.data)
     options = {}
     if settings.on_kafka:
         options = {

@@ -70,12 +70,14 @@ def write(settings: Settings, credentials: Credentials) -> None:
         "OS_PROJECT_DOMAIN_NAME": "Default",
         "OS_REGION_NAME": settings.region,
         "OS_IDENTITY_API_VERSION": "3",
+        "CHRONOVA_DATA": str(settings.data_path),
     }
     lines = ["unset OS_CLOUD"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     venv = Path(sys.prefix) / "bin"
     if (venv / "openstack").exists():
-        lines.append(f'case ":$PATH:" in *:{venv}:*) ;; *) export PATH="$PATH:{venv}" ;; esac')
+        there, quoted = shlex.quote(f":{venv}:"), shlex.quote(str(venv))
+        lines.append(f'case ":$PATH:" in *{there}*) ;; *) export PATH="$PATH":{quoted} ;; esac')
     _private(settings.data_path / "openrc", "\n".join(lines) + "\n")
 
 

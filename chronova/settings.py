@@ -30,6 +30,16 @@ class SettingsError(Exception):
     """A setting is missing, unknown or out of range; the text says which, and what would do."""
 
 
+class NoSite(SettingsError):
+    """A folder in which no site was made, and settings that name none."""
+
+    def __init__(self, data: str) -> None:
+        super().__init__(
+            f"There is no site in {data}: `make up` first, or name its folder with --data or"
+            " CHRONOVA_DATA."
+        )
+
+
 class SimulatedFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A step of the simulated driver that fails: for servers whose name matches, at the nth
     matching call only (none: at each), with this sentence as the fault."""
@@ -112,6 +122,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Options of Nova's [filter_scheduler] that differ: enabled_filters, multipliers …"""
     slow_request_s: Annotated[float, msgspec.Meta(ge=0)] = 1.0
     """From how many seconds on the API's log tells of a request, as it does of each that failed."""
+    log_file_mib: Positive = 32
+    """Size beyond which a log file of this machine's processes is cut."""
+    log_files_kept: Annotated[int, msgspec.Meta(ge=0)] = 3
+    """Older log files that are kept beside each."""
     metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65533)] = 0
     """Port of the decider's Prometheus endpoint; the projector's and the agent's are the two after
     it. For machines without an API, whose /metrics shows all roles of its machine. 0: none."""
@@ -167,6 +181,15 @@ def load(data: str, environment: Mapping[str, str] = os.environ) -> Settings:
     raw |= _from_environment(environment)
     raw["data"] = data
     return checked(raw)
+
+
+def of_site(data: str, environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of the site in folder ``data``, which must be there, in its file or in the
+    environment. Raises ``NoSite`` and ``SettingsError``."""
+    settings = load(data, environment)
+    if not (settings.log or settings.database):
+        raise NoSite(data)
+    return settings
 
 
 def checked(raw: dict[str, Any]) -> Settings:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 from pathlib import Path
 
 import msgspec
 from rich.console import Console
 
-from chronova import exclusive, site, supervisor
-from chronova.embedded.addresses import EMBEDDED
-from chronova.embedded.broker_properties import client_options
+from chronova import broker_access, exclusive, modes, site, supervisor
+from chronova.embedded.addresses import EMBEDDED, broker_folder
+from chronova.embedded.broker_properties import client_options, options_of
 from chronova.processes import SUPERVISOR, running
 from chronova.settings import Settings, SettingsError, checked, file_of, load, write
 from chronova.site_id import WrongSite
@@ -67,6 +68,7 @@ def _up(
     settings = msgspec.structs.replace(settings, driver=kind)
     if first:
         write(settings)  # so that `down` and `reset` know of what is started next
+    modes.close_folder(settings)
     try:
         site.start_beneath(settings, say)
         site.up(settings, say)
@@ -87,7 +89,9 @@ def _completed(settings: Settings, log: str) -> Settings:
         changes["log"] = EMBEDDED
     settings = msgspec.structs.replace(settings, **changes)
     if settings.log == EMBEDDED and not settings.log_options:
-        options = client_options(secrets.token_urlsafe(24))
+        properties = broker_folder(settings.data_path) / "server.properties"
+        known = options_of(properties) if properties.exists() else {}
+        options = known or client_options(secrets.token_urlsafe(24))
         settings = msgspec.structs.replace(settings, log_options=options)
     return settings
 
@@ -109,14 +113,18 @@ def _refuse_another_site(settings: Settings, log: str, driver: str) -> None:
 def _announce(settings: Settings, out: Console) -> None:
     kind = "Kafka" if settings.on_kafka else "Postgres"
     out.print(f"\n[bold]Chronova is up.[/bold]  {settings.url}")
-    out.print(f"  log        {kind}")
+    out.print(f"  log        {kind}{broker_access.addresses(settings)}")
     out.print(f"  hosts      {settings.hosts}, {settings.driver}")
     for name, path in (
         ("identity", "/identity/v3"),
         ("compute", "/compute/v2.1"),
         ("image", "/image"),
         ("placement", "/placement"),
+        ("registry", "/registry"),
     ):
         out.print(f"  {name:<10} {settings.url}{path}")
-    out.print(f"\nThen:  . {settings.data}/openrc")
+    broker_access.write(settings)
+    for line in broker_access.lines(settings):
+        out.print(line, markup=False)
+    out.print(f"\nThen:  . {shlex.quote(f'{settings.data}/openrc')}")
     out.print("       openstack server create --image demo --flavor m1.tiny --nic none --wait vm1")

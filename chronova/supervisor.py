@@ -24,7 +24,7 @@ import psutil
 import structlog
 from setproctitle import setproctitle
 
-from chronova import exclusive, journal, listening
+from chronova import exclusive, journal, listening, log_files, modes
 from chronova.ending import end, lives
 from chronova.processes import SUPERVISOR, pid_file, running, title
 from chronova.roles import beneath
@@ -106,6 +106,7 @@ def fork(settings: Settings, role: str, lock: int | None = None) -> int:
         if lock is not None:
             os.close(lock)
         os.setsid()
+        modes.begin(settings, role)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -193,6 +194,9 @@ class Supervisor:
         if now - self._looked < LOOKS_S or (child.process is not None and lives(child.process)):
             return
         self._looked = now
+        log_files.rotate(
+            self._data, self._settings.log_file_mib << 20, self._settings.log_files_kept
+        )
         if child.process is not None:
             _reap(child.process.pid)
             child.process = None

@@ -64,6 +64,7 @@ def _engine() -> Any:
 @plainly
 def status(json: Json = False) -> None:
     """How the site is: processes, log, API, projections. Exit code 1 when something is ill."""
+    from chronova import broker_access
     from chronova.domains import load_projections
     from chronova.inspect import state
 
@@ -73,10 +74,15 @@ def status(json: Json = False) -> None:
     log, api = state.log_state(site), state.api_state(site)
     lag = state.lag(site) if log["answers"] else []
     if json:
+        log |= {"broker": broker_access.addresses(site).strip(), "registry": f"{site.url}/registry"}
         as_json({"processes": processes, "log": log, "api": api, "projection": lag})
     else:
         out.print(table_of(processes))
-        out.print(f"\nlog  {log['log']}: {_answer(log)}\napi  {api['api']}: {_answer(api)}\n")
+        out.print(f"\nlog  {log['log']}{broker_access.addresses(site)}: {_answer(log)}")
+        out.print(f"api  {api['api']}: {_answer(api)}\nregistry  {site.url}/registry")
+        for line in broker_access.lines(site):
+            out.print(line, markup=False)
+        out.print()
         out.print(table_of(lag))
     if not (log["answers"] and api["answers"]):
         raise typer.Exit(1)

@@ -84,8 +84,8 @@ def owner_of(directory: Path) -> pwd.struct_passwd:
     try:
         if (owner := directory.stat().st_uid) != 0:
             return pwd.getpwuid(owner)
-    except KeyError:
-        pass  # data of a user that this machine does not have: it is given to one it has
+    except (KeyError, FileNotFoundError):
+        pass  # no data yet, or of a user that this machine does not have: it gets one it has
     for name in ("postgres", "chronova"):
         try:
             return pwd.getpwnam(name)

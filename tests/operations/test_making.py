@@ -178,6 +178,18 @@ def test_a_second_folder_on_its_database_is_refused(own: Site) -> None:
     own.chronova("--data", str(stranger), "reset")
 
 
+def test_strangers_get_in_nowhere(own: Site) -> None:
+    findings = own.chronova("doctor", "--json").json["findings"]
+    verdicts = {finding["check"]: finding["verdict"] for finding in findings}
+    wanted = ["modes", "owners", "listeners", "secrets"]
+    wanted += ["broker's password"] if own.settings.on_kafka else []
+    assert {name: verdicts.get(name) for name in wanted} == dict.fromkeys(wanted, "ok")
+    passed_over = own.data / "instances"
+    for path in own.data.rglob("*"):
+        if not path.is_relative_to(passed_over) and not path.is_socket():
+            assert path.lstat().st_mode & 0o007 == 0, path
+
+
 def test_nothing_above_its_folder_is_opened(own: Site) -> None:
     above = own.data.parent
     above.chmod(0o700)
