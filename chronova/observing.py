@@ -66,6 +66,7 @@ def watch_lag(
             try:
                 standing = lag.measure()
                 meters.lag(standing.behind.items(), standing.seconds)
+                meters.not_taken(standing.set_aside, len(standing.waiting))
             except (LogError, ProjectionError, *GONE) as error:
                 logger.info("lag_unknown", reason=sentence(error))
         lag.close()

@@ -162,6 +162,14 @@ class ActionLog:
         for steps in self.steps.values():
             yield from steps
 
+    def of(self, server_id: str) -> ActionLog:
+        """Return the changes that concern one server."""
+        part = ActionLog()
+        part.actions = {key: row for key, row in self.actions.items() if key[0] == server_id}
+        part.steps = {server_id: self.steps[server_id]} if server_id in self.steps else {}
+        part.endings = {key: one for key, one in self.endings.items() if key[0] == server_id}
+        return part
+
     def record(
         self,
         event: Event,
