@@ -239,7 +239,8 @@ def as_json(value: object) -> None:
 
 def main() -> None:
     """Entry point."""
-    import chronova.verbs  # noqa: F401 - adds its verbs to the app
+    import chronova.verbs
+    import chronova.verbs_of_truth  # noqa: F401 - both add their verbs to the app
     from chronova import modes
 
     modes.close()

@@ -18,6 +18,7 @@ from chronova.metrics.store import Store
 from chronova.settings import Settings, SettingsError
 from chronova.stopping import Stop
 from events.log.contract import Log, LogError
+from events.log.supervised import supervised
 from projections.connection import GONE, sentence
 from projections.failures import ProjectionError
 from projections.lag import Lag
@@ -66,10 +67,11 @@ def watch_lag(
             try:
                 standing = lag.measure()
                 meters.lag(standing.behind.items(), standing.seconds)
+                meters.not_taken(standing.set_aside, len(standing.waiting))
             except (LogError, ProjectionError, *GONE) as error:
                 logger.info("lag_unknown", reason=sentence(error))
         lag.close()
 
-    thread = threading.Thread(target=watch, name="lag", daemon=True)
+    thread = supervised(watch, "lag", stop.stopped)
     thread.start()
     return thread

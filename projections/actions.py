@@ -105,6 +105,7 @@ RULES: dict[str, Rule] = {
     "compute.RebootRequested": Rule("reboot", begins=REBOOT),
     "compute.ServerRebooted": Rule(ends=(REBOOT,), result=SUCCESS),
     "compute.RebootFailed": Rule(ends=(REBOOT,), result=ERROR),
+    "compute.OperationTimedOut": Rule(ends=(SCHEDULE, BUILD, STOP, START, REBOOT), result=ERROR),
     "compute.DeletionRequested": Rule("delete", begins=TERMINATE),
     "compute.DeletionFailed": Rule(ends=(TERMINATE,), result=ERROR),
     "compute.ServerDeleted": Rule(ends=(TERMINATE,), result=SUCCESS),
@@ -161,6 +162,14 @@ class ActionLog:
         """The steps that this batch began."""
         for steps in self.steps.values():
             yield from steps
+
+    def of(self, server_id: str) -> ActionLog:
+        """Return the changes that concern one server."""
+        part = ActionLog()
+        part.actions = {key: row for key, row in self.actions.items() if key[0] == server_id}
+        part.steps = {server_id: self.steps[server_id]} if server_id in self.steps else {}
+        part.endings = {key: one for key, one in self.endings.items() if key[0] == server_id}
+        return part
 
     def record(
         self,

@@ -16,7 +16,7 @@ is reported (``Reading.broken``), an aggregate whose fold fails is set aside (``
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -99,7 +99,7 @@ class Fold:
     """The fold of some partitions. Not thread-safe.
 
     ``states_max`` bounds the cache, in aggregates. ``aside``: aggregates of which nothing is taken.
-    ``only``: fold these aggregates alone, None for all.
+    ``only(key)``: whether to fold an aggregate; None: all.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Fold:
         codec: Codec,
         states_max: int,
         aside: Collection[Key] = (),
-        only: Collection[Key] | None = None,
+        only: Callable[[Key], bool] | None = None,
     ) -> None:
         self._model = model
         self._codec = codec
@@ -155,9 +155,18 @@ class Fold:
             ids.setdefault(name, []).append(id)
         return ids
 
-    def fold(self, reads: Sequence[Read], loaded: Mapping[Key, Folded], reached: Places) -> Batch:
-        """Evolve all that the events change; the partitions are ``reached`` so far then."""
-        batch = Batch(dict(reached))
+    def fold(
+        self,
+        reads: Sequence[Read],
+        loaded: Mapping[Key, Folded],
+        reached: Places,
+        actions: ActionLog | None = None,
+    ) -> Batch:
+        """Evolve all that the events change; the partitions are ``reached`` so far then.
+
+        ``actions``: go on with these instance actions, of earlier events that are not written yet.
+        """
+        batch = Batch(dict(reached), actions=actions or ActionLog())
         for one in reads:
             self._evolve_all(one, loaded, batch)
             batch.history.append(one.line)
@@ -179,7 +188,7 @@ class Fold:
             if name not in self._model.projected:
                 continue
             key = (name, getattr(one.event, field))
-            if self._only is not None and key not in self._only:
+            if self._only is not None and not self._only(key):
                 continue
             batch.events[key] = batch.events.get(key, 0) + 1
             if key in self.aside or key in batch.aside:

@@ -160,7 +160,8 @@ class Writer:
         with connection.cursor() as cursor:
             if key[0] == "server":
                 for table in ("instance_actions", "instance_action_events"):
-                    cursor.execute(f"DELETE FROM {table} WHERE server_id = %s", (key[1],))
+                    statement = f"DELETE FROM {table} WHERE server_id = %s"
+                    cursor.execute(statement, (stored_id(key[1]),))
             for text in self._changes(cursor, rendered, actions):
                 cursor.execute(text)
 

@@ -158,6 +158,18 @@ class ProjectorMeters:
         self._lag = _gauge(
             store, "projection_lag_seconds", "For how long there is something unread.", "livemax"
         )
+        self._set_aside = _gauge(
+            store,
+            "projection_set_aside",
+            "Aggregates whose rows cannot be made or stored.",
+            "livemax",
+        )
+        self._waiting = _gauge(
+            store,
+            "projection_partitions_waiting",
+            "Partitions whose next record cannot be taken.",
+            "livemax",
+        )
 
     def batch(self, events: int, seconds: float) -> None:
         """A batch was projected, the newest of it ``seconds`` after its append."""
@@ -170,6 +182,11 @@ class ProjectorMeters:
         for topic, offsets in behind:
             self._behind.labels(topic).set(offsets)
         self._lag.set(seconds)
+
+    def not_taken(self, set_aside: int, waiting: int) -> None:
+        """How many aggregates are set aside, and how many partitions wait."""
+        self._set_aside.set(set_aside)
+        self._waiting.set(waiting)
 
 
 class AgentMeters:

@@ -78,14 +78,21 @@ def decide(view: View, command: CreateServers, at: int) -> Decision:
 
 
 def _asked_before(view: View, command: CreateServers) -> Decision | None:
-    first = command.servers[0].server_id
-    memory = view.get("server", first)
-    if memory is None:
-        gone: Retries | None = view.get("retries", command.project_id)
-        memory = gone.servers.get(first) if gone is not None else None
-    if memory is None:
+    """What to answer when servers of this request are there, or were there lately; else None.
+
+    All ids are looked at: of a request for several, some may be forgotten and others live.
+    """
+    gone: Retries | None = view.get("retries", command.project_id)
+    known = []
+    for server in command.servers:
+        memory = view.get("server", server.server_id)
+        if memory is None and gone is not None:
+            memory = gone.servers.get(server.server_id)
+        if memory is not None:
+            known.append(memory.fingerprint)
+    if not known:
         return None
-    if memory.fingerprint and memory.fingerprint == command.fingerprint:
+    if command.fingerprint and set(known) == {command.fingerprint}:
         return accept()
     return conflict("The Idempotency-Key was used before with another request.")
 

@@ -70,6 +70,10 @@ class Recorder:
         self._hashes[source] = chain_hash(record_key, value, made)
         return Outgoing(source[0], record_key, value, made, partition)
 
+    def forget(self, server_id: str) -> None:
+        """The server's next event is its first again, as when a forgotten id is used again."""
+        self._sequences.pop(("server", server_id))
+
     def begin_term(self, partition: int = 0) -> Recorder:
         """Take the journal over; a recorder that goes on as the owner of before."""
         old = Recorder(self.log)
