@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from commands.decision import DECIDERS, Decision, Refusal
+from commands.work import name_work
 from events import topics
 from events.aggregate import AGGREGATES, folds_of
 from events.log.contract import Outgoing, Record
@@ -373,7 +374,7 @@ class _Writer:
             made = headers(envelope, command.type_name, p._source)
             topic = topics.commands(command.type_domain)
             return Outgoing(topic, follow.key, p._codec.encode(command), made)
-        made = headers(envelope, follow.work.type_name, p._source)
+        made = name_work(headers(envelope, follow.work.type_name, p._source), follow.work)
         return Outgoing(
             topics.dispatch(follow.host), follow.host, p._codec.encode(follow.work), made
         )

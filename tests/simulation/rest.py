@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from commands.compute.create import CreateServers
+from commands.compute.power_state import ReportPowerState
 from events import topics
 from events.aggregate import AGGREGATES
 from events.compute.server import Server
@@ -14,6 +15,9 @@ from handlers.decider import GROUP, Decider
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
+
+POWER = f"chronova.{ReportPowerState.type_name}"
+"""Comes for ever, and mostly says nothing new: a decider notes it as read when it is idle."""
 
 MEANT = {
     "active": (PowerState.RUNNING,),
@@ -30,16 +34,19 @@ def in_flight(world: World) -> tuple[str, str]:
     groups = world.cluster.groups
     for source, partition in world.cluster.partitions.items():
         if source[0].endswith((".commands", ".reports")):
-            if groups.offset(f"member:{GROUP}", source) < partition.end:
+            undecided = partition.records[
+                max(0, groups.offset(f"member:{GROUP}", source) - partition.first) :
+            ]
+            if any(record.headers.get("ce_type") != POWER for record in undecided):
                 return "", f"commands of {source} are undecided"
         elif source[0].endswith(".events") and world.tables.places[source].offset < partition.end:
             return "", f"events of {source} are not projected"
-    for machines in world.machines_of:
-        for machine in machines:
-            source = (topics.dispatch(machine.host), 0)
-            group = f"fixed:agent.{machines[0].host}"
-            if groups.offset(group, source) < world.cluster.partitions[source].end:
-                return "", f"{machine.host} has work to do"
+    for process in world.agents:
+        if process.agent is None or not process.agent.at_rest():
+            return "", f"{process.name} has work to do"
+        for topic, offset in process.agent.reached().items():
+            if offset < world.cluster.partitions[topic, 0].end:
+                return "", f"{process.name} has not read {topic} to its end"
     return "", ""
 
 
