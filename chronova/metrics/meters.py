@@ -190,7 +190,7 @@ class ProjectorMeters:
 
 
 class AgentMeters:
-    """Work on hosts: ``handlers.compute.agent.Watcher``."""
+    """Work on hosts: ``handlers.performer.performer.Watcher``."""
 
     def __init__(self, store: Store) -> None:
         self._work = _counter(store, "agent_work", "Pieces of work done.", "work", "outcome")
@@ -202,7 +202,7 @@ class AgentMeters:
         )
 
     def work(self, kind: str, outcome: str, seconds: float) -> None:
-        """A piece of work ended: done, failed or superseded."""
+        """A piece of work ended: done, failed, superseded or cancelled."""
         self._work.of(kind, outcome).inc()
         self._seconds.of(kind).observe(seconds)
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import msgspec
 
+from commands.work import name_work
 from events import topics
 from events.journal import Answer
 from events.log.contract import Outgoing, TopicPartition, partition_of
 from events.log.records import Codec, headers
-from events.message import Context, Event, Message
+from events.message import Context, Event, Message, Work
 from events.outcome import CommandFailed, CommandRefused, Reply
 from handlers.decider.marks import follow_id
 from handlers.reaction import Dispatch, Send, follows_of
@@ -39,6 +40,8 @@ class Effect(msgspec.Struct, eq=False):
     def record(self, codec: Codec) -> Outgoing:
         """Return the record to be written."""
         made = headers(self.context, self.message.type_name, self.source)
+        if isinstance(self.message, Work):
+            name_work(made, self.message)
         value = codec.encode(self.message)
         return Outgoing(self.target[0], self.key, value, made, self.target[1])
 

@@ -278,6 +278,7 @@ class Guests(FaultKind):
         elif self.rng.random() < 0.3 and guest.state is PowerState.SHUTDOWN:
             self.said(f"somebody starts {guest.name}")
             driver.guest_does(guest.server_id, LifecycleEvent.STARTED)
+            machine.started_by_others.add((guest.server_id, guest.boots))
 
 
 class Restarts(FaultKind):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from commands.compute.create import CreateServers
+from commands.compute.power_state import ReportPowerState
 from events import topics
 from events.aggregate import AGGREGATES
 from events.compute.server import Server
@@ -14,6 +15,9 @@ from handlers.decider import Decider
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
+
+POWER = f"chronova.{ReportPowerState.type_name}"
+"""Comes for ever, and mostly says nothing new: a decider notes it as read when it is idle."""
 
 MEANT = {
     "active": (PowerState.RUNNING,),
@@ -27,19 +31,18 @@ def in_flight(world: World) -> tuple[str, str]:
     for (name, id), state in world.observer.states.items():
         if name == "server" and state is not None and state.task_state is not None:
             return id, f"server {id} is {state.vm_state}, {state.task_state}"
-    groups = world.cluster.groups
     undecided = _undecided(world)
     if undecided:
         return "", undecided
     for source, partition in world.cluster.partitions.items():
         if source[0].endswith(".events") and world.tables.places[source].offset < partition.end:
             return "", f"events of {source} are not projected"
-    for machines in world.machines_of:
-        for machine in machines:
-            source = (topics.dispatch(machine.host), 0)
-            group = f"fixed:agent.{machines[0].host}"
-            if groups.offset(group, source) < world.cluster.partitions[source].end:
-                return "", f"{machine.host} has work to do"
+    for process in world.agents:
+        if process.agent is None or not process.agent.at_rest():
+            return "", f"{process.name} has work to do"
+        for topic, offset in process.agent.reached().items():
+            if offset < world.cluster.partitions[topic, 0].end:
+                return "", f"{process.name} has not read {topic} to its end"
     return "", ""
 
 

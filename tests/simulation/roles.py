@@ -80,6 +80,7 @@ def agent(machines: list[Machine], process: Process) -> None:
         new_id=process.new_id,
         codec=world.codec,
         pool=TaskPool(process),
+        keeper=machines[0].keeper,
     )
     presence = Presence(
         process.log,
@@ -91,12 +92,15 @@ def agent(machines: list[Machine], process: Process) -> None:
         codec=world.codec,
     )
     process.spawn(lambda: _keep_up(process, one, presence))
+    process.agent = one
     while not process.stopping:
+        if any(machine.holder is not process for machine in machines):
+            process.fenced = True  # a real host's lock keeps the second one out
+            process.end()
+            return
         try:
             one.step(WAIT_S)
         except LogError as error:
-            if type(error).__name__ == "Fenced":
-                raise
             world.note(process.name, f"log away: {error}")
             process.pause(RETRY_S)
     one.close()

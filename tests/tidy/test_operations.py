@@ -27,7 +27,7 @@ import_messages()
 ROOMS_OF_OPERATIONS = (handlers.compute.agent, handlers.reactions)
 """Imported for what they register."""
 
-MECHANISM = {"agent", "performing", "presence", "queues"}
+MECHANISM = {"agent", "image_fetch", "performing", "presence"}
 """Files of handlers/compute that perform no operation: they are how operations are performed."""
 
 STORIES = {"empty_domain": "domain"}
@@ -86,9 +86,9 @@ def test_reactions_follow_events_that_exist() -> None:
 
 
 def test_a_performance_lies_in_the_file_of_its_operation() -> None:
-    for name, (perform, _) in PERFORMANCES.items():
+    for name, performance in PERFORMANCES.items():
         work = MESSAGES[name].__module__.rpartition(".")[2]
-        assert perform.__module__.rpartition(".")[2] == work
+        assert performance.perform.__module__.rpartition(".")[2] == work
 
 
 @pytest.mark.parametrize("file", [f for f in files("handlers/compute") if "drivers" not in f])

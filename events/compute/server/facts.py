@@ -113,12 +113,14 @@ class ImageFetched(ServerFact, frozen=True, kw_only=True):
     """The server's image is in its host's cache."""
 
     generation: Generation
+    deadline: Annotated[Instant | None, "The build's deadline from now on; null: as it was."] = None
 
 
 class DisksCreated(ServerFact, frozen=True, kw_only=True):
     """The server's disks are on its host."""
 
     generation: Generation
+    deadline: Annotated[Instant | None, "The build's deadline from now on; null: as it was."] = None
 
 
 class DomainStarted(ServerFact, frozen=True, kw_only=True):
@@ -152,6 +154,37 @@ class RescheduleRequested(ServerFact, frozen=True, kw_only=True):
     generation: Generation
     failed_hosts: Annotated[list[str], "Hosts not to be tried again."]
     deadline: Deadline
+
+
+class OperationProgressed(ServerFact, frozen=True, kw_only=True):
+    """The host goes on with a long operation, which gets more time."""
+
+    operation: Operation
+    step: Annotated[str, "What the host does, e.g. image."]
+    percent: Annotated[int | None, "How much of the step is done, 0 to 100."] = None
+    bytes_done: Annotated[int, "Bytes moved so far."] = 0
+    deadline: Deadline
+
+
+class GuestAdopted(ServerFact, frozen=True, kw_only=True):
+    """An operator said that a guest which the log did not know is this server's.
+
+    The server is placed on that host again. The guest's disks are kept, whatever goes wrong.
+    """
+
+    host: HostName
+    generation: Generation
+    operation: Operation
+    deadline: Deadline
+
+
+class OperationNumberRaised(ServerFact, frozen=True, kw_only=True):
+    """The host did operations that this log does not know; numbers go on after them.
+
+    This happens after a restore from an older copy of the log.
+    """
+
+    operation: Operation
 
 
 class StopRequested(ServerFact, frozen=True, kw_only=True):
@@ -258,7 +291,12 @@ class DeletionFailed(ServerFact, frozen=True, kw_only=True):
 class ServerDeleted(ServerFact, frozen=True, kw_only=True):
     """The server is gone; its quota is free again."""
 
-    folds = (("server", "server_id"), ("project", "project_id"), ("retries", "project_id"))
+    folds = (
+        ("server", "server_id"),
+        ("project", "project_id"),
+        ("retries", "project_id"),
+        ("departed", "project_id"),
+    )
     project_id: ProjectId
     vcpus: Annotated[int, "Virtual CPUs given back to the project's quota."]
     ram_mib: Annotated[int, "Memory (MiB) given back to the project's quota."]
@@ -268,6 +306,8 @@ class ServerDeleted(ServerFact, frozen=True, kw_only=True):
     host_silent: Annotated[
         bool, "The host did not answer; it removes the guest when it is back."
     ] = False
+    operation: Operation = 0
+    leftovers: Annotated[bool, "A host may still hold something of the server."] = False
 
 
 class ServerRenamed(ServerFact, frozen=True, kw_only=True):
@@ -348,9 +388,14 @@ class HostSelectionDiscarded(Event, frozen=True, kw_only=True):
 
 
 class StaleGuestFound(Event, frozen=True, kw_only=True):
-    """A host holds a guest that is not (or no longer) its server's: it is told to remove it."""
+    """A host holds a guest of which this log knows that it is over: the host is told to remove it.
+
+    Its server was deleted, its build failed there, or the server was placed elsewhere since.
+    """
 
     server_id: ServerId
     project_id: ProjectId
     generation: Generation
     host: HostName
+    operation: Operation = 0
+    disks: Annotated[bool, "Its disks are of no use either and are removed too."] = False

@@ -93,6 +93,10 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     availability_zone: str | None = None
     alternates: list[str] = []
     failed_hosts: list[str] = []
+    progress: int | None = None
+    """Percent of the host's step that is done, while it says so."""
+    keep_disks: bool = False
+    """The disks hold something that no failed build may remove: the guest was adopted."""
     launched_at: int | None = None
     terminated_at: int | None = None
     locked_by: str | None = None

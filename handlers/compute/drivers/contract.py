@@ -11,9 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import IntEnum, StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import msgspec
+
+from handlers.performer.mark import Mark
+from handlers.performer.piece import WorkError
 
 
 class PowerState(IntEnum):
@@ -102,13 +105,8 @@ class HostResources(msgspec.Struct, frozen=True, kw_only=True):
     running_vms: int
 
 
-class DriverError(Exception):
-    """A step could not be done. The text is one sentence, fit for the server's fault.
-
-    `transient`: the same call may succeed later with nothing changed by anyone.
-    """
-
-    transient: ClassVar[bool] = False
+class DriverError(WorkError):
+    """A step could not be done. The text is one sentence, fit for the server's fault."""
 
 
 class ImageCorrupt(DriverError):
@@ -221,8 +219,20 @@ class Driver(Protocol):
         """
         ...
 
-    def ensure_absent(self, server_id: str) -> None:
-        """Have no guest and no file of it. Fine when there is nothing, or only a part."""
+    def ensure_absent(self, server_id: str, disks: bool = True) -> None:
+        """Have no guest and, with `disks`, no file of it. Fine when there is only a part."""
+        ...
+
+    def mark(self, server_id: str) -> Mark | None:
+        """The mark of what was last done for the guest; None when there is none."""
+        ...
+
+    def put_mark(self, server_id: str, mark: Mark) -> None:
+        """Keep the mark with the guest's files, durably. No-op when there is nothing of it."""
+        ...
+
+    def incarnation(self, server_id: str) -> str:
+        """A text that differs after each start of the guest; empty while it does not run."""
         ...
 
     def remove_unused(self, age_s: float) -> list[str]:

@@ -1,38 +1,51 @@
-"""A mark beside a guest's disks that it was defined here: so one that libvirt lost is missed.
+"""A guest's mark as a small file beside its disks (see ``handlers.performer.mark``).
 
-Written before the domain is defined and removed with the folder. It says what the domain's own
-metadata says (see `domain_xml`), which is gone when an operator undefines the domain.
+The file is replaced whole and is on the disk before ``write`` returns, so a crash leaves the old
+mark or the new one. It goes with the guest's folder.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
+import structlog
 
-from handlers.compute.drivers.disks import written_whole
-from handlers.compute.drivers.domain_xml import Ownership
+from handlers.compute.drivers.disk_errors import disk_errors_named
+from handlers.performer.mark import Mark
 
-FILE_NAME = "guest.json"
+FILE = "chronova.mark"
 
-
-def write_mark(folder: Path, owner: Ownership) -> None:
-    """Mark the guest of `folder` as defined by this owner."""
-    if read_mark(folder) == owner:
-        return
-    with written_whole(folder / FILE_NAME) as part:
-        part.write_bytes(msgspec.json.encode(owner))
+logger = structlog.get_logger("agent")
 
 
-def read_mark(folder: Path) -> Ownership | None:
-    """What was written; None where there is no mark, or one that somebody broke."""
+def read(folder: Path) -> Mark | None:
+    """The mark in a guest's folder; None when there is none, or none that can be read."""
     try:
-        return msgspec.json.decode((folder / FILE_NAME).read_bytes(), type=Ownership)
-    except (FileNotFoundError, msgspec.DecodeError):
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=Mark)
+    except FileNotFoundError:
+        return None
+    except msgspec.DecodeError as error:
+        logger.error("mark_unreadable", folder=str(folder), reason=str(error))
         return None
 
 
-def marked(instances_dir: Path) -> list[str]:
-    """The ids of all servers whose guests should be here."""
-    marks = instances_dir.glob(f"*/{FILE_NAME}")
-    return sorted(mark.parent.name for mark in marks if not mark.parent.name.endswith("_del"))
+def write(folder: Path, mark: Mark) -> None:
+    """Keep the mark; nothing when the guest has no folder. Raises ``DiskFull``."""
+    new = folder / f"{FILE}.new"
+    with disk_errors_named(f"server {folder.name}"):
+        try:
+            out = new.open("wb")
+        except FileNotFoundError:
+            return
+        with out:
+            out.write(msgspec.json.encode(mark))
+            out.flush()
+            os.fsync(out.fileno())
+        new.replace(folder / FILE)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -16,7 +16,7 @@ from typing import Any
 
 import libvirt
 
-from handlers.compute.drivers import config_drive, disks
+from handlers.compute.drivers import config_drive, disks, guest_mark
 from handlers.compute.drivers.contract import (
     DriverError,
     GuestNotFound,
@@ -28,6 +28,7 @@ from handlers.compute.drivers.contract import (
     PowerState,
     Unseal,
 )
+from handlers.compute.drivers.defined_guests import marked, read_mark, write_mark
 from handlers.compute.drivers.disk_errors import disk_errors_named
 from handlers.compute.drivers.domain_xml import (
     CONSOLE_LOG,
@@ -36,7 +37,6 @@ from handlers.compute.drivers.domain_xml import (
     domain_xml,
     wanted_ownership,
 )
-from handlers.compute.drivers.guest_mark import marked, read_mark, write_mark
 from handlers.compute.drivers.host_resources import host_resources
 from handlers.compute.drivers.image_cache import ImageCache
 from handlers.compute.drivers.image_cache_removal import remove_unused
@@ -52,6 +52,7 @@ from handlers.compute.drivers.libvirt_domain import (
     undefine,
 )
 from handlers.compute.drivers.libvirt_events import GuestEvents
+from handlers.performer.mark import Mark
 
 SHUTDOWN_RETRY_S = 10.0  # Nova's shutdown_retry_interval
 LOOK_AGAIN_S = 1.0  # while waiting for a guest, in case its event was lost
@@ -180,8 +181,8 @@ class LibvirtDriver:
         self.ensure_defined(spec)
         self.ensure_running(spec.server_id)
 
-    def ensure_absent(self, server_id: str) -> None:
-        """Destroy, undefine, remove the files."""
+    def ensure_absent(self, server_id: str, disks: bool = True) -> None:
+        """Destroy, undefine, and with ``disks`` remove the files."""
         folder = self._folder(server_id)
         with self._libvirt.calling() as connection:
             domain = find(connection, server_id)
@@ -190,6 +191,8 @@ class LibvirtDriver:
                 undefine(domain)
         self._owned.pop(server_id, None)
         self._events.forget(server_id)
+        if not disks:
+            return
         leaving = folder.with_name(f"{server_id}_del")
         with disk_errors_named(f"server {server_id}"):
             if leaving.exists():
@@ -249,6 +252,20 @@ class LibvirtDriver:
     def _mark(self, server_id: str) -> Ownership | None:
         known = read_mark(self._folder(server_id))
         return known if known is not None and known.host == self._host else None
+
+    def mark(self, server_id: str) -> Mark | None:
+        """From the file beside the guest's disks."""
+        return guest_mark.read(self._folder(server_id))
+
+    def put_mark(self, server_id: str, mark: Mark) -> None:
+        """Into the file beside the guest's disks."""
+        guest_mark.write(self._folder(server_id), mark)
+
+    def incarnation(self, server_id: str) -> str:
+        """The number that libvirt gave the running domain; each start gives another."""
+        with self._libvirt.calling() as connection:
+            domain = find(connection, server_id)
+            return str(domain.ID()) if domain is not None and domain.isActive() else ""
 
     def console_log(self, server_id: str, bytes_max: int) -> bytes:
         """The tail of what virtlogd wrote."""

@@ -32,6 +32,9 @@ from handlers.compute.drivers.simulated_console import console_text
 from handlers.compute.drivers.simulated_faults import Fault, FaultPlan
 from handlers.compute.drivers.simulated_guests import SimulatedGuest, SimulatedHypervisor
 from handlers.compute.drivers.simulated_images import SimulatedImages
+from handlers.performer.mark import Mark
+
+GIB = 1 << 30
 
 
 def simulated_resources(
@@ -193,8 +196,8 @@ class SimulatedDriver:
             )
             self._run(guest, "reboot_hard")
 
-    def ensure_absent(self, server_id: str) -> None:
-        """Forget the guest and its files."""
+    def ensure_absent(self, server_id: str, disks: bool = True) -> None:
+        """Forget the guest and, with ``disks``, its files."""
         guest = self.hypervisor.guests.get(server_id)
         with self._step("ensure_absent", guest.name if guest else ""):
             if guest is None:
@@ -202,7 +205,10 @@ class SimulatedDriver:
             self._delay("ensure_absent")
             with self._lock:
                 was = guest.state
-                self.hypervisor.drop(server_id)
+                if disks:
+                    self.hypervisor.drop(server_id)
+                else:
+                    self._change(guest, state=PowerState.NOSTATE)
             if was not in (PowerState.NOSTATE, PowerState.SHUTDOWN):
                 self._tell(server_id, LifecycleEvent.STOPPED)
 
@@ -232,6 +238,23 @@ class SimulatedDriver:
         """The project of the guest; None when there is no guest."""
         guest = self.hypervisor.guests.get(server_id)
         return guest.project_id if guest is not None and guest.known else None
+
+    def mark(self, server_id: str) -> Mark | None:
+        """The mark in the guest's record."""
+        guest = self.hypervisor.guests.get(server_id)
+        return guest.mark if guest is not None else None
+
+    def put_mark(self, server_id: str, mark: Mark) -> None:
+        """Write the mark into the guest's record; nothing when there is none."""
+        guest = self.hypervisor.guests.get(server_id)
+        if guest is not None:
+            self._change(guest, mark=mark)
+
+    def incarnation(self, server_id: str) -> str:
+        """The number of the guest's starts."""
+        guest = self.hypervisor.guests.get(server_id)
+        running = guest is not None and guest.state is PowerState.RUNNING
+        return str(guest.boots) if guest is not None and running else ""
 
     def console_log(self, server_id: str, bytes_max: int) -> bytes:
         """What a guest would have printed since its last start, made up from its record."""

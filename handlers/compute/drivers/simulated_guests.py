@@ -16,6 +16,7 @@ import msgspec
 
 from handlers.compute.drivers.contract import DiskFull, DriverError, PowerState
 from handlers.compute.drivers.host_lock import lock_host
+from handlers.performer.mark import Mark
 
 COMPACT_FLOOR_LINES = 2000
 JOURNAL = "guests.state"
@@ -37,6 +38,7 @@ class SimulatedGuest(msgspec.Struct, kw_only=True, omit_defaults=True):
     config_drive: bool = False
     state: PowerState = PowerState.NOSTATE
     boots: int = 0
+    mark: Mark | None = None
 
     @property
     def defined(self) -> bool:

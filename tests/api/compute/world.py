@@ -226,9 +226,11 @@ class World:
     def work(self, fail: str | None = None) -> None:
         """The host does all it was told since the last time; with ``fail``, boots fail so."""
         while self._done < len(self.bus.dispatched):
-            work = self.bus.dispatched[self._done].work
+            dispatched = self.bus.dispatched[self._done]
+            work = dispatched.work
             self._done += 1
             to = {
+                "host": dispatched.host,
                 "server_id": work.server_id,
                 "project_id": work.project_id,
                 "generation": work.generation,

@@ -27,7 +27,9 @@ from tests.parts.given import Story
 
 
 def done(kind: type, operation: int, **fields: object) -> Command:
-    made: Command = kind(server_id=S, project_id=P, generation=1, operation=operation, **fields)
+    made: Command = kind(
+        server_id=S, project_id=P, host=HOST, generation=1, operation=operation, **fields
+    )
     return made
 
 
@@ -159,8 +161,11 @@ def test_an_admins_lock_needs_an_override() -> None:
     assert not story.state("server", S).locked
 
 
-def observed(power_state: int, generation: int = 1, host: str = HOST) -> ReportPowerState:
+def observed(
+    power_state: int, generation: int = 1, host: str = HOST, operation: int = 0
+) -> ReportPowerState:
     return ReportPowerState(
+        operation=operation,
         server_id=S,
         project_id=P,
         generation=generation,
@@ -221,3 +226,28 @@ def test_a_guest_left_over_of_a_failed_build_is_removed() -> None:
     story = compute(*error()).when(observed(1))
     story.happened(f.StaleGuestFound)
     assert len(story.follows(RemoveGuest)) == 1
+
+
+def test_a_state_that_was_read_before_the_last_operation_says_nothing() -> None:
+    """Read before a start and sent after its report: the server was called halted, then stopped."""
+    story = compute(*stopped()).when(power.StartServer(server_id=S))
+    story.when(done(power.ReportGuestStarted, 3, power_state=1))
+    story.when(observed(4, operation=2)).nothing()
+    story.when(observed(4, operation=3)).happened(f.GuestHalted)
+
+
+def test_numbers_go_on_after_those_that_a_host_has_used() -> None:
+    """The log was restored from a copy; the host would take what is older for done."""
+    story = compute(*active()).when(observed(1, operation=7)).happened(f.OperationNumberRaised)
+    story.when(power.StopServer(server_id=S))
+    (work,) = story.follows(power.StopGuest)
+    assert work.operation == 8
+
+
+def test_a_host_is_believed_only_about_its_own_guests() -> None:
+    story = compute(*active()).when(power.StopServer(server_id=S))
+    forged = power.ReportGuestStopped(
+        server_id=S, project_id=P, host="host-9", generation=1, operation=2, power_state=4
+    )
+    story.when(forged).happened(f.ReportIgnored)
+    assert states(story) == ("active", "powering-off", 1)
