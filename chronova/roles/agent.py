@@ -153,7 +153,15 @@ def serve(settings: Settings) -> None:
         agent.close()
         keeper.join(5)
         cleaner.join(5)
+        _say_goodbye(presence)
         log.close()
+
+
+def _say_goodbye(presence: Presence) -> None:
+    try:
+        presence.end()
+    except LogError as error:
+        logger.warning("goodbye_not_said", reason=str(error))
 
 
 def _threads(settings: Settings) -> int:
