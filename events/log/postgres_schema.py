@@ -39,6 +39,9 @@ CREATE TABLE IF NOT EXISTS {s}.cluster (
     version text NOT NULL,
     form int NOT NULL
 );
+ALTER TABLE {s}.cluster ADD COLUMN IF NOT EXISTS
+    channels text NOT NULL DEFAULT left(encode(sha256(gen_random_uuid()::text::bytea), 'hex'), 16);
+
 CREATE TABLE IF NOT EXISTS {s}.topic (
     id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL UNIQUE,
@@ -90,6 +93,14 @@ CREATE TABLE IF NOT EXISTS {s}.consumer (
 ) WITH (fillfactor = 20);
 """
 
+# Every role that may connect to the database may listen and notify on any channel; it cannot
+# know these, since their names hold a random part that only the log's role can read.
+_CHANNELS = """
+CREATE OR REPLACE FUNCTION {s}.channel(p_kind text) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT '{s}:' || channels || ':' || p_kind FROM {s}.cluster
+$$;
+"""
+
 # p_terms[i] NULL: appended whatever the term is; negative: a term begins with the first record;
 # else nothing of this partition is written unless that is its term. p_nexts[i] NULL: the epoch
 # is checked, the offset stays. Of the records' columns, slot points
@@ -111,6 +122,7 @@ DECLARE
     base bigint;
     stamp bigint;
     payload text;
+    channel text := {s}.channel('t');
     next_text int := 1;
     next_value int := 1;
     crowded boolean := pg_notification_queue_usage() > 0.05;
@@ -140,7 +152,7 @@ BEGIN
                     || convert_from(substring(p_text, next_text, p_texts_bytes[i]), 'UTF8')
                     || encode(substring(p_values, next_value, p_values_bytes[i]), 'base64');
             END IF;
-            PERFORM pg_notify('{s}:t' || p_topics[i], payload);
+            PERFORM pg_notify(channel || p_topics[i], payload);
         END IF;
         next_text := next_text + p_texts_bytes[i];
         next_value := next_value + p_values_bytes[i];
@@ -246,7 +258,7 @@ END $$;
 CREATE OR REPLACE FUNCTION {s}.changed(p_group int) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE {s}.consumer_group SET generation = generation + 1 WHERE id = p_group;
-    PERFORM pg_notify('{s}:g' || p_group, '');
+    PERFORM pg_notify({s}.channel('g') || p_group, '');
 END $$;
 
 CREATE OR REPLACE FUNCTION {s}.join_group(p_name text, p_member bigint, p_topics int[])
@@ -312,7 +324,7 @@ BEGIN
     IF NOT FOUND THEN RETURN false; END IF;
     PERFORM {s}.give(p_group, p_parts, p_owners);
     UPDATE {s}.consumer_group SET assigned = generation WHERE id = p_group;
-    PERFORM pg_notify('{s}:g' || p_group, '');
+    PERFORM pg_notify({s}.channel('g') || p_group, '');
     RETURN true;
 END $$;
 
@@ -340,7 +352,7 @@ BEGIN
 END $$;
 """
 
-_INSTALL = _TABLES + _WRITE + _TOPICS + _GROUPS
+_INSTALL = _TABLES + _CHANNELS + _WRITE + _TOPICS + _GROUPS
 
 VERSION = hashlib.sha256(_INSTALL.encode()).hexdigest()[:16]
 
