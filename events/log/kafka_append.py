@@ -20,9 +20,16 @@ from kafka.future import Future
 
 from events.log.contract import LogError, Outgoing, TopicPartition
 from events.log.kafka_connection import Connection, Deadline, unavailable
-from events.log.kafka_produce import TOO_LARGE, Outcome, Producer, Sending, produce, too_large
+from events.log.kafka_produce import (
+    TOO_LARGE,
+    Outcome,
+    Producer,
+    Sending,
+    new_producer,
+    produce,
+    too_large,
+)
 from events.log.kafka_records import BATCH_BYTES, Batch, batches
-from events.log.kafka_requests import init_producer
 
 
 class _Piece:
@@ -50,7 +57,7 @@ class Appender:
 
     def _reset(self) -> None:
         self._pid = os.getpid()
-        self._producer = Producer()
+        self._producer: Producer | None = None
         self._waiting: dict[TopicPartition, collections.deque[_Piece]] = {}
         self._flying = False
 
@@ -107,7 +114,7 @@ class Appender:
         except (errors.KafkaError, LogError) as error:
             outcomes = dict.fromkeys(flight, error)
         if any(not isinstance(outcome, int) for outcome in outcomes.values()):
-            self._producer = Producer()
+            self._producer = None
         for source, own in flight.items():
             before = 0
             for piece in own:
@@ -117,26 +124,14 @@ class Appender:
     async def _written(
         self, flight: Mapping[TopicPartition, list[_Piece]], deadline: Deadline
     ) -> dict[TopicPartition, Outcome]:
+        if self._producer is None:
+            self._producer = await new_producer(self._connection, deadline, None)
         wave = {}
         for source, own in flight.items():
             wave[source] = Sending(self._producer, Batch())
             for piece in own:
                 wave[source].batch.join(piece.batch)
-        if self._producer.id < 0:
-            await self._identify(deadline)
         return await produce(self._connection, wave, deadline)
-
-    async def _identify(self, deadline: Deadline) -> None:
-        request = init_producer(None, 0)
-        while True:
-            try:
-                response = await self._connection.send(request, deadline)
-                error = errors.for_code(response.error_code)
-                if error is errors.NoError:
-                    return self._producer.renewed(response.producer_id, response.producer_epoch)
-                raise error()
-            except errors.RetriableError as error:
-                await self._connection.pause(deadline, error)
 
 
 def _together(waiting: collections.deque[_Piece]) -> list[_Piece]:

@@ -20,7 +20,7 @@ import kafka.errors as errors
 from kafka import KafkaConsumer
 from kafka.future import Future
 from kafka.net.compat import KafkaNetClient
-from kafka.protocol.metadata import ApiVersionsRequest, FindCoordinatorRequest, MetadataRequest
+from kafka.protocol.metadata import FindCoordinatorRequest, MetadataRequest
 from kafka.structs import TopicPartition as Source
 
 from events.log.contract import LogUnavailable, TopicMismatch, TopicPartition
@@ -45,13 +45,10 @@ ANSWER_BYTES_MAX = 16 << 20
 RETRY_S = 0.05
 """Pause before a request is tried again."""
 
-MARKERS_S = 0.002
-"""The same when a transaction's end is still being written, which takes 1-3 ms."""
-
 # What a site sets for all clients; the rest of kafka-python's options is this log's own affair.
 CLIENT_OPTIONS = ("security_protocol", "ssl_", "sasl_", "proxy_url", "client_dns_lookup")
 
-TRANSACTION, GROUP = 1, 0  # FindCoordinator's key types
+_TRANSACTIONAL_ID = 1  # a type of FindCoordinator's keys
 
 
 class Deadline:
@@ -155,14 +152,16 @@ class Connection:
         """The answer to a request; raises a ``KafkaError`` by the deadline."""
         return await self.post(request, deadline, node)
 
-    async def coordinator(self, key_type: int, key: str, deadline: Deadline) -> Any:
-        """The node that coordinates a group or a transactional id."""
-        request = FindCoordinatorRequest(key=key, key_type=key_type, coordinator_keys=[key])
+    async def id_coordinator(self, name: str, deadline: Deadline) -> Any:
+        """The node that gives out the epochs of a transactional id."""
+        request = FindCoordinatorRequest(
+            key=name, key_type=_TRANSACTIONAL_ID, coordinator_keys=[name]
+        )
         while True:
             try:
                 response = await self.send(request, deadline)
                 found = response.coordinators[0] if response.coordinators else response
-                return self.manager.cluster.add_coordinator(found, key_type, key)
+                return self.manager.cluster.add_coordinator(found, _TRANSACTIONAL_ID, name)
             except errors.RetriableError as error:
                 await self.pause(deadline, error, 0.02)
 
@@ -213,26 +212,12 @@ class Connection:
                 await self.pause(deadline, error)
 
     async def pause(
-        self, deadline: Deadline, error: BaseException, seconds: float | None = None
+        self, deadline: Deadline, error: BaseException, seconds: float = RETRY_S
     ) -> None:
         """Wait before another try after ``error``, or raise it when the time is over."""
-        if seconds is None:
-            ending = isinstance(error, errors.ConcurrentTransactionsError)
-            seconds = MARKERS_S if ending else RETRY_S
         if deadline.left_s <= seconds:
             raise error
         await self.sleep(seconds)
-
-    async def features(self, deadline: Deadline, node: Any) -> Mapping[str, int]:
-        """The cluster's finalized features with their levels (none before Kafka 2.7)."""
-        request = ApiVersionsRequest(
-            client_software_name="chronova", client_software_version="1", min_version=3
-        )
-        try:
-            response = await self.send(request, deadline, node)
-        except errors.IncompatibleBrokerVersion:
-            return {}
-        return {each.name: each.max_version_level for each in response.finalized_features or ()}
 
     def _open(self, doing: str, deadline: Deadline) -> Any:
         with self._lock:

@@ -23,11 +23,9 @@ from kafka.structs import TopicPartition as Source
 from events.log.contract import TopicPartition
 from events.log.kafka_assignor import BalancedAssignor
 from events.log.kafka_connection import CLIENT_DEFAULTS, Deadline, new_client, unavailable
-from events.log.kafka_requests import Membership
 
 _READ_DEFAULTS: Mapping[str, object] = {
     **CLIENT_DEFAULTS,
-    "isolation_level": "read_committed",
     "enable_auto_commit": False,
     "auto_offset_reset": "earliest",
     "allow_auto_create_topics": False,
@@ -128,7 +126,7 @@ class Consumer(KafkaConsumer):  # type: ignore[misc]
 
     def fetch(self, timeout_s: float, records_max: int) -> list[Any]:
         """Records as kafka-python gives them; returns early, with none, for a ``wake``, a
-        change of ownership, or when a position moved over an aborted transaction."""
+        change of ownership, or when a position moved over what is no record."""
         deadline = Deadline(timeout_s)
         while True:
             self._arrived.clear()
@@ -153,44 +151,14 @@ class Consumer(KafkaConsumer):  # type: ignore[misc]
         self._woken = True
         self._arrived.set()
 
-    def rejoin(self) -> None:
-        """Doubt the membership: the next ``fetch`` joins anew before all else."""
-        self._rejoin()
-
-    @property
-    def must_join(self) -> bool:
-        """Whether the next ``fetch`` has to join first."""
-        return bool(self._coordinator.need_rejoin())
-
-    def membership(self, group: str) -> Membership | None:
-        """This member as it now is, or None while it is none."""
-        now = self.group_metadata()
-        if now.state is not MemberState.STABLE or now.generation_id < 0 or not now.member_id:
-            return None
-        return Membership(group, now.generation_id, now.member_id)
-
-    def committed_of(
-        self, sources: Iterable[TopicPartition], timeout_s: float
-    ) -> dict[TopicPartition, tuple[int, str]]:
-        """Committed offsets and their notes, once no transaction on them is open any more."""
-        wanted = [Source(*source) for source in sources]
-        try:
-            found = self._coordinator.fetch_committed_offsets(wanted, timeout_ms=timeout_s * 1000)
-        except errors.KafkaError as error:
-            raise unavailable("tell the committed offsets", error) from error
-        return {tuple(each): (at.offset, at.metadata or "") for each, at in found.items()}
-
     def position_of(self, source: TopicPartition) -> int | None:
         """The offset of the next record, None while the broker has not been asked."""
         state = self._subscription.assignment.get(Source(*source))
         return state.position.offset if state is not None and state.position else None
 
-    def go_to(self, source: TopicPartition, offset: int | None) -> None:
-        """Go on at ``offset``, None for the first there is."""
-        if offset is None:
-            self.seek_to_beginning(Source(*source))
-        else:
-            self.seek(Source(*source), offset)
+    def go_to(self, source: TopicPartition, offset: int) -> None:
+        """Go on at ``offset``."""
+        self.seek(Source(*source), offset)
 
     def holds(self, source: TopicPartition) -> bool:
         """Whether this partition is assigned to it."""

@@ -1,4 +1,4 @@
-"""Records to and from Kafka's format: sizes, batches for a transaction, what a consumer read."""
+"""Records to and from Kafka's format: sizes, batches, what a consumer read."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Batch:
         self._records += other._records
         self.size += other.size
 
-    def encode(self, producer: int, epoch: int, sequence: int, transactional: bool) -> Any:
+    def encode(self, producer: int, epoch: int, sequence: int) -> Any:
         """Kafka's record batch. A retry gets the same bytes, which is what makes it harmless."""
         state = (producer, epoch, sequence)
         if self._encoded is None or self._encoded[0] != state:
@@ -62,7 +62,6 @@ class Batch:
                 magic=2,
                 compression_type=0,
                 batch_size=2 * MESSAGE_BYTES_MAX,
-                transactional=transactional,
                 producer_id=producer,
                 producer_epoch=epoch,
                 base_sequence=sequence,
