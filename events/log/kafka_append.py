@@ -11,8 +11,6 @@ old one can never be accepted again out of turn.
 from __future__ import annotations
 
 import collections
-import os
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 
 import kafka.errors as errors
@@ -48,15 +46,15 @@ class _Piece:
 
 
 class Appender:
-    """Writes records and waits for their offsets. Thread-safe; anew in a forked child."""
+    """Writes records and waits for their offsets. Thread-safe. Its state is that of one session of
+    the connection: it ends with a fork, and with the event loop."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._lock = threading.Lock()
         self._reset()
 
     def _reset(self) -> None:
-        self._pid = os.getpid()
+        self._session = self._connection.session
         self._producer: Producer | None = None
         self._waiting: dict[TopicPartition, collections.deque[_Piece]] = {}
         self._flying = False
@@ -65,9 +63,6 @@ class Appender:
         """Write records, whose partitions are given; their offsets."""
         if not records:
             return []
-        with self._lock:
-            if self._pid != os.getpid():
-                self._reset()
         firsts = self._connection.run("write records", timeout_s, self._append, records)
         offsets = {source: _counted(pieces) for source, pieces in firsts.items()}
         return [next(offsets[record.topic, record.partition or 0]) for record in records]
@@ -78,6 +73,8 @@ class Appender:
         self, records: Sequence[Outgoing], deadline: Deadline
     ) -> dict[TopicPartition, list[tuple[int, int]]]:
         """First offset and count of each piece, by partition."""
+        if self._session != self._connection.session:
+            self._reset()
         pieces = {
             source: [_Piece(batch, deadline) for batch in cut]
             for source, cut in batches(records).items()
@@ -86,12 +83,11 @@ class Appender:
             self._waiting.setdefault(source, collections.deque()).extend(own)
         if not self._flying:
             self._flying = True
-            self._connection.manager.call_soon(self._fly)
-        wait_for = self._connection.manager.wait_for
+            self._connection.client.begin(self._fly)
+        wait_for = self._connection.client.wait_for
         return {
             source: [
-                (await wait_for(piece.future, deadline.left_s * 1000), len(piece.batch))
-                for piece in own
+                (await wait_for(piece.future, deadline.left_s), len(piece.batch)) for piece in own
             ]
             for source, own in pieces.items()
         }

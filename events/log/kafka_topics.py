@@ -38,9 +38,9 @@ def cluster_id(connection: Connection, timeout_s: float) -> str:
     """The id that the cluster's storage was formatted with."""
 
     async def ask(deadline: Deadline) -> str:
-        while connection.manager.cluster.cluster_id is None:
+        while connection.client.cluster_id is None:
             await connection.refresh(deadline)
-        return str(connection.manager.cluster.cluster_id)
+        return connection.client.cluster_id
 
     return connection.run("tell its cluster id", timeout_s, ask)
 
