@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
-DATA ?= .chronova
+DATA ?= $(or $(CHRONOVA_DATA),.chronova)
 BASE ?= main
 LOG ?=
 KAFKA ?=
@@ -10,13 +10,16 @@ DATABASE ?=
 DRIVER ?=
 HOSTS ?=
 PORT ?=
-CHRONOVA = $(BIN)/chronova --data $(DATA)
-UP = $(if $(LOG),--log $(LOG)) $(if $(KAFKA),--kafka $(KAFKA)) $(if $(DATABASE),--database '$(DATABASE)') \
-     $(if $(DRIVER),--driver $(DRIVER)) $(if $(HOSTS),--hosts $(HOSTS)) $(if $(PORT),--port $(PORT))
+CHRONOVA = $(BIN)/chronova
+option = $(if $($(1)),--$(2) '$(subst ','\'',$($(1)))')
+UP = $(call option,LOG,log) $(call option,KAFKA,kafka) $(call option,DATABASE,database) \
+     $(call option,DRIVER,driver) $(call option,HOSTS,hosts) $(call option,PORT,port)
+# By the environment: a folder's name may hold spaces and quotes.
+up down reset status kafka: export CHRONOVA_DATA = $(DATA)
 
 .DEFAULT_GOAL := help
 .PHONY: help env up down reset status kafka schemas test check format lint types tidy unit sim chaos soak \
-        bench bench-profile docs traces hooks clean
+        bench bench-scheduler bench-profile docs traces hooks clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -35,7 +38,7 @@ $(VENV)/.developers: $(VENV)/.users
 	@touch $@
 
 up: env ## Start everything: LOG= KAFKA= DATABASE= DRIVER= HOSTS= PORT= DATA=
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(CHRONOVA) up $(UP)
+	@VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(CHRONOVA) up $(UP)
 
 down: env ## Stop what `make up` started; the data stays
 	@$(CHRONOVA) down
@@ -47,7 +50,7 @@ status: env ## Say what runs and how it is
 	@$(CHRONOVA) status
 
 kafka: env ## Start a development broker (Java, from Maven Central's jars)
-	@$(BIN)/python -m chronova.embedded.broker $(DATA)/kafka
+	@$(CHRONOVA) broker
 
 schemas: $(VENV)/.developers ## Commit the schemas and goldens of new and changed records
 	@$(BIN)/python -m schemas.commit
@@ -93,6 +96,9 @@ soak: $(VENV)/.developers ## An hour of boots and deletes; memory, files and con
 
 bench: $(VENV)/.developers ## Measure against Nova's figures, on both logs
 	@$(BIN)/python -m tests.bench $(BENCH)
+
+bench-scheduler: $(VENV)/.developers ## How long a placement takes at 10 to 10,000 hosts
+	@$(BIN)/python -m tests.bench.scheduler $(BENCH)
 
 bench-profile: $(VENV)/.developers ## Where the time of one boot goes
 	@$(BIN)/python -m tests.bench.profile $(BENCH)

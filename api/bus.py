@@ -46,4 +46,5 @@ class Bus(Protocol):
     """Sends commands. Thread-safe."""
 
     def send(self, command: Command, key: str, actor: Actor) -> None:
-        """Returns when accepted (and visible). Raises ``Refused`` or ``Unavailable``."""
+        """Returns when accepted (and visible). Raises ``Refused``, ``Unavailable`` or
+        ``events.bounds.OutOfBounds``: no record can hold the command."""

@@ -21,6 +21,7 @@ import structlog
 from api.bus import Actor, Refused, Unavailable
 from api.log_appender import GroupAppender
 from api.log_replies import Replies
+from api.trace_context import valid_traceparent
 from events import topics
 from events.log.contract import Log, LogError, Outgoing, RecordTooLarge
 from events.log.records import Codec, headers
@@ -139,7 +140,7 @@ class LogBus:
             request_id=actor.request_id,
             user_id=actor.user_id,
             project_id=actor.project_id,
-            traceparent=actor.traceparent,
+            traceparent=valid_traceparent(actor.traceparent),
             reply_to=str(replies.partition),
         )
         awaited = replies.expect(context.id)

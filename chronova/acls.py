@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from events import topics
+from events import site, topics
 from handlers.decider import GROUP
 
 ROLES = ("api", "decider", "projector", "agent", "admin")
@@ -62,7 +62,7 @@ def acls(role: str, host: str = "") -> list[Acl]:
             *_topics([*reports, topics.HEARTBEATS], "Write"),
         ]
     if role == "admin":
-        every = sorted(topic.name for topic in topics.all_topics())
+        every = sorted(topic.name for topic in (*topics.all_topics(), site.TOPIC))
         operations = ("Create", "Describe", "DescribeConfigs", "Read", "Write")
         return [
             *_topics(every, *operations),

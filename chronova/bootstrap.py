@@ -1,7 +1,8 @@
-"""What a new site begins with: users, flavors, the demo image. As often as wanted.
+"""What a new site begins with: users, flavors, the demo image; and the admin's way back in.
 
-Users come through the log, since nobody can log in before; all else through the API, as
-anybody would do it.
+It is made once: what an operator removes later stays away (``site_id.Identity.furnished``). Users
+come through the log, since nobody can log in before; all else through the API, as anybody would
+do it. A crash halfway is gone on with by the next start: each step passes over what is there.
 """
 
 from __future__ import annotations
@@ -13,12 +14,21 @@ from pathlib import Path
 from api.bus import Actor
 from api.identity.passwords import Passwords
 from api.log_bus import LogBus
+from chronova import modes
 from chronova.client import Client, ClientError
 from chronova.connections import open_site_log
 from chronova.credentials import Credentials
 from chronova.demo_image import DemoImageUnavailable, build
 from chronova.settings import Settings
-from commands.identity.bootstrap import PROJECTS, ROLES, Bootstrap, BootstrapUser
+from commands.identity.bootstrap import (
+    DOMAIN_ID,
+    PROJECTS,
+    ROLES,
+    Bootstrap,
+    BootstrapUser,
+    ResetAdmin,
+)
+from events.message import Command
 from projections.waiting import PositionWaiter
 
 FLAVORS = (
@@ -35,28 +45,40 @@ PLACEHOLDER = b"Chronova demo image placeholder: simulated hosts boot nothing.\n
 Say = Callable[[str], None]
 
 
-def ensure_users(settings: Settings, credentials: Credentials) -> None:
-    """Make domain, projects, roles and the users admin and demo with these passwords."""
-    passwords = Passwords()
+def found(settings: Settings, credentials: Credentials) -> None:
+    """Make domain, projects, roles and the users admin and demo with these passwords, unless the
+    cloud has begun already."""
+    command = Bootstrap(
+        admin=_user("admin", credentials.admin),
+        demo=_user("demo", credentials.demo),
+        role_ids={name: uuid.uuid4().hex for name in ROLES},
+        project_ids={name: uuid.uuid4().hex for name in PROJECTS},
+    )
+    _send(settings, command)
+
+
+def reset_admin(settings: Settings, password: str) -> None:
+    """Set the admin's password, enable it and give it back its roles."""
+    command = ResetAdmin(
+        admin=_user("admin", password),
+        role_ids={"admin": uuid.uuid4().hex},
+        project_ids={"admin": uuid.uuid4().hex},
+    )
+    _send(settings, command)
+
+
+def _user(name: str, password: str) -> BootstrapUser:
+    hashed = Passwords().hash(password)
+    return BootstrapUser(user_id=uuid.uuid4().hex, user_name=name, password_hash=hashed)
+
+
+def _send(settings: Settings, command: Command) -> None:
+    """Have it decided; returns once reads show it."""
     log = open_site_log(settings)
-    waiter = PositionWaiter(settings.database)
+    waiter = PositionWaiter(settings.database_url)
     bus = LogBus(log, waiter)
     try:
-        command = Bootstrap(
-            admin=BootstrapUser(
-                user_id=uuid.uuid4().hex,
-                user_name="admin",
-                password_hash=passwords.hash(credentials.admin),
-            ),
-            demo=BootstrapUser(
-                user_id=uuid.uuid4().hex,
-                user_name="demo",
-                password_hash=passwords.hash(credentials.demo),
-            ),
-            role_ids={name: uuid.uuid4().hex for name in ROLES},
-            project_ids={name: uuid.uuid4().hex for name in PROJECTS},
-        )
-        bus.send(command, "default", Actor("", "", f"req-{uuid.uuid4()}"))
+        bus.send(command, DOMAIN_ID, Actor("", "", f"req-{uuid.uuid4()}"))
     finally:
         bus.close()
         waiter.close()
@@ -78,12 +100,15 @@ def ensure_flavors(client: Client) -> None:
 
 
 def ensure_image(settings: Settings, client: Client, say: Say) -> None:
-    """Register the image ``demo``, if there is none that is active."""
-    images = client.call("GET", "/image/v2/images?name=demo")["images"]
+    """Register the public image ``demo``, unless there is one. What an earlier start left half
+    made is removed; images of other projects are left alone."""
+    own = f"/image/v2/images?name=demo&owner={client.project_id}&limit=1000"
+    images = client.call("GET", own)["images"]
     if any(image["status"] == "active" for image in images):
         return
     for image in images:
-        client.call("DELETE", f"/image/v2/images/{image['id']}")
+        if image["owner"] == client.project_id:
+            client.call("DELETE", f"/image/v2/images/{image['id']}")
     path, fields = _image(settings, say)
     body = {"name": "demo", "visibility": "public", "container_format": "bare", **fields}
     image = client.call("POST", "/image/v2/images", body)
@@ -93,7 +118,10 @@ def ensure_image(settings: Settings, client: Client, say: Say) -> None:
 def _image(settings: Settings, say: Say) -> tuple[Path, dict[str, object]]:
     if settings.driver == "libvirt":
         try:
-            demo = build(settings.data_path / "demo-image", say)
+            folder = settings.data_path / "demo-image"
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with modes.usual():
+                demo = build(folder, say)
         except DemoImageUnavailable as error:
             say(f"The demo image cannot be built here ({error}); a placeholder takes its name")
         else:

@@ -6,8 +6,10 @@ A mistake is one sentence on stderr: exit code 2 for wrong input, 1 for what wen
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -16,7 +18,7 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 from chronova import settings as site_settings
-from chronova.settings import Settings, SettingsError
+from chronova.settings import NoSite, Settings, SettingsError
 
 app = typer.Typer(
     help="Chronova: an event-sourced compute control plane that speaks OpenStack Nova's API.",
@@ -71,8 +73,8 @@ def common(
 
 
 def settings() -> Settings:
-    """The settings of the site that is meant."""
-    return site_settings.load(State.data)
+    """The settings of the site that is meant. Raises ``NoSite``."""
+    return site_settings.of_site(State.data)
 
 
 @app.command()
@@ -97,7 +99,8 @@ def down() -> None:
     """End what `up` started; the data stays."""
     from chronova import site
 
-    site.down(settings(), out.print)
+    with _no_site_is_fine():
+        site.down(settings(), out.print)
 
 
 @app.command()
@@ -106,7 +109,26 @@ def reset() -> None:
     """End everything and forget the data."""
     from chronova import site
 
-    site.reset(settings(), out.print)
+    with _no_site_is_fine():
+        site.reset(settings(), out.print)
+
+
+@contextmanager
+def _no_site_is_fine() -> Iterator[None]:
+    """For verbs that end something: there is nothing to end."""
+    try:
+        yield
+    except NoSite as error:
+        out.print(str(error))
+
+
+@app.command()
+@plainly
+def broker() -> None:
+    """Start a development broker in the folder, without a site; `up --log kafka` takes it over."""
+    from chronova import broker_access
+
+    broker_access.start(Path(State.data), out.print)
 
 
 @app.command()
@@ -115,11 +137,12 @@ def serve(role: Annotated[str, typer.Argument(help="api, decider, projector or a
     """Run one role in the foreground."""
     from importlib import import_module
 
-    from chronova import journal
+    from chronova import journal, modes
 
     if role not in ("api", "decider", "projector", "agent"):
         fail(f"there is no role {role!r}: api, decider, projector or agent", 2)
     journal.begin(role)
+    modes.begin(settings(), role)
     import_module(f"chronova.roles.{role}").serve(settings())
 
 
@@ -163,6 +186,35 @@ def bootstrap() -> None:
 
 @app.command()
 @plainly
+def moved() -> None:
+    """Say that this folder was moved and is no copy, where `up` refuses it."""
+    from chronova import site_id
+
+    site_id.moved(settings())
+
+
+admin = typer.Typer(help="The cloud's administrator.", no_args_is_help=True)
+app.add_typer(admin, name="admin")
+
+
+@admin.command("reset-password")
+@plainly
+def reset_password() -> None:
+    """Let the user admin in again: a new password (or CHRONOVA_ADMIN_PASSWORD), enabled, its roles.
+
+    Needs a site that runs, and no password: it goes through the log.
+    """
+    from chronova import bootstrap, credentials
+
+    password = credentials.new_password()
+    bootstrap.reset_admin(settings(), password)
+    demo = credentials.read(settings()).demo
+    credentials.write(settings(), credentials.Credentials(password, demo))
+    out.print(f"The admin's new password is in {credentials.clouds_file(settings())}")
+
+
+@app.command()
+@plainly
 def acls(
     role: Annotated[str, typer.Argument(help="api, decider, projector, agent or admin.")],
     principal: Annotated[str, typer.Option(help="User the role logs in as.")] = "",
@@ -187,8 +239,11 @@ def as_json(value: object) -> None:
 
 def main() -> None:
     """Entry point."""
-    import chronova.verbs  # noqa: F401 - adds its verbs to the app
+    import chronova.verbs
+    import chronova.verbs_of_truth  # noqa: F401 - both add their verbs to the app
+    from chronova import modes
 
+    modes.close()
     try:
         sys.exit(app(standalone_mode=False))
     except TyperException as error:

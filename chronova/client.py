@@ -30,6 +30,8 @@ class Client:
         self._url = url
         self.token = ""
         """Of the last ``login``."""
+        self.project_id = ""
+        """That the token is for."""
 
     def login(self, user: str, password: str, project: str) -> None:
         """Get a token. Raises ``ClientError`` (401: wrong password)."""
@@ -42,6 +44,7 @@ class Client:
         body = {"auth": {"identity": identity, "scope": scope}}
         answer = self._open("POST", "/identity/v3/auth/tokens", json.dumps(body).encode())
         self.token = answer.headers["X-Subject-Token"]
+        self.project_id = json.loads(answer.read())["token"]["project"]["id"]
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """A JSON call; the answer's body. Raises ``ClientError``."""

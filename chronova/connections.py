@@ -9,7 +9,7 @@ from cryptography.fernet import Fernet
 
 from api.image.direct import load_key
 from api.services import ApiSettings
-from chronova.settings import Settings, SettingsError
+from chronova.settings import NoSite, Settings, SettingsError
 from events import topics
 from events.log import open_log
 from events.log.contract import Log
@@ -18,11 +18,9 @@ from events.log.contract import Log
 def open_site_log(settings: Settings) -> Log:
     """The site's log."""
     if not settings.log_url:
-        raise SettingsError(
-            f"there is no site in {settings.data}: `chronova up` makes one, or set log or database"
-        )
+        raise NoSite(settings.data)
     options = {}
-    if settings.log_url.startswith("kafka:"):
+    if settings.on_kafka:
         options = {
             "client_options": settings.log_options,
             "replication_factor": settings.replication_factor,
@@ -35,9 +33,9 @@ def open_site_log(settings: Settings) -> Log:
 
 def database_of(settings: Settings) -> str:
     """The address of the projections' Postgres, for the roles that cannot do without."""
-    if not settings.database:
+    if not settings.database_url:
         raise SettingsError("settings: database: this role needs the Postgres of the projections")
-    return settings.database
+    return settings.database_url
 
 
 def make_topics(settings: Settings, log: Log, hosts: Sequence[str] = ()) -> list[str]:

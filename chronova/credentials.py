@@ -1,7 +1,8 @@
 """Where a site's passwords are kept for its users: clouds.yaml and openrc, mode 0600.
 
 The admin's password is made at the first start, or taken from CHRONOVA_ADMIN_PASSWORD. Nothing
-else holds it in clear.
+else holds it in clear. Later starts keep what the files hold: who changes the password in the
+cloud changes it in clouds.yaml too, or has it reset (``chronova admin reset-password``).
 """
 
 from __future__ import annotations
@@ -42,9 +43,13 @@ def read(settings: Settings, environment: Mapping[str, str] = os.environ) -> Cre
             clouds["chronova"]["auth"]["password"], clouds["demo"]["auth"]["password"]
         )
     return Credentials(
-        admin=environment.get(ENVIRONMENT) or kept.admin or secrets.token_urlsafe(18),
-        demo=kept.demo or secrets.token_urlsafe(18),
+        admin=kept.admin or new_password(environment), demo=kept.demo or secrets.token_urlsafe(18)
     )
+
+
+def new_password(environment: Mapping[str, str] = os.environ) -> str:
+    """A password for the admin: that of the environment, else a random one."""
+    return environment.get(ENVIRONMENT) or secrets.token_urlsafe(18)
 
 
 def write(settings: Settings, credentials: Credentials) -> None:
@@ -65,12 +70,14 @@ def write(settings: Settings, credentials: Credentials) -> None:
         "OS_PROJECT_DOMAIN_NAME": "Default",
         "OS_REGION_NAME": settings.region,
         "OS_IDENTITY_API_VERSION": "3",
+        "CHRONOVA_DATA": str(settings.data_path),
     }
     lines = ["unset OS_CLOUD"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     venv = Path(sys.prefix) / "bin"
     if (venv / "openstack").exists():
-        lines.append(f'case ":$PATH:" in *:{venv}:*) ;; *) export PATH="$PATH:{venv}" ;; esac')
+        there, quoted = shlex.quote(f":{venv}:"), shlex.quote(str(venv))
+        lines.append(f'case ":$PATH:" in *{there}*) ;; *) export PATH="$PATH":{quoted} ;; esac')
     _private(settings.data_path / "openrc", "\n".join(lines) + "\n")
 
 

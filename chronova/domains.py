@@ -8,7 +8,9 @@ from events.topics import DOMAINS
 
 
 def load_messages() -> None:
-    """Every message and aggregate."""
+    """Every message and aggregate, also those of no domain."""
+    import_module("events.journal")
+    import_module("events.outcome")
     for domain in DOMAINS:
         import_module(f"events.{domain}")
         import_module(f"commands.{domain}")

@@ -7,19 +7,24 @@ import sqlalchemy.exc
 
 from api.bus import Refused, Unavailable
 from chronova.client import ClientError
-from chronova.embedded.broker import BrokerError
+from chronova.embedded.broker_properties import BrokerError
 from chronova.embedded.jars import Missing
 from chronova.embedded.libvirt_install import LibvirtMissing
+from chronova.embedded.other_user import CannotPass
 from chronova.embedded.postgres import PostgresFailed
+from chronova.exclusive import Busy
 from chronova.inspect.story import UnknownSubject
 from chronova.site import SiteError
+from chronova.site_id import WrongSite
 from events.log.contract import LogError
 from handlers.compute.drivers.contract import DriverError
-from handlers.partition import ForeignLog
+from handlers.decider.partition import ForeignLog
 from projections.failures import ProjectionError
 
 EXPECTED = (
     BrokerError,
+    Busy,
+    CannotPass,
     ClientError,
     DriverError,
     ForeignLog,
@@ -33,6 +38,7 @@ EXPECTED = (
     SiteError,
     Unavailable,
     UnknownSubject,
+    WrongSite,
     psycopg2.Error,
     sqlalchemy.exc.SQLAlchemyError,
 )

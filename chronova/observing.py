@@ -18,6 +18,7 @@ from chronova.metrics.store import Store
 from chronova.settings import Settings, SettingsError
 from chronova.stopping import Stop
 from events.log.contract import Log, LogError
+from events.log.supervised import supervised
 from projections.connection import GONE, sentence
 from projections.failures import ProjectionError
 from projections.lag import Lag
@@ -59,17 +60,18 @@ def watch_lag(
     log: Log, settings: Settings, meters: ProjectorMeters, stop: Stop
 ) -> threading.Thread:
     """Measure the projection's lag now and then, until ``stop``."""
-    lag = Lag(log, settings.database)
+    lag = Lag(log, settings.database_url)
 
     def watch() -> None:
         while not stop.pause(LAG_EVERY_S):
             try:
                 standing = lag.measure()
                 meters.lag(standing.behind.items(), standing.seconds)
+                meters.not_taken(standing.set_aside, len(standing.waiting))
             except (LogError, ProjectionError, *GONE) as error:
                 logger.info("lag_unknown", reason=sentence(error))
         lag.close()
 
-    thread = threading.Thread(target=watch, name="lag", daemon=True)
+    thread = supervised(watch, "lag", stop.stopped)
     thread.start()
     return thread

@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from chronova.embedded import addresses
+from chronova.embedded.addresses import EMBEDDED
 from events.topics import DOMAINS
 
 PREFIX = "CHRONOVA_"
@@ -26,6 +28,16 @@ Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 class SettingsError(Exception):
     """A setting is missing, unknown or out of range; the text says which, and what would do."""
+
+
+class NoSite(SettingsError):
+    """A folder in which no site was made, and settings that name none."""
+
+    def __init__(self, data: str) -> None:
+        super().__init__(
+            f"There is no site in {data}: `make up` first, or name its folder with --data or"
+            " CHRONOVA_DATA."
+        )
 
 
 class SimulatedFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,7 +56,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     data: str = ".chronova"
     """Folder of everything this site keeps on this machine."""
     log: str = ""
-    """The log: postgresql://… or kafka://host:port[,host:port]. Empty: in ``database``."""
+    """The log: kafka://host:port[,host:port], postgresql://…, or ``embedded``: a development broker
+    in the data folder. Empty: in ``database``."""
     log_options: dict[str, Any] = {}
     """Passed to kafka-python as they are: security_protocol, sasl_mechanism, ssl_cafile …"""
     replication_factor: Positive = 1
@@ -52,7 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     partitions: Positive = 12
     """Of each topic but the fleet's. Fixed once the topics are made."""
     database: str = ""
-    """Postgres of the projections, postgresql://… Empty: the embedded one."""
+    """Postgres of the projections: postgresql://…, or ``embedded``: one in the data folder."""
     domains: list[str] = msgspec.field(default_factory=lambda: list(DOMAINS))
     """Which domains the decider of this machine decides."""
     bind: str = "127.0.0.1"
@@ -97,6 +110,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Servers that an agent works on at once (max_concurrent_builds)."""
     power_sync_interval_s: Positive = 600
     """How often an agent reports its guests' power states (sync_power_state_interval)."""
+    image_cache_interval_s: Positive = 2400
+    """How often a host looks for cached images that no guest uses (manager_interval)."""
+    image_cache_age_s: Positive = 86_400
+    """After how long without use they are removed (remove_unused_original_minimum_age_seconds)."""
     report_interval_s: Positive = 10
     """How often a host gives a sign of life (report_interval)."""
     service_down_time_s: Positive = 60
@@ -105,6 +122,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Options of Nova's [filter_scheduler] that differ: enabled_filters, multipliers …"""
     slow_request_s: Annotated[float, msgspec.Meta(ge=0)] = 1.0
     """From how many seconds on the API's log tells of a request, as it does of each that failed."""
+    log_file_mib: Positive = 32
+    """Size beyond which a log file of this machine's processes is cut."""
+    log_files_kept: Annotated[int, msgspec.Meta(ge=0)] = 3
+    """Older log files that are kept beside each."""
     metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65533)] = 0
     """Port of the decider's Prometheus endpoint; the projector's and the agent's are the two after
     it. For machines without an API, whose /metrics shows all roles of its machine. 0: none."""
@@ -120,9 +141,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return (self.public_url or f"http://{self.bind}:{self.port}").rstrip("/")
 
     @property
+    def database_url(self) -> str:
+        """The address of the projections' Postgres; empty: none is set."""
+        if self.database == EMBEDDED:
+            return addresses.postgres_url(addresses.postgres_folder(self.data_path))
+        return self.database
+
+    @property
     def log_url(self) -> str:
-        """The log's address."""
-        return self.log or self.database
+        """The log's address; empty: none is set. Raises ``SettingsError`` for an embedded broker
+        that was never started."""
+        if self.log != EMBEDDED:
+            return self.log or self.database_url
+        address = addresses.broker_address(addresses.broker_folder(self.data_path))
+        if not address:
+            raise SettingsError(f"the broker of {self.data} was never started: `chronova up`")
+        return f"kafka://{address}"
+
+    @property
+    def on_kafka(self) -> bool:
+        """Whether the log is Kafka's."""
+        return self.log == EMBEDDED or self.log.startswith("kafka:")
 
 
 def file_of(data: str) -> Path:
@@ -142,6 +181,15 @@ def load(data: str, environment: Mapping[str, str] = os.environ) -> Settings:
     raw |= _from_environment(environment)
     raw["data"] = data
     return checked(raw)
+
+
+def of_site(data: str, environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of the site in folder ``data``, which must be there, in its file or in the
+    environment. Raises ``NoSite`` and ``SettingsError``."""
+    settings = load(data, environment)
+    if not (settings.log or settings.database):
+        raise NoSite(data)
+    return settings
 
 
 def checked(raw: dict[str, Any]) -> Settings:
@@ -164,8 +212,10 @@ def checked(raw: dict[str, Any]) -> Settings:
         ("log", settings.log, ("postgres", "postgresql", "kafka")),
         ("database", settings.database, ("postgres", "postgresql")),
     ):
-        if value and value.partition("://")[0] not in schemes:
-            raise SettingsError(f"settings: {name} begins with none of {', '.join(schemes)}")
+        if value not in ("", EMBEDDED) and value.partition("://")[0] not in schemes:
+            raise SettingsError(
+                f"settings: {name} begins with none of {', '.join(schemes)}, and is not {EMBEDDED}"
+            )
     return settings
 
 

@@ -8,20 +8,34 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from chronova import bootstrap, credentials, listening, supervisor
+from chronova import (
+    bootstrap,
+    credentials,
+    exclusive,
+    health,
+    listening,
+    site_id,
+    supervisor,
+)
 from chronova.client import Client, ClientError
 from chronova.connections import make_keys, make_topics, open_site_log
 from chronova.credentials import Credentials
 from chronova.embedded import broker, libvirtd
+from chronova.embedded.addresses import EMBEDDED, broker_folder, postgres_folder
 from chronova.embedded.libvirt_install import LibvirtMissing
 from chronova.embedded.postgres import EmbeddedPostgres
+from chronova.processes import SUPERVISOR, running
 from chronova.roles.agent import host_names
 from chronova.settings import Settings, write
 
 READY_S = 60.0
 TURN_S = 0.1
+HOSTS_AT_ONCE = 100
+"""Hosts whose topics are made in one request."""
+HOSTS_SHOWN = 20
+"""How often, at most, it is said how many hosts are up."""
 
 Say = Callable[[str], None]
 
@@ -46,34 +60,39 @@ def pick_driver(settings: Settings, wanted: str, say: Say) -> str:
 
 def embedded_postgres(settings: Settings) -> EmbeddedPostgres:
     """The embedded Postgres of the site."""
-    return EmbeddedPostgres(settings.data_path / "postgres")
+    return EmbeddedPostgres(postgres_folder(settings.data_path))
 
 
-def start_database(settings: Settings) -> str:
-    """Start the embedded Postgres; its address."""
-    url = embedded_postgres(settings).start()
-    pid = embedded_postgres(settings).pid
-    path = supervisor.pid_file(settings.data_path, "postgres")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"{pid}\n")
-    return url
+def start_beneath(settings: Settings, say: Say) -> None:
+    """Start the embedded Postgres and broker, where the site has them and they do not run."""
+    data = settings.data_path
+    if settings.database == EMBEDDED:
+        server = embedded_postgres(settings)
+        if server.pid is None:
+            say("Starting the embedded Postgres")
+        server.start()
+    if settings.log == EMBEDDED:
+        folder = broker_folder(data)
+        if broker.running(folder) is None:
+            say("Starting the development broker")
+        password = str(settings.log_options.get("sasl_plain_password", ""))
+        unknown = running(data, SUPERVISOR) is None  # no role knows its port yet
+        broker.start(folder, password=password, may_move=unknown)
 
 
-def up(settings: Settings, say: Say) -> Credentials:
-    """Bring the site of these settings up; returns when a server could be booted."""
-    if not any(supervisor.running(settings.data_path, name) for name in ("supervisor", "api")):
-        _refuse_taken_port(settings)
+def up(settings: Settings, say: Say) -> None:
+    """Bring the site of these settings up; returns when it is healthy and its hosts are up."""
+    known = prepare(settings, say, host_names(settings))
     write(settings)
-    known = prepare(settings, say)
     supervisor.begin(settings)
     furnish(settings, known, say)
-    client = Client(settings.url)
-    client.login("admin", known.admin, "admin")
-    _wait_for(lambda: _hosts_up(client, len(host_names(settings))), "the compute hosts", settings)
-    return known
+    _wait_until_healthy(settings, say)
 
 
-def _refuse_taken_port(settings: Settings) -> None:
+def refuse_taken_port(settings: Settings) -> None:
+    """Raise ``SiteError`` where a stranger listens on the port of a site that does not run."""
+    if any(running(settings.data_path, name) for name in (SUPERVISOR, "api")):
+        return
     if listening.taken(settings):
         raise SiteError(
             f"another process listens on {settings.bind}:{settings.port}: end it, or take another"
@@ -81,52 +100,56 @@ def _refuse_taken_port(settings: Settings) -> None:
         )
 
 
-def prepare(settings: Settings, say: Say) -> Credentials:
-    """What must be there before any role: keys, passwords, topics."""
+def prepare(settings: Settings, say: Say, hosts: Sequence[str] = ()) -> Credentials:
+    """What must be there before any role: the site's id, keys, passwords, topics, also those of
+    ``hosts``."""
+    log = open_site_log(settings)
+    try:
+        site_id.compare(settings, log)
+        made = make_topics(settings, log)
+        if made:
+            say(f"Topics made: {len(made)}")
+        for first in range(0, len(hosts), HOSTS_AT_ONCE):
+            make_topics(settings, log, hosts[first : first + HOSTS_AT_ONCE])
+            if len(hosts) > HOSTS_AT_ONCE:
+                say(f"Topics of hosts: {min(first + HOSTS_AT_ONCE, len(hosts))} of {len(hosts)}")
+    finally:
+        log.close()
     make_keys(settings)
     known = credentials.read(settings)
     credentials.write(settings, known)
-    log = open_site_log(settings)
-    try:
-        made = make_topics(settings, log)
-    finally:
-        log.close()
-    if made:
-        say(f"Topics made: {len(made)}")
     return known
 
 
 def furnish(settings: Settings, known: Credentials, say: Say) -> None:
     """What a new site begins with, once its roles run: users, flavors, the demo image."""
     client = Client(settings.url)
-    _wait_for(lambda: _answers(client), "the API", settings)
-    _login(settings, known, client)
-    bootstrap.ensure_flavors(client)
-    bootstrap.ensure_image(settings, client, say)
+    _wait_for(lambda: _logged_in(client, known) is not None, "the API", settings)
+    identity = site_id.read(settings.data_path)
+    if identity is None or not identity.furnished:
+        if not _logged_in(client, known):
+            bootstrap.found(settings, known)
+            _wait_for(lambda: _logged_in(client, known) is True, "the first users", settings)
+        bootstrap.ensure_flavors(client)
+        bootstrap.ensure_image(settings, client, say)
+        site_id.furnished(settings.data_path)
+    elif not _logged_in(client, known):
+        say(
+            f"The admin cannot log in with the password in {credentials.clouds_file(settings)}:"
+            " write the right one there, or `chronova admin reset-password` sets a new one"
+        )
 
 
 def _wait_for(ready: Callable[[], bool], what: str, settings: Settings) -> None:
     end = time.monotonic() + READY_S
     while not ready():
         if time.monotonic() > end:
+            reasons = health.ask(settings.url).reasons
             logs = settings.data_path / "logs"
-            raise SiteError(f"{what} did not get ready within {READY_S:.0f} s; see {logs}")
+            raise SiteError(
+                f"{what} did not get ready within {READY_S:.0f} s: {reasons}; see {logs}"
+            )
         time.sleep(TURN_S)
-
-
-def _answers(client: Client) -> bool:
-    try:
-        client.call("GET", "/identity/v3")
-    except ClientError:
-        return False
-    return True
-
-
-def _login(settings: Settings, known: Credentials, client: Client) -> None:
-    _wait_for(lambda: _logged_in(client, known) is not None, "the projector", settings)
-    if not _logged_in(client, known):
-        bootstrap.ensure_users(settings, known)
-        _wait_for(lambda: _logged_in(client, known) is True, "the first users", settings)
 
 
 def _logged_in(client: Client, known: Credentials) -> bool | None:
@@ -138,31 +161,60 @@ def _logged_in(client: Client, known: Credentials) -> bool | None:
     return True
 
 
-def _hosts_up(client: Client, wanted: int) -> bool:
-    services = client.call("GET", "/compute/v2.1/os-services?binary=nova-compute")["services"]
-    return bool(sum(service["state"] == "up" for service in services) >= wanted)
+def _wait_until_healthy(settings: Settings, say: Say) -> None:
+    """Wait for /healthz and the hosts, as long as more and more of these come up."""
+    wanted, most = len(host_names(settings)), 0
+    end = time.monotonic() + READY_S
+    while True:
+        seen = health.ask(settings.url)
+        if seen.status == "ok" and seen.hosts_up >= wanted:
+            return
+        if seen.hosts_up >= most + max(1, wanted // HOSTS_SHOWN):
+            most, end = seen.hosts_up, time.monotonic() + READY_S
+            if wanted > 1:
+                say(f"Hosts: {most} of {wanted} are up")
+        if time.monotonic() > end:
+            ill = (
+                seen.reasons if seen.status != "ok" else f"{seen.hosts_up} of {wanted} hosts are up"
+            )
+            raise SiteError(
+                f"the site did not get healthy within {READY_S:.0f} s: {ill}; see"
+                f" {settings.data_path / 'logs'}"
+            )
+        time.sleep(TURN_S)
 
 
 def down(settings: Settings, say: Say) -> None:
     """End what ``up`` started; data and guests stay."""
+    with exclusive.alone(settings.data_path, say):
+        _say_ended(end_processes(settings), say)
+
+
+def _say_ended(ended: list[str], say: Say) -> None:
+    say(f"Ended: {', '.join(ended)}" if ended else "Nothing was running")
+
+
+def end_processes(settings: Settings) -> list[str]:
+    """End all processes of the site on this machine; their names."""
     ended = supervisor.finish(settings)
-    if broker.stop(settings.data_path / "kafka"):
+    if broker.stop(broker_folder(settings.data_path)):
         ended.append("broker")
     database = embedded_postgres(settings)
     if database.pid is not None:
         database.stop()
-        supervisor.pid_file(settings.data_path, "postgres").unlink(missing_ok=True)
         ended.append("postgres")
     libvirtd.stop_libvirt(settings.data_path)
-    say(f"Ended: {', '.join(ended)}" if ended else "Nothing was running")
+    return ended
 
 
 def reset(settings: Settings, say: Say) -> None:
     """Down, then forget: guests, data, passwords."""
-    if settings.driver == "libvirt" and settings.data_path.exists():
-        _remove_guests(settings, say)
-    down(settings, say)
-    if settings.data_path.exists():
+    if not settings.data_path.exists():
+        return say("Nothing was running")
+    with exclusive.alone(settings.data_path, say):
+        if settings.driver == "libvirt":
+            _remove_guests(settings, say)
+        _say_ended(end_processes(settings), say)
         shutil.rmtree(settings.data_path, ignore_errors=True)
         say(f"Forgotten: {settings.data}")
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
+import shlex
 from pathlib import Path
 
 import msgspec
 from rich.console import Console
 
-from chronova import site, supervisor
-from chronova.embedded import broker
-from chronova.settings import Settings, SettingsError, checked, file_of, load
+from chronova import broker_access, exclusive, modes, site, supervisor
+from chronova.embedded.addresses import EMBEDDED, broker_folder
+from chronova.embedded.broker_properties import client_options, options_of
+from chronova.processes import SUPERVISOR, running
+from chronova.settings import Settings, SettingsError, checked, file_of, load, write
+from chronova.site_id import WrongSite
 
 LOGS = ("postgres", "kafka")
 DRIVERS = ("auto", "libvirt", "simulated")
@@ -31,6 +36,20 @@ def up(
     if driver and driver not in DRIVERS:
         raise SettingsError(f"driver is {driver!r}: auto, libvirt or simulated")
     Path(data).mkdir(parents=True, exist_ok=True, mode=0o700)
+    with exclusive.alone(Path(data).resolve(), out.print):
+        _up(data, log, kafka, database, driver, hosts, port, out)
+
+
+def _up(
+    data: str,
+    log: str,
+    kafka: str,
+    database: str,
+    driver: str,
+    hosts: int,
+    port: int,
+    out: Console,
+) -> None:
     first = not file_of(data).exists()
     before = load(data)
     if not first:
@@ -38,33 +57,48 @@ def up(
     asked = {"port": port, "hosts": hosts, "driver": driver if driver != "auto" else ""}
     asked |= {"database": database, "log": f"kafka://{kafka}" if kafka else ""}
     wanted = {name: value for name, value in asked.items() if value}
-    settings = checked(msgspec.to_builtins(before) | wanted)
+    settings = _completed(checked(msgspec.to_builtins(before) | wanted), log)
     say = out.print
-    changes: dict[str, object] = {}
-    if database:
-        changes["database"] = database
-    elif not settings.database or site.embedded_postgres(settings).url == settings.database:
-        if site.embedded_postgres(settings).pid is None:
-            say("Starting the embedded Postgres")
-        changes["database"] = site.start_database(settings)
-    if kafka or log == "kafka" or settings.log.startswith("kafka:"):
-        changes["log"] = _broker(settings, kafka, log, say)
-    if first and driver in ("", "auto"):
-        kind = "simulated" if settings.hosts > 1 else "auto"
-        changes["driver"] = site.pick_driver(settings, kind, say)
-    else:
-        site.pick_driver(settings, settings.driver, say)
-    settings = msgspec.structs.replace(settings, **changes)
-    if settings != before and supervisor.running(settings.data_path, "supervisor"):
-        say("The settings have changed: the processes are started anew")
+    if settings != before and running(settings.data_path, SUPERVISOR):
+        say("The settings have changed: the processes are started again")
         supervisor.finish(before)
-    site.up(settings, say)
+    site.refuse_taken_port(settings)
+    picks = first and driver in ("", "auto") and settings.hosts == 1
+    kind = site.pick_driver(settings, "auto" if picks else settings.driver, say)
+    settings = msgspec.structs.replace(settings, driver=kind)
+    if first:
+        write(settings)  # so that `down` and `reset` know of what is started next
+    modes.close_folder(settings)
+    try:
+        site.start_beneath(settings, say)
+        site.up(settings, say)
+    except WrongSite:
+        if first:
+            site.end_processes(settings)
+            file_of(data).unlink()
+        raise
     _announce(settings, out)
+
+
+def _completed(settings: Settings, log: str) -> Settings:
+    """With what a site runs itself, where nothing else is set."""
+    changes: dict[str, object] = {}
+    if not settings.database:
+        changes["database"] = EMBEDDED
+    if log == "kafka" and not settings.log:
+        changes["log"] = EMBEDDED
+    settings = msgspec.structs.replace(settings, **changes)
+    if settings.log == EMBEDDED and not settings.log_options:
+        properties = broker_folder(settings.data_path) / "server.properties"
+        known = options_of(properties) if properties.exists() else {}
+        options = known or client_options(secrets.token_urlsafe(24))
+        settings = msgspec.structs.replace(settings, log_options=options)
+    return settings
 
 
 def _refuse_another_site(settings: Settings, log: str, driver: str) -> None:
     """What a site has records and guests in stays. Raises ``SettingsError``."""
-    kept = "kafka" if settings.log.startswith("kafka:") else "postgres"
+    kept = "kafka" if settings.on_kafka else "postgres"
     for what, wanted, has in (
         ("log", log, kept),
         ("driver", "" if driver == "auto" else driver, settings.driver),
@@ -76,29 +110,21 @@ def _refuse_another_site(settings: Settings, log: str, driver: str) -> None:
             )
 
 
-def _broker(settings: Settings, kafka: str, log: str, say: site.Say) -> str:
-    if kafka:
-        return f"kafka://{kafka}"
-    folder = settings.data_path / "kafka"
-    own = settings.log.startswith("kafka:") and not folder.exists()
-    if own and log != "kafka":
-        return settings.log
-    if broker.running(folder) is None:
-        say("Starting the development broker")
-    return f"kafka://{broker.start(folder)}"
-
-
 def _announce(settings: Settings, out: Console) -> None:
-    kind = "Kafka" if settings.log.startswith("kafka:") else "Postgres"
+    kind = "Kafka" if settings.on_kafka else "Postgres"
     out.print(f"\n[bold]Chronova is up.[/bold]  {settings.url}")
-    out.print(f"  log        {kind}")
+    out.print(f"  log        {kind}{broker_access.addresses(settings)}")
     out.print(f"  hosts      {settings.hosts}, {settings.driver}")
     for name, path in (
         ("identity", "/identity/v3"),
         ("compute", "/compute/v2.1"),
         ("image", "/image"),
         ("placement", "/placement"),
+        ("registry", "/registry"),
     ):
         out.print(f"  {name:<10} {settings.url}{path}")
-    out.print(f"\nThen:  . {settings.data}/openrc")
+    broker_access.write(settings)
+    for line in broker_access.lines(settings):
+        out.print(line, markup=False)
+    out.print(f"\nThen:  . {shlex.quote(f'{settings.data}/openrc')}")
     out.print("       openstack server create --image demo --flavor m1.tiny --nic none --wait vm1")

@@ -24,8 +24,9 @@ import psutil
 import structlog
 from setproctitle import setproctitle
 
-from chronova import journal, listening
+from chronova import exclusive, journal, listening, log_files, modes
 from chronova.ending import end, lives
+from chronova.processes import SUPERVISOR, pid_file, running, title
 from chronova.roles import beneath
 from chronova.settings import Settings, SettingsError
 from chronova.stopping import Stop
@@ -36,6 +37,8 @@ HEALTHY_S = 30.0
 LISTENS_S = 2.0
 """While the pause is no longer, clients wait for the API's next process; then they are refused."""
 TURN_S = 0.2
+BEGINS_S = 20.0
+"""Within which a supervisor has come up far enough to be found."""
 LOOKS_S = 1.0
 BENEATH = "beneath"
 LISTENING = "api"
@@ -58,36 +61,17 @@ class Child(msgspec.Struct):
     not_before: float = 0.0
 
 
-def pid_file(data: Path, name: str) -> Path:
-    """Where a process's pid lies."""
-    return data / "run" / f"{name}.pid"
-
-
-def running(data: Path, name: str) -> psutil.Process | None:
-    """The process of a pid file, when it lives and is one of ours."""
-    try:
-        process = psutil.Process(int(pid_file(data, name).read_text()))
-        line = process.cmdline()
-        if process.status() == psutil.STATUS_ZOMBIE or not any("chronova" in p for p in line):
-            return None
-        return process
-    except (OSError, ValueError, psutil.Error):
-        return None
-
-
-def spawn(settings: Settings, arguments: list[str], name: str) -> int:
-    """Start ``chronova ARGUMENTS`` detached; its log is ``<data>/logs/<name>.log``. Its pid."""
+def spawn(settings: Settings) -> subprocess.Popen[bytes]:
+    """Start the supervisor detached; its log is ``<data>/logs/supervisor.log``."""
     data = settings.data_path
-    with _log_file(data, name).open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "chronova", "--data", str(data), *arguments],
+    with _log_file(data, SUPERVISOR).open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "chronova", "--data", str(data), "supervise"],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
-    pid_file(data, name).write_text(f"{process.pid}\n")
-    return process.pid
 
 
 def _log_file(data: Path, name: str) -> Path:
@@ -105,8 +89,11 @@ def preload() -> None:
     gc.freeze()
 
 
-def fork(settings: Settings, role: str) -> int:
-    """Run a role in a process forked from this one, which has no threads. Its pid."""
+def fork(settings: Settings, role: str, lock: int | None = None) -> int:
+    """Run a role in a process forked from this one, which has no threads. Returns its pid.
+
+    ``lock``: the supervisor's own, which must not outlive it in the roles.
+    """
     data = settings.data_path
     log = _log_file(data, role)
     pid = os.fork()
@@ -116,7 +103,10 @@ def fork(settings: Settings, role: str) -> int:
         return pid
     code = 1
     try:
+        if lock is not None:
+            os.close(lock)
         os.setsid()
+        modes.begin(settings, role)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -124,7 +114,7 @@ def fork(settings: Settings, role: str) -> int:
             os.dup2(output, stream)
         if role != LISTENING:
             listening.release()
-        setproctitle(f"chronova serve {role}")
+        setproctitle(title(data, role))
         journal.begin(role)
         import_module(f"chronova.roles.{role}").serve(settings)
         code = 0
@@ -156,12 +146,19 @@ class Supervisor:
         self._children = [Child(role) for role in roles]
         self._starter = Child(BENEATH)
         self._looked = 0.0
+        self._lock: int | None = None
 
     def run(self) -> None:
-        """Until SIGTERM or SIGINT."""
-        journal.begin("supervisor")
+        """Until SIGTERM or SIGINT. A second one of the same folder ends at once."""
+        journal.begin(SUPERVISOR)
+        self._lock = exclusive.hold(self._data, SUPERVISOR)
+        if self._lock is None:
+            logger.warning("not_needed", reason="another supervisor runs this site")
+            return
+        _log_file(self._data, SUPERVISOR)
+        pid_file(self._data, SUPERVISOR).write_text(f"{os.getpid()}\n")
         preload()
-        setproctitle("chronova supervise")
+        setproctitle(title(self._data, SUPERVISOR))
         stop = Stop()
         while not stop.stopped():
             for child in self._children:
@@ -188,7 +185,7 @@ class Supervisor:
         if now >= child.not_before:
             if child.role == LISTENING:
                 self._listen(child)
-            child.process = psutil.Process(fork(self._settings, child.role))
+            child.process = psutil.Process(fork(self._settings, child.role, self._lock))
             child.started = now
 
     def _hold_up(self) -> None:
@@ -197,6 +194,9 @@ class Supervisor:
         if now - self._looked < LOOKS_S or (child.process is not None and lives(child.process)):
             return
         self._looked = now
+        log_files.rotate(
+            self._data, self._settings.log_file_mib << 20, self._settings.log_files_kept
+        )
         if child.process is not None:
             _reap(child.process.pid)
             child.process = None
@@ -205,7 +205,7 @@ class Supervisor:
             child.pause = PAUSE_MIN_S
         elif now >= child.not_before:
             logger.warning("missing", what=sorted(gone))
-            child.process = psutil.Process(fork(self._settings, BENEATH))
+            child.process = psutil.Process(fork(self._settings, BENEATH, self._lock))
             child.pause = min(child.pause * 2, PAUSE_MAX_S)
             child.not_before = now + child.pause
 
@@ -229,19 +229,27 @@ def _reap(pid: int) -> None:
 
 
 def begin(settings: Settings) -> None:
-    """Start the supervisor, unless it runs."""
-    if running(settings.data_path, "supervisor") is None:
-        spawn(settings, ["supervise"], "supervisor")
+    """Start the supervisor, unless it runs; returns once it does, or has ended again."""
+    data = settings.data_path
+    if running(data, SUPERVISOR) is not None:
+        return
+    process = spawn(settings)
+    until = time.monotonic() + BEGINS_S
+    while running(data, SUPERVISOR) is None and process.poll() is None:
+        if time.monotonic() > until:
+            break
+        time.sleep(TURN_S / 10)
+    process.returncode = process.returncode or 0  # a daemon: nobody waits for it here
 
 
 def finish(settings: Settings) -> list[str]:
     """End the supervisor and the roles; the names of what was ended."""
     ended = []
     data = settings.data_path
-    for name in ("supervisor", *reversed(ROLES)):
+    for name in (SUPERVISOR, *reversed(ROLES)):
         process = running(data, name)
         if process is not None and process.pid != os.getpid():
-            end(process, GRACE_S * 2 if name == "supervisor" else GRACE_S)
+            end(process, GRACE_S * 2 if name == SUPERVISOR else GRACE_S)
             ended.append(name)
         pid_file(data, name).unlink(missing_ok=True)
     return ended

@@ -57,13 +57,14 @@ def _engine() -> Any:
     from projections.live import engine
 
     load_projections()
-    return engine(settings().database, 2)
+    return engine(settings().database_url, 2)
 
 
 @app.command()
 @plainly
 def status(json: Json = False) -> None:
     """How the site is: processes, log, API, projections. Exit code 1 when something is ill."""
+    from chronova import broker_access
     from chronova.domains import load_projections
     from chronova.inspect import state
 
@@ -73,10 +74,15 @@ def status(json: Json = False) -> None:
     log, api = state.log_state(site), state.api_state(site)
     lag = state.lag(site) if log["answers"] else []
     if json:
+        log |= {"broker": broker_access.addresses(site).strip(), "registry": f"{site.url}/registry"}
         as_json({"processes": processes, "log": log, "api": api, "projection": lag})
     else:
         out.print(table_of(processes))
-        out.print(f"\nlog  {log['log']}: {_answer(log)}\napi  {api['api']}: {_answer(api)}\n")
+        out.print(f"\nlog  {log['log']}{broker_access.addresses(site)}: {_answer(log)}")
+        out.print(f"api  {api['api']}: {_answer(api)}\nregistry  {site.url}/registry")
+        for line in broker_access.lines(site):
+            out.print(line, markup=False)
+        out.print()
         out.print(table_of(lag))
     if not (log["answers"] and api["answers"]):
         raise typer.Exit(1)
@@ -217,19 +223,24 @@ def projection_status(json: Json = False) -> None:
     """The builds there are, and where the live one is in each partition."""
     from chronova.domains import load_projections
     from chronova.inspect import state
-    from projections import builds
+    from projections import aside, builds
     from projections.connection import connect
+    from projections.model import read_model
 
     load_projections()
-    connection = connect(settings().database, "status")
+    connection = connect(settings().database_url, "status")
     try:
         builds.install(connection)
         known = [msgspec.structs.asdict(build) for build in builds.builds(connection)]
+        live = builds.live_build(connection)
+        readable = live is not None and live.version == read_model().version()
+        notes = aside.notes(connection, builds.LIVE_SCHEMA) if readable else []
+        waiting = aside.waiting(connection, builds.LIVE_SCHEMA) if readable else []
     finally:
         connection.close()
     lag = state.lag(settings())
     if json:
-        as_json({"builds": known, "partitions": lag})
+        as_json({"builds": known, "partitions": lag, "set_aside": notes, "waiting": waiting})
     else:
         out.print(
             table_of(
@@ -247,6 +258,11 @@ def projection_status(json: Json = False) -> None:
         )
         out.print("")
         out.print(table_of(lag))
+        for one in waiting:
+            out.print(f"{one.topic}/{one.partition} waits: {one.error}")
+        for note in notes:
+            name = f"{note.aggregate}/{note.id[:100]}"
+            out.print(f"{name} is set aside since {note.event}: {note.error}")
 
 
 @projection.command("rebuild")
@@ -282,7 +298,7 @@ def projection_rebuild(json: Json = False) -> None:
                 )
 
             opener = partial(open_site_log, settings())
-            result = rebuild(log, settings().database, show, opener)
+            result = rebuild(log, settings().database_url, show, opener)
     finally:
         log.close()
     if result is None:
@@ -298,6 +314,10 @@ def projection_rebuild(json: Json = False) -> None:
         for table, rows in (result.differing or {}).items():
             if rows:
                 out.print(f"  {rows} rows of {table} were otherwise before")
+        if result.set_aside:
+            out.print(f"  {result.set_aside} aggregates are set aside: chronova projection status")
+        for reason in result.waiting:
+            out.print(f"  a partition waits: {reason}")
 
 
 @projection.command("verify")
@@ -312,7 +332,7 @@ def projection_verify(json: Json = False) -> None:
     log = open_site_log(settings())
     began = time.perf_counter()
     try:
-        found = verify(log, settings().database)
+        found = verify(log, settings().database_url)
     finally:
         log.close()
     if json:
@@ -333,5 +353,7 @@ def projection_verify(json: Json = False) -> None:
         )
         seconds = time.perf_counter() - began
         out.print(f"\nbuild {found.build}: {found.events:,} events folded in {seconds:.1f} s")
+        for text in (*found.set_aside, *found.broken):
+            out.print(text)
     if not found.equal:
         raise typer.Exit(1)

@@ -8,7 +8,7 @@ recorded ``CommandFailed`` and goes on.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -48,6 +48,40 @@ class View(Protocol):
 
     def all(self, aggregate: str) -> Mapping[str, Any]:
         """Every live state of that kind by id. Not to be changed."""
+
+    def index(self, name: str) -> Any:
+        """The index of that name in ``INDEXES``: of the committed states, without ``changed``."""
+
+    def changed(self, aggregate: str) -> Mapping[str, Any | None]:
+        """The states of that kind that differ from what an index holds; None: gone."""
+
+
+class Index(Protocol):
+    """What is derived from all committed states of one kind, so that no decision reads them all.
+
+    A partition makes it at its first use, and tells it of each state that is committed later.
+    """
+
+    def replace(self, id: str, before: Any | None, after: Any | None) -> None:
+        """Note that the state ``id`` was committed as ``after``. None: it was not, or is gone."""
+
+
+class Indexed(NamedTuple):
+    """Which aggregate an index is of, and how it is made of all states by id."""
+
+    aggregate: str
+    make: Callable[[Mapping[str, Any]], Index]
+
+
+INDEXES: dict[str, Indexed] = {}
+"""By name; filled as the command packages are imported."""
+
+
+def register_index(name: str, aggregate: str, make: Callable[[Mapping[str, Any]], Index]) -> None:
+    """Make an index known. Raises ``TypeError`` when its name is another one's."""
+    if name in INDEXES:
+        raise TypeError(f"two indexes are called {name}")
+    INDEXES[name] = Indexed(aggregate, make)
 
 
 Decide = Callable[[Any, Any, int], Decision]

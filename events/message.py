@@ -2,7 +2,8 @@
 
 A message is an immutable value. Its class is its Avro schema: the field types give the
 Avro types, the class docstring and the ``Annotated`` texts give the ``doc`` of each. Wire
-names never change; a change of meaning is a new class.
+names never change; a change of meaning is a new class. Every field has a bound, by its type or
+by its kind (``events.bounds``).
 
 A message's ``type_name`` is ``<domain>.<Class>``; the domain is the package the class lives in
 (``events/compute/…`` and ``commands/compute/…`` are both ``compute``).
@@ -14,13 +15,27 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 
-Instant = Annotated[int, "Moment, in microseconds since 1970-01-01T00:00:00Z."]
+from events.bounds import INSTANT_MAX, INT4_MAX, INT8_MAX, KEY, TEXT, Bound
+
+MOMENT = Bound(ge=0, le=INSTANT_MAX)
+
+Instant = Annotated[int, MOMENT, "Moment, in microseconds since 1970-01-01T00:00:00Z."]
+Amount = Annotated[int, Bound(ge=0, le=INT4_MAX)]
+"""Of CPUs, MiB, GiB, servers."""
+Large = Annotated[int, Bound(ge=0, le=INT8_MAX)]
+"""A number of bytes, a position, a seed."""
+Key = Annotated[str, KEY]
+"""An id that is made of others' ids."""
+Text = Annotated[str, TEXT]
+"""Free text, in no index; a plain ``str`` is a name of 255 characters at most."""
 ServerId = Annotated[str, "UUID of the server."]
 ProjectId = Annotated[str, "Id of the project."]
 UserId = Annotated[str, "Id of the user."]
-HostName = Annotated[str, "Name of the compute host."]
+HostName = Annotated[str, Bound(pattern=r"\A[A-Za-z0-9._-]{1,200}\Z"), "Name of the compute host."]
 Generation = Annotated[
-    int, "Number of the placement attempt; reports of an older one no longer count."
+    int,
+    Bound(ge=0, le=INT4_MAX),
+    "Number of the placement attempt; reports of an older one no longer count.",
 ]
 RequestId = Annotated[str, "Id of the request, req-<uuid>."]
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from events.message import Event, Message
+from events.message import Event, Large, Message, Text
 
-CommandId = Annotated[str, "Id of the command's record."]
-CommandName = Annotated[str, "Message name of the command, e.g. compute.StopServer."]
+CommandId = Annotated[Text, "Id of the command's record."]
+CommandName = Annotated[Text, "Message name of the command, e.g. compute.StopServer."]
 Status = Annotated[int, "HTTP status of the refusal."]
 Code = Annotated[str, "The field's error code, e.g. conflictingRequest."]
-Detail = Annotated[str, "One sentence for the caller."]
+Detail = Annotated[Text, "One sentence for the caller."]
 
 
 class CommandRefused(Event, frozen=True, kw_only=True):
@@ -25,6 +25,7 @@ class CommandRefused(Event, frozen=True, kw_only=True):
     status: Status
     code: Code
     detail: Detail
+    target: Annotated[str, "Kind and id of what the command was about, e.g. server/<uuid>."] = ""
 
 
 class CommandFailed(Event, frozen=True, kw_only=True):
@@ -32,7 +33,7 @@ class CommandFailed(Event, frozen=True, kw_only=True):
 
     command_id: CommandId
     command: CommandName
-    reason: Annotated[str, "Class and text of the error."]
+    reason: Annotated[Text, "Class and text of the error."]
     traceback_sha256: Annotated[str, "Hash of the traceback, to find it in the decider's log."]
 
 
@@ -46,5 +47,5 @@ class Reply(Message, frozen=True, kw_only=True):
     topic: Annotated[str, "Topic of the events that the decision wrote."] = ""
     partition: Annotated[int, "Partition of that topic."] = 0
     position: Annotated[
-        int, "Position (ce_position) a projection must have reached to show the decision."
+        Large, "Position (ce_position) a projection must have reached to show the decision."
     ] = 0

@@ -3,12 +3,13 @@
 A host's silence counts from its last sign of life: a heartbeat, the moment this judge first knew
 it, or the moment somebody else (its agent, by registering) said it was up. So after a start of
 this process, or a pause in which it could not listen, every host has the whole of
-``service_down_time`` to be heard: a deaf judge never calls a host dead.
+``service_down_time`` to be heard: a deaf judge never calls a host dead. A host whose service said
+that it ends is down at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from commands.fleet.service import ReportServiceDown, ReportServiceUp
 
@@ -26,21 +27,32 @@ class Liveness:
             service_down_time_s = 2.5 * report_interval_s
         self.service_down_time_s = service_down_time_s
         self.report_interval_s = report_interval_s
-        self._sign: dict[str, float] = {}
+        self._known: dict[str, bool] = {}
+        """Whether each host counts as up, as it was at the last judgement."""
+        self._signs: dict[str, float] = {}
+        """The last sign of life of each host that counts as up."""
         self._heard: dict[str, float] = {}
-        self._up: dict[str, bool] = {}
+        self._ended: dict[str, None] = {}
+        """Hosts whose services said that they end, and that were not heard since."""
         self._said: dict[str, float] = {}
         self._judged: float | None = None
 
     def heard(self, host: str, now: float) -> None:
         """A heartbeat of that host has come in."""
-        self._heard[host] = self._sign[host] = now
+        self._heard[host] = now
+        self._ended.pop(host, None)
+        if host in self._signs:
+            self._signs[host] = now
+
+    def ended(self, host: str) -> None:
+        """The last heartbeat of that host's service has come in: it ends."""
+        self._heard.pop(host, None)
+        self._ended[host] = None
 
     def deaf(self) -> None:
         """Heartbeats may have been missed: silence counts from the next judgement."""
-        self._sign.clear()
-        self._up.clear()
-        self._said.clear()
+        for known in (self._known, self._signs, self._ended, self._said):
+            known.clear()
         self._judged = None
 
     def judge(self, now: float, hosts: Mapping[str, bool]) -> list[Verdict]:
@@ -52,29 +64,47 @@ class Liveness:
         if self._judged is not None and now - self._judged > self.service_down_time_s / 2:
             self.deaf()
         self._judged = now
-        self._forget(hosts)
-        verdicts = []
-        for host, up in hosts.items():
-            verdict = self._verdict(host, up, now)
-            if verdict is not None and self._worth_saying(host, now):
-                verdicts.append(verdict)
-        return verdicts
+        if hosts != self._known:
+            self._follow(hosts, now)
+        if len(self._heard) + len(self._ended) > len(self._known):
+            self._forget()
+        return [verdict for verdict in self._verdicts(now) if self._worth_saying(verdict.host, now)]
 
-    def _verdict(self, host: str, up: bool, now: float) -> Verdict | None:
-        if up and not self._up.get(host, False):
-            self._sign[host] = max(now, self._sign.get(host, now))
-        if up != self._up.get(host):
+    def _follow(self, hosts: Mapping[str, bool], now: float) -> None:
+        for host in self._known.keys() - hosts.keys():
+            self._signs.pop(host, None)
             self._said.pop(host, None)
-        self._up[host] = up
-        if up:
-            silent = now - self._sign[host]
-            if silent <= self.service_down_time_s:
-                return None
-            return ReportServiceDown(host=host, silent_s=round(silent, 3))
-        heard = self._heard.get(host)
-        if heard is None or now - heard > self.service_down_time_s:
-            return None
-        return ReportServiceUp(host=host)
+        for host, up in hosts.items():
+            if self._known.get(host) is up:
+                continue
+            self._said.pop(host, None)
+            if up:
+                self._signs[host] = now
+                if host in self._known:
+                    self._ended.pop(host, None)  # its agent has registered since
+            else:
+                self._signs.pop(host, None)
+        self._known = dict(hosts)
+
+    def _forget(self) -> None:
+        """Drop what was heard of hosts that are not there: anybody may send a heartbeat."""
+        strangers: Iterable[str] = (self._heard.keys() | self._ended.keys()) - self._known.keys()
+        for host in strangers:
+            self._heard.pop(host, None)
+            self._ended.pop(host, None)
+
+    def _verdicts(self, now: float) -> Iterator[Verdict]:
+        for host in self._ended:
+            if (sign := self._signs.get(host)) is not None:
+                yield ReportServiceDown(host=host, silent_s=round(now - sign, 3), ended=True)
+        oldest = now - self.service_down_time_s
+        for host in [host for host, sign in self._signs.items() if sign < oldest]:
+            if host not in self._ended:
+                yield ReportServiceDown(host=host, silent_s=round(now - self._signs[host], 3))
+        for host in [host for host, up in self._known.items() if not up]:
+            heard = self._heard.get(host)
+            if heard is not None and heard >= oldest:
+                yield ReportServiceUp(host=host)
 
     def _worth_saying(self, host: str, now: float) -> bool:
         said = self._said.get(host)
@@ -82,8 +112,3 @@ class Liveness:
             return False
         self._said[host] = now
         return True
-
-    def _forget(self, hosts: Mapping[str, bool]) -> None:
-        for known in (self._sign, self._heard, self._up, self._said):
-            for host in [host for host in known if host not in hosts]:
-                del known[host]

@@ -12,8 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
-from threading import Event
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 
@@ -30,7 +29,7 @@ from events import topics
 from events.fleet.heartbeat import COMPUTE, SCHEDULER, Heartbeat
 from events.fleet.host import Host
 from events.fleet.request import SHARD
-from events.log.contract import LATEST, Log, LogError, LogUnavailable, Outgoing, Reader, Record
+from events.log.contract import LATEST, Log, LogError, Outgoing, Reader, Record
 from events.log.records import BadRecord, Codec, headers
 from events.message import Context, UnknownMessage
 from handlers.heartbeat import heartbeat_record
@@ -38,8 +37,20 @@ from handlers.liveness import Liveness, Verdict
 from schemas.catalog import UnknownSchema
 
 SOURCE = (topics.HEARTBEATS, 0)
-POLL_S = 1.0
+EVERY_S = 1.0
+"""Between two judgements. In one turn all heartbeats that came since are read together."""
 RETRY_S = 2.0
+
+
+class Stop(Protocol):
+    """As much of a ``threading.Event`` as the monitor needs."""
+
+    def is_set(self) -> bool:
+        """Whether to end."""
+
+    def wait(self, timeout: float) -> bool:
+        """Wait, at most so long; whether to end."""
+
 
 Hosts = Callable[[], Mapping[str, Host] | None]
 """The hosts in the decider's state, a copy that nobody changes; None while this process does not
@@ -102,7 +113,7 @@ class LivenessMonitor:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], int] = lambda: time.time_ns() // 1000,
         new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
-        poll_s: float = POLL_S,
+        every_s: float = EVERY_S,
     ) -> None:
         self._log = log
         self._codec = codec
@@ -110,21 +121,28 @@ class LivenessMonitor:
         self._clock = clock
         self._wall_clock = wall_clock
         self._new_id = new_id
-        self._poll_s = poll_s
+        self._every_s = every_s
         self._name = name
         self._version = version
         self._started_at = wall_clock()
         self._beat_at: float | None = None
         self._liveness = Liveness(service_down_time_s, report_interval_s)
         self._reader: Reader | None = None
+        self._states: Mapping[str, Host] = {}
+        self._up: dict[str, bool] = {}
 
-    def run(self, stop: Event) -> None:
-        """Listen and judge until ``stop`` is set (looked at once a second)."""
+    def run(self, stop: Stop) -> None:
+        """Listen and judge until ``stop`` is set (looked at once a second).
+
+        Whatever the log raises, it is tried again. Any other exception is a defect and is
+        raised: the process must not go on without a judge.
+        """
         try:
             while not stop.is_set():
                 try:
                     self.step()
-                except LogUnavailable as error:
+                    stop.wait(self._every_s)
+                except LogError as error:
                     logger.warning("heartbeats cannot be read", reason=str(error))
                     self._drop()
                     stop.wait(RETRY_S)
@@ -134,23 +152,46 @@ class LivenessMonitor:
     def step(self) -> None:
         """One turn: what has come in, then a judgement if nothing is left unread.
 
-        Raises ``LogUnavailable``: heartbeats may have been missed, and the next turn knows it.
+        Raises ``LogError``: heartbeats may have been missed, and the next turn knows it.
         """
         if self._reader is None:
             self._reader = self._log.reader({SOURCE: LATEST})
-        end = self._reader.ends().get(SOURCE, 0)
-        now_before = self._clock()
-        for record in self._reader.poll(self._poll_s):
-            self._hear(record, now_before)
-        if self._reader.positions().get(SOURCE, 0) < end:
+        if not self._listened(self._reader):
             return
         hosts = self._hosts()
         if hosts is None:
             self._liveness.deaf()
             return
         self._beat()
-        up = {name: host.up for name, host in hosts.items() if not host.deleted}
-        self._say(self._liveness.judge(self._clock(), up))
+        self._follow(hosts)
+        self._say(self._liveness.judge(self._clock(), self._up))
+
+    def _listened(self, reader: Reader) -> bool:
+        """Hear all that there is; whether nothing is left."""
+        end = reader.ends().get(SOURCE, 0)
+        wait_s = 0.0
+        while True:
+            before = self._clock()
+            records = reader.poll(wait_s)
+            for record in records:
+                self._hear(record, before)
+            if reader.positions().get(SOURCE, 0) >= end:
+                return True
+            if wait_s and not records:
+                return False
+            wait_s = self._every_s
+
+    def _follow(self, hosts: Mapping[str, Host]) -> None:
+        """Note which hosts count as up; only those whose state is another one are looked at."""
+        known, self._states = self._states, hosts
+        for name in known.keys() - hosts.keys():
+            self._up.pop(name, None)
+        for name, host in hosts.items():
+            if known.get(name) is not host:
+                if host.deleted:
+                    self._up.pop(name, None)
+                else:
+                    self._up[name] = host.up
 
     def _hear(self, record: Record, now: float) -> None:
         try:
@@ -158,7 +199,11 @@ class LivenessMonitor:
         except (BadRecord, UnknownMessage, UnknownSchema) as error:
             logger.warning("a heartbeat cannot be read", key=record.key, reason=str(error))
             return
-        if isinstance(beat, Heartbeat) and beat.binary == COMPUTE:
+        if not isinstance(beat, Heartbeat) or beat.binary != COMPUTE:
+            return
+        if beat.ending:
+            self._liveness.ended(beat.host)
+        else:
             self._liveness.heard(beat.host, now)
 
     def _beat(self) -> None:

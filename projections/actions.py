@@ -18,8 +18,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Index, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
 
+from events.log.records import EventStamp
 from events.message import Event
 from projections.table import METADATA
 
@@ -38,16 +39,19 @@ INSTANCE_ACTIONS = Table(
     Column("finish_time", BigInteger),
     Column("updated_at", BigInteger, nullable=False),
     Column("message", Text),
-    Column("sequence", BigInteger, nullable=False),
-    Index("instance_actions_in_order", "server_id", "sequence"),
+    Column("position", BigInteger, nullable=False),
+    Index("instance_actions_in_order", "server_id", "position"),
 )
-"""``sequence``: that of the event which began the action; later actions have higher ones."""
+"""``position``: that of the event which began the action, in its partition; later actions have
+higher ones. A sequence would not do: a server's id may be used again, and its sequence then begins
+with 1 again."""
 
 INSTANCE_ACTION_EVENTS = Table(
     "instance_action_events",
     METADATA,
     Column("server_id", Text, primary_key=True),
-    Column("sequence", BigInteger, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
     Column("request_id", Text, nullable=False),
     Column("event", Text, nullable=False),
     Column("start_time", BigInteger, nullable=False),
@@ -58,6 +62,9 @@ INSTANCE_ACTION_EVENTS = Table(
     Column("host_id", Text),
     Column("details", Text),
 )
+"""``partition`` and ``position`` are those of the event that began the step: no two steps share
+them, whatever becomes of the server's id. The id comes first in the key because steps are ended by
+it."""
 
 SCHEDULE = "conductor_schedule_and_build_instances"
 BUILD = "compute__do_build_and_run_instance"
@@ -98,6 +105,7 @@ RULES: dict[str, Rule] = {
     "compute.RebootRequested": Rule("reboot", begins=REBOOT),
     "compute.ServerRebooted": Rule(ends=(REBOOT,), result=SUCCESS),
     "compute.RebootFailed": Rule(ends=(REBOOT,), result=ERROR),
+    "compute.OperationTimedOut": Rule(ends=(SCHEDULE, BUILD, STOP, START, REBOOT), result=ERROR),
     "compute.DeletionRequested": Rule("delete", begins=TERMINATE),
     "compute.DeletionFailed": Rule(ends=(TERMINATE,), result=ERROR),
     "compute.ServerDeleted": Rule(ends=(TERMINATE,), result=SUCCESS),
@@ -111,7 +119,7 @@ DELETED = "compute.ServerDeleted"
 DELETED_UNASKED = Rule("delete", begins=TERMINATE, result=SUCCESS)
 """A server on no host is deleted at once: no request for its deletion came before."""
 
-ACTIONS_VERSION = 1
+ACTIONS_VERSION = 2
 """Raise whenever the rules or the rows change: the projections are then rebuilt."""
 
 
@@ -119,7 +127,8 @@ class Step(msgspec.Struct):
     """A row of ``instance_action_events``."""
 
     server_id: str
-    sequence: int
+    partition: int
+    position: int
     request_id: str
     event: str
     start_time: int
@@ -154,15 +163,29 @@ class ActionLog:
         for steps in self.steps.values():
             yield from steps
 
+    def of(self, server_id: str) -> ActionLog:
+        """Return the changes that concern one server."""
+        part = ActionLog()
+        part.actions = {key: row for key, row in self.actions.items() if key[0] == server_id}
+        part.steps = {server_id: self.steps[server_id]} if server_id in self.steps else {}
+        part.endings = {key: one for key, one in self.endings.items() if key[0] == server_id}
+        return part
+
     def record(
-        self, event: Event, before: Any, after: Any, headers: Mapping[str, str], sequence: int
+        self,
+        event: Event,
+        before: Any,
+        after: Any,
+        headers: Mapping[str, str],
+        partition: int,
+        stamp: EventStamp,
     ) -> None:
         """Take note of a server's fact. ``before`` and ``after``: the server's states around it;
-        ``headers``: its record's."""
+        ``headers``, ``partition`` and ``stamp``: its record's."""
         rule = RULES.get(event.type_name)
         if rule is None or after is None:
             return
-        if sequence == 1:
+        if stamp.sequence == 1:
             self._new.add(event.subject[1])
         # A server that is not busy has no step open: nothing to look for in the table.
         busy = before is not None and before.task_state is not None
@@ -177,14 +200,15 @@ class ActionLog:
         request_id = headers.get("ce_requestid", "")
         if rule.action is not None:
             request_id = request_id or _request_of_nobody(headers["ce_id"])
-            self._begin_action(rule.action, event, request_id, headers, sequence)
+            self._begin_action(rule.action, event, request_id, headers, stamp.position)
         if rule.begins is not None:
-            step = self._begin_step(rule.begins, event, after, request_id, sequence)
+            place = (partition, stamp.position)
+            step = self._begin_step(rule.begins, event, after, request_id, place)
             if not rule.ends and rule.result:
                 step.finish_time, step.result = event.at, rule.result
 
     def _begin_action(
-        self, action: str, event: Event, request_id: str, headers: Mapping[str, str], sequence: int
+        self, action: str, event: Event, request_id: str, headers: Mapping[str, str], position: int
     ) -> None:
         server_id: str = event.subject[1]
         self.actions.setdefault(
@@ -197,17 +221,17 @@ class ActionLog:
                 "project_id": headers.get("ce_actorproject"),
                 "start_time": event.at,
                 "updated_at": event.at,
-                "sequence": sequence,
+                "position": position,
             },
         )
 
     def _begin_step(
-        self, name: str, event: Event, server: Any, request_id: str, sequence: int
+        self, name: str, event: Event, server: Any, request_id: str, place: tuple[int, int]
     ) -> Step:
         server_id = event.subject[1]
         host = server.host if name.startswith("compute_") else None
         shown = _host_id(server.project_id, host) if host else None
-        step = Step(server_id, sequence, request_id, name, event.at, host, shown)
+        step = Step(server_id, *place, request_id, name, event.at, host, shown)
         self.steps.setdefault(server_id, []).append(step)
         return step
 

@@ -23,7 +23,9 @@ from psycopg2.errors import LockNotAvailable
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from events.log.chain import Link
 from events.log.contract import TopicPartition
+from events.log.records import GENESIS
 from projections.connection import Connection
 from projections.failures import BuildUnderWay, ProjectionError, ProjectorFenced
 from projections.model import ReadModel
@@ -72,11 +74,11 @@ class Build(msgspec.Struct, frozen=True):
     switched_at: float | None
 
 
-class Place(msgspec.Struct, frozen=True):
-    """How far one partition is: next offset to read, position reached (0: nothing yet)."""
+class Place(Link, frozen=True):
+    """How far one partition is in a build. ``revision`` is raised by whoever else than the follower
+    changes rows that come from it (``heal``): the follower then opens again."""
 
-    offset: int
-    position: int
+    revision: int = 0
 
 
 Places = dict[TopicPartition, Place]
@@ -135,7 +137,8 @@ def create(
             cursor.execute(";".join(statements))
             for topic, partition in sources:
                 cursor.execute(
-                    "INSERT INTO positions VALUES (%s, %s, %s, 0, 0)", (topic, partition, number)
+                    "INSERT INTO positions VALUES (%s, %s, %s, 0, 0, NULL, %s, 0)",
+                    (topic, partition, number, GENESIS),
                 )
             cursor.execute(
                 "INSERT INTO chronova.projections (build, schema, version, log, state)"
@@ -182,8 +185,8 @@ def drop(connection: Connection, build: Build) -> None:
 def places(connection: Connection, schema: str) -> Places:
     """How far the build in ``schema`` is."""
     with connection.cursor() as cursor:
-        cursor.execute(f'SELECT topic, partition, "offset", position FROM {schema}.positions')
-        return {(topic, part): Place(offset, pos) for topic, part, offset, pos in cursor.fetchall()}
+        cursor.execute(f"SELECT topic, partition, row_to_json(p)::text FROM {schema}.positions p")
+        return _places(cursor.fetchall())
 
 
 def hold(connection: Connection, build: int, timeout_s: float) -> bool:
@@ -222,10 +225,15 @@ def freeze(connection: Connection, build: Build) -> Places:
     """Begin a transaction in which ``build`` stands still; how far it is."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f'BEGIN; SELECT topic, partition, "offset", position FROM {build.schema}.positions'
-            " ORDER BY topic, partition FOR UPDATE"
+            "BEGIN; SELECT topic, partition, row_to_json(p)::text"
+            f" FROM {build.schema}.positions p ORDER BY topic, partition FOR UPDATE"
         )
-        return {(topic, part): Place(offset, pos) for topic, part, offset, pos in cursor.fetchall()}
+        return _places(cursor.fetchall())
+
+
+def _places(rows: Iterable[tuple[str, int, str]]) -> Places:
+    """A build of another version may have more columns, or fewer."""
+    return {(topic, part): msgspec.json.decode(text, type=Place) for topic, part, text in rows}
 
 
 def switch(connection: Connection, old: Build | None, new: Build) -> None:

@@ -16,9 +16,13 @@ from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 
-from events.log.contract import Log, TopicPartition
+import structlog
+
+from events.log.contract import Log, LogError, TopicPartition
 from projections.builds import Build
+from projections.connection import GONE, sentence
 from projections.crew import TICK_S, follow_to_the_end
+from projections.failures import ProjectionError
 from projections.follower import Follower
 from projections.garbage import rare_collections
 from projections.model import read_model
@@ -28,6 +32,8 @@ EVENTS_MIN = 20_000
 
 PROCESSES_MAX = 4
 ENDS_S = 10.0
+
+logger = structlog.get_logger("projector")
 
 Opener = Callable[[], Log]
 """Opens the log anew. Has to be picklable: a function of a module, or a ``partial`` of one."""
@@ -128,6 +134,9 @@ def _read(
             follow_to_the_end(
                 follower, lambda: stop.is_set() or (parent is not None and not parent.is_alive())
             )
+    except (ProjectionError, LogError, *GONE) as error:
+        # Who started it reads on, and tells the operator what it meets itself.
+        logger.warning("rebuild_process_ends", reason=sentence(error))
     finally:
         follower.close()
         log.close()

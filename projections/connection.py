@@ -13,13 +13,32 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as PlainCursor
 
-__all__ = ["GONE", "Connection", "Cursor", "connect", "sentence", "telling_loss"]
+from projections.failures import BatchTooLarge, UnreadableRow
+
+__all__ = ["GONE", "Connection", "Cursor", "connect", "is_about_rows", "sentence", "telling_loss"]
 
 GONE = (psycopg2.OperationalError, psycopg2.InterfaceError)
 """What a statement raises when Postgres is away, restarting, out of room or out of time: the
 transaction is to be tried again on a new connection."""
 
 CONNECT_TIMEOUT_S = 5
+
+ABOUT_ROWS = ("22", "23", "54")
+"""Classes of SQLSTATE: data exception, integrity violated, program limit exceeded (a value or an
+index's row too large). The last one is an ``OperationalError`` for psycopg2."""
+
+INTERNAL_ERROR = "XX000"
+"""What Postgres says, among others, of a value that would need 1 GiB."""
+
+
+def is_about_rows(error: BaseException) -> bool:
+    """Whether a statement failed for what is in it, and would fail each time: not for the state
+    that Postgres or the connection is in."""
+    if isinstance(error, psycopg2.Error):
+        code = error.pgcode or ""
+        return code[:2] in ABOUT_ROWS or code == INTERNAL_ERROR
+    limits = (ValueError, TypeError, OverflowError, RecursionError, MemoryError)
+    return isinstance(error, (BatchTooLarge, UnreadableRow, *limits))
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import msgspec
 
 from events.log.contract import TopicPartition
 from projections.builds import Build, Places
+from projections.failures import BrokenPartition
 from projections.follower import Follower
 
 TICK_S = 0.2
@@ -65,6 +66,19 @@ class Crew:
         return {s: place for f in self._followers for s, place in f.places.items()} | (
             self._elsewhere
         )
+
+    @property
+    def waiting(self) -> dict[TopicPartition, BrokenPartition]:
+        """The partitions that wait, and why."""
+        return {s: error for f in self._followers for s, error in f.waiting.items()}
+
+    def overtook(self, source: TopicPartition, offset: int) -> bool:
+        """Whether the build has reached ``offset`` in a partition, or the end of a log that does
+        not go so far (any more)."""
+        for follower in self._followers:
+            if source in follower.places:
+                return follower.places[source].offset >= offset or follower.at_end(source, offset)
+        return True
 
     @property
     def events(self) -> int:

@@ -28,12 +28,29 @@ class ProjectionAhead(ProjectionError):
     """The projection has seen more than the log holds."""
 
 
-class PositionGap(ProjectionError):
-    """An event does not follow the one before it: events are missing, or of another log."""
+class BrokenPartition(ProjectionError):
+    """The next record of a partition cannot be taken: the partition waits at its ``offset``."""
+
+    def __init__(self, reason: str, offset: int) -> None:
+        super().__init__(reason)
+        self.offset = offset
 
 
-class UnreadableEvent(ProjectionError):
+class ChainBroken(BrokenPartition):
+    """An event does not follow the one before it: events are missing, changed, or of another
+    log."""
+
+
+class UnreadableEvent(BrokenPartition):
     """An event cannot be decoded by this version of Chronova."""
+
+
+class UnreadableRow(ProjectionError):
+    """The row of one aggregate cannot be read or made."""
+
+
+class BatchTooLarge(ProjectionError):
+    """The rows of a batch are too many bytes: nothing was sent, halves of it may do."""
 
 
 class ProjectionDiffers(ProjectionError):

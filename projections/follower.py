@@ -6,20 +6,36 @@ begins where the tables are: nothing is projected twice and nothing is left out.
 
 What the tables say about the log is checked when it opens: made from this log, and not ahead of
 it. A build that is behind catches up.
+
+No single record ends it. A batch that cannot be written is halved down to the event that is the
+cause, and what that changes is set aside; a partition whose next record cannot be taken waits at it
+and is tried again every ``retry_s`` (``projections.aside`` tells of both).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+
+import structlog
 
 from events import topics
 from events.log.contract import LATEST, Log, Reader, Record, TopicPartition
 from events.log.records import Codec
+from events.log.terms import begins_term
+from projections import aside
+from projections.aside import Waiting
 from projections.builds import Build, Places, places
-from projections.connection import Connection, connect
-from projections.failures import ProjectionAhead, ProjectorFenced, WrongLog
-from projections.fold import Fold
+from projections.connection import Connection, connect, is_about_rows
+from projections.failures import (
+    BrokenPartition,
+    ChainBroken,
+    ProjectionAhead,
+    ProjectorFenced,
+    WrongLog,
+)
+from projections.fold import Batch, Fold, Key, Read
+from projections.isolating import isolated
 from projections.model import ReadModel
 from projections.writer import Writer
 
@@ -28,6 +44,14 @@ FOLLOWED_S = 60
 
 SESSION_IDLE_S = 20
 """A stopped process must not hold its build for ever: Postgres ends its session after this."""
+
+BATCH_BYTES_MAX = 4 << 20
+"""Of records in one transaction; one record alone may be larger."""
+
+RETRY_S = 10.0
+CHECK_S_MAX = 10.0
+
+logger = structlog.get_logger("projector")
 
 
 def event_sources(log: Log, model: ReadModel) -> list[TopicPartition]:
@@ -43,7 +67,8 @@ class Follower:
     """Follows ``sources`` for ``build``. One thread's, except ``wake``.
 
     ``live``: announce each batch (only for the live build). ``followed``: also keep the tables
-    beside the events. ``factory``: the class of the Postgres connection.
+    beside the events. ``factory``: the class of the Postgres connection. ``waiting``: the
+    partitions whose next record could not be taken.
     """
 
     def __init__(
@@ -60,9 +85,11 @@ class Follower:
         records_max: int = 1000,
         states_max: int = 5000,
         factory: type[Connection] | None = None,
+        retry_s: float = RETRY_S,
     ) -> None:
         self.build = build
         self.places: Places = {}
+        self.waiting: dict[TopicPartition, BrokenPartition] = {}
         self.newest = 0
         """When the newest projected event was appended, microseconds since 1970."""
         self._log = log
@@ -75,6 +102,10 @@ class Follower:
         self.records_max = records_max
         self._states_max = states_max
         self._factory = factory
+        self._retry_s = retry_s
+        self._retry_at = time.monotonic() + retry_s
+        self._noted: dict[TopicPartition, int] = {}
+        self._of_another_log: dict[TopicPartition, BrokenPartition] = {}
         self._writer = Writer(model)
         self._connection: Connection | None = None
         self._reader: Reader | None = None
@@ -118,15 +149,26 @@ class Follower:
         if any(source not in known for source in self.sources):
             raise ProjectorFenced(f"build {self.build.build} does not have the log's partitions")
         self.places = {source: known[source] for source in self.sources}
-        self._fold = Fold(self._model, self._codec, self._states_max)
+        self._fold = Fold(self._model, self._codec, self._states_max, self._set_aside())
+        self.waiting = {}
+        self._noted = {
+            one.source: one.offset
+            for one in aside.waiting(self.connection, self.build.schema)
+            if one.source in self.places
+        }
         start = {source: place.offset for source, place in self.places.items()}
         self._reader = self._log.reader({**start, **self._followed_start()})
         self._check_ends(self._reader)
+        self._of_another_log = terms_that_are_not_there(self._log, self.places)
+        for source, error in self._of_another_log.items():
+            self._wait(source, error)
 
     def step(self, timeout_s: float) -> int:
-        """Project what there is, or comes within ``timeout_s``; how many events it was."""
+        """Project what there is, or comes within ``timeout_s``; how many records of events there
+        were, those of partitions that wait included."""
         if self._reader is None:
             raise RuntimeError("the follower is not open")
+        self._try_again(self._reader)
         records = self._reader.poll(timeout_s, self.records_max)
         if not records:
             self._keep_alive()
@@ -139,11 +181,18 @@ class Follower:
         return len(events)
 
     def behind(self) -> bool:
-        """Whether the log holds events that are not projected yet."""
+        """Whether the log holds events that are not read yet."""
         if self._reader is None:
             return True
         positions, ends = self._reader.positions(), self._reader.ends()
         return any(positions[source] < ends[source] for source in self.places)
+
+    def at_end(self, source: TopicPartition, offset: int) -> bool:
+        """Whether the log ends before ``offset``, and all of the partition is projected."""
+        if self._reader is None or source in self.waiting:
+            return False
+        end = self._reader.ends()[source]
+        return end < offset and self._reader.positions()[source] >= end
 
     def ends(self) -> dict[TopicPartition, int]:
         """The log's end offset of each partition that is followed."""
@@ -165,13 +214,81 @@ class Follower:
             connection.close()
 
     def _project(self, records: Sequence[Record]) -> None:
-        reads = self._fold.read(records, self.places)
-        loaded = self._writer.load(self.connection, self._fold.needs(reads))
-        batch = self._fold.fold(reads, loaded)
-        self._writer.write(self.connection, self.build.build, self.places, batch, self._live)
+        for piece in _pieces(records):
+            wanted = [record for record in piece if record.source not in self.waiting]
+            reading = self._fold.read(wanted, self.places)
+            if reading.reached:
+                self._write(reading.reads, reading.reached)
+            for source, error in reading.broken.items():
+                self._wait(source, error)
+        self._went_on()
+        self.newest = max(record.timestamp for record in records)
+
+    def _write(self, reads: Sequence[Read], reached: Places) -> None:
+        """Write these events. Where that fails for what is in them, halve them; what one event
+        alone cannot write is set aside."""
+        if self._written(reads, reached):
+            return
+        if len(reads) == 1:
+            batch = isolated(self._fold, self._writer, self.connection, reads[0], reached)
+            self._writer.write(self.connection, self.build.build, self.places, batch, self._live)
+            self._take(batch)
+            return
+        half = reads[: len(reads) // 2]
+        self._write(half, {one.record.source: one.after for one in half})
+        self._write(reads[len(half) :], reached)
+
+    def _written(self, reads: Sequence[Read], reached: Places) -> bool:
+        try:
+            loaded = self._writer.load(self.connection, self._fold.needs(reads))
+            batch = self._fold.fold(reads, loaded, reached)
+            self._writer.write(self.connection, self.build.build, self.places, batch, self._live)
+        except Exception as error:
+            if not reads or not is_about_rows(error):
+                raise
+            self._writer.recover(self.connection)
+            return False
+        self._take(batch)
+        return True
+
+    def _take(self, batch: Batch) -> None:
+        """The batch is committed."""
         self._fold.keep(batch)
         self.places.update(batch.reached)
-        self.newest = max(record.timestamp for record in records)
+        for note in batch.aside.values():
+            if note.error:
+                name = f"{note.aggregate}/{note.id}"[:200]
+                logger.error("set_aside", subject=name, cause=note.event, reason=note.error)
+
+    def _set_aside(self) -> list[Key]:
+        found = aside.notes(self.connection, self.build.schema)
+        return [(note.aggregate, note.id) for note in found]
+
+    def _wait(self, source: TopicPartition, error: BrokenPartition) -> None:
+        self.waiting[source] = error
+        if self._noted.get(source) == error.offset:
+            return
+        logger.error("partition_waits", partition=f"{source[0]}/{source[1]}", reason=str(error))
+        one = Waiting(*source, error.offset, str(error), time.time_ns() // 1000)
+        aside.note_waiting(self.connection, self.build.schema, one)
+        self._noted[source] = error.offset
+
+    def _went_on(self) -> None:
+        """Forget the notes about partitions that have passed the record at which they waited."""
+        passed = [s for s, offset in self._noted.items() if self.places[s].offset > offset]
+        if passed:
+            aside.forget_waiting(self.connection, self.build.schema, passed)
+        for source in passed:
+            logger.info("partition_goes_on", partition=f"{source[0]}/{source[1]}")
+            del self._noted[source]
+
+    def _try_again(self, reader: Reader) -> None:
+        if not self.waiting or time.monotonic() < self._retry_at:
+            return
+        for source in self.waiting.keys() - self._of_another_log.keys():
+            reader.seek(source, self.places[source].offset)
+        self.waiting = dict(self._of_another_log)
+        self._retry_at = time.monotonic() + self._retry_s
 
     def _upsert(self, records: Sequence[Record]) -> None:
         for topic, followed in self._followed.items():
@@ -200,5 +317,47 @@ class Follower:
                 raise ProjectionAhead(
                     f"the projection has read {source[0]}/{source[1]} up to offset"
                     f" {place.offset}, but the log ends at {ends[source]}: the log has lost"
-                    " records, or was restored from an older copy; restore it, or rebuild"
+                    " records, or was restored from an older copy; restore the newer one, or run"
+                    " `chronova projection rebuild` to have the tables as this log says"
                 )
+
+
+def terms_that_are_not_there(log: Log, places: Places) -> dict[TopicPartition, BrokenPartition]:
+    """The partitions in which the current term's beginning is not where it was read, each with
+    what that means. Their further records would look like those of an old owner."""
+    begun = {source: at.term for source, at in places.items() if at.term is not None}
+    if not begun:
+        return {}
+    found: dict[TopicPartition, BrokenPartition] = {}
+    open_sources = set(begun)
+    reader = log.reader(begun)
+    deadline = time.monotonic() + CHECK_S_MAX
+    try:
+        while open_sources and time.monotonic() < deadline:
+            for record in reader.poll(0.5):
+                source = record.source
+                if source not in open_sources:
+                    continue
+                open_sources.remove(source)
+                reader.seek(source, LATEST)
+                if record.offset != begun[source] or not begins_term(record):
+                    found[source] = ChainBroken(
+                        f"{source[0]}/{source[1]} has no beginning of a term at offset"
+                        f" {begun[source]}, where the projection has read one: the log was"
+                        " restored from another copy; run `chronova projection rebuild`",
+                        places[source].offset,
+                    )
+    finally:
+        reader.close()
+    return found
+
+
+def _pieces(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """Records in runs of at most ``BATCH_BYTES_MAX``."""
+    start, size = 0, 0
+    for n, record in enumerate(records):
+        size += len(record.value)
+        if size > BATCH_BYTES_MAX and n > start:
+            yield records[start:n]
+            start, size = n, len(record.value)
+    yield records[start:]

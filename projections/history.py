@@ -46,21 +46,44 @@ HISTORY = Table(
 COLUMNS = ", ".join(f'"{column.name}"' for column in HISTORY.columns)
 COPY = f"COPY history ({COLUMNS}) FROM STDIN"
 
-_TABS = len(HISTORY.columns) - 1
+_BODY = list(HISTORY.columns.keys()).index("body")
 _HEX = "\\\\x"
 """Begins a bytea, its backslash doubled for COPY already."""
-_SPECIAL = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\ufffd"})
+_SPECIAL = str.maketrans(
+    {
+        "\\": "\\\\",
+        "\b": "\\b",
+        "\t": "\\t",
+        "\n": "\\n",
+        "\v": "\\v",
+        "\f": "\\f",
+        "\r": "\\r",
+        "\0": "\ufffd",
+    }
+)
+"""As Postgres itself writes them, so that a line can be compared with what COPY gives back."""
+
+INDEXED_CHARS = 200
+SEQUENCE_MAX = 2**63 - 1
 
 
-def history_line(record: Record, event: Event, stamp: EventStamp) -> str:
+def history_line(
+    record: Record, event: Event, stamp: EventStamp, *, shortened: bool = False
+) -> str:
     """An event's row in Postgres's COPY text form, without the line's end. ``body`` is the
     whole value, its schema id included. Raises ``BadRecord`` when a header is missing.
 
-    Text in Postgres cannot hold NUL: U+FFFD stands for it.
+    Text in Postgres cannot hold NUL: U+FFFD stands for it. ``shortened``: columns are cut to what
+    they and their indexes can hold. Body and headers are whole in any case.
     """
     h = record.headers
     body = _HEX + record.value.hex()
     aggregate, _, aggregate_id = h.get("ce_subject", "").partition("/")
+    request_id, sequence = h.get("ce_requestid", ""), stamp.sequence
+    if shortened:
+        aggregate_id, request_id = aggregate_id[:INDEXED_CHARS], request_id[:INDEXED_CHARS]
+        aggregate = aggregate[:INDEXED_CHARS]
+        sequence = min(max(sequence, 0), SEQUENCE_MAX)
     try:
         fields = (
             record.topic.partition(".")[0],
@@ -69,10 +92,10 @@ def history_line(record: Record, event: Event, stamp: EventStamp) -> str:
             str(record.offset),
             aggregate,
             aggregate_id,
-            str(stamp.sequence),
+            str(sequence),
             event.type_name,
             h["ce_id"],
-            h.get("ce_requestid", ""),
+            request_id,
             h.get("ce_correlationid", ""),
             h.get("ce_causationid", ""),
             h.get("ce_actoruser", ""),
@@ -84,10 +107,9 @@ def history_line(record: Record, event: Event, stamp: EventStamp) -> str:
             body,
             orjson.dumps(h if isinstance(h, dict) else dict(h)).decode(),
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, TypeError) as error:
         raise BadRecord(f"{record.topic}/{record.partition}@{record.offset}: {error}") from error
-    line = "\t".join(fields)
-    plain = line.count("\\") == 2 and line.count("\t") == _TABS
-    if plain and "\n" not in line and "\r" not in line and "\0" not in line:
-        return line  # nearly always so
+    plain = "".join([*fields[:_BODY], *fields[_BODY + 1 :]])
+    if "\\" not in plain and plain.isprintable():
+        return "\t".join(fields)  # nearly always so
     return "\t".join(field if field is body else field.translate(_SPECIAL) for field in fields)

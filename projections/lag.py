@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from events.log.contract import LATEST, Log, LogError, Reader, TopicPartition
-from projections import builds
+from events.log.terms import is_control
+from projections import aside, builds
 from projections.builds import LOCK_CLASS, Build, Places
 from projections.connection import GONE, Connection, connect
 from projections.failures import ProjectionNotReady
@@ -28,13 +29,17 @@ READ_S_MAX = 0.5
 class Standing(msgspec.Struct, frozen=True):
     """Where the live build is. ``behind``: by topic, how many events it has still to read (beyond
     the bounds: offsets, which include Kafka's markers). ``seconds``: how long ago the oldest of
-    them was appended. ``followed``: whether a projector has the build."""
+    them was appended. ``followed``: whether a projector has the build. ``set_aside``: how many
+    aggregates have no right row. ``waiting``: the partitions that wait, and why; they are not
+    counted in ``behind`` and ``seconds``."""
 
     build: int
     version: str
     behind: Mapping[str, int]
     seconds: float
     followed: bool
+    set_aside: int = 0
+    waiting: Mapping[str, str] = {}
 
 
 class Lag:
@@ -78,10 +83,22 @@ class Lag:
             sources = event_sources(self._log, self._model)
             self._reader = self._log.reader(dict.fromkeys(sources, LATEST))
         build, places, followed = _standing(self._connection)
-        ends = self._reader.ends()
+        set_aside, waiting = 0, []
+        if build.version == self._model.version():
+            set_aside = len(aside.notes(self._connection, build.schema))
+            waiting = aside.waiting(self._connection, build.schema)
+        held = {one.source for one in waiting}
+        ends = {source: end for source, end in self._reader.ends().items() if source not in held}
         behind, oldest = _unread(self._reader, places, ends)
-        seconds = max(0.0, (self._clock() - oldest) / 1e6) if oldest is not None else 0.0
-        return Standing(build.build, build.version, behind, seconds, followed)
+        return Standing(
+            build=build.build,
+            version=build.version,
+            behind=behind,
+            seconds=max(0.0, (self._clock() - oldest) / 1e6) if oldest is not None else 0.0,
+            followed=followed,
+            set_aside=set_aside,
+            waiting={f"{one.topic}/{one.partition}": one.error for one in waiting},
+        )
 
 
 def _unread(
@@ -102,7 +119,7 @@ def _unread(
         records = reader.poll(min(patience, 0.1), left)
         left -= len(records)
         for record in records:
-            if record.offset < ends[record.source]:
+            if record.offset < ends.get(record.source, 0) and not is_control(record):
                 counted[record.source] += 1
                 oldest = min(oldest or record.timestamp, record.timestamp)
         reached = reader.positions()

@@ -22,9 +22,10 @@ from events.aggregate import AGGREGATES, Aggregate
 from events.state_codec import state_shape
 from events.topics import DOMAINS
 from projections.actions import ACTIONS_VERSION
+from projections.aside import SET_ASIDE, WAITING
 from projections.table import FOLLOWED, METADATA, PROJECTED, Followed, Projected
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Raise whenever the projector itself writes something else than before."""
 
 POSITIONS = Table(
@@ -35,9 +36,13 @@ POSITIONS = Table(
     Column("build", Integer, nullable=False),
     Column("offset", BigInteger, nullable=False),
     Column("position", BigInteger, nullable=False),
+    Column("term", BigInteger),
+    Column("hash", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
 )
-"""How far a build is: the next offset to read, and the position (``ce_position``) reached.
-``build`` is the build's number while it is followed, 0 afterwards."""
+"""How far a build is: the next offset to read, the position (``ce_position``) reached, the term
+and the running hash there. ``build`` is the build's number while it is followed, 0 afterwards.
+``revision``: see ``builds.Place``."""
 
 
 class ReadModel(msgspec.Struct, frozen=True):
@@ -52,7 +57,7 @@ class ReadModel(msgspec.Struct, frozen=True):
     @property
     def tables(self) -> list[Table]:
         """All tables, the positions among them."""
-        return [*self.metadata.sorted_tables, POSITIONS]
+        return [*self.metadata.sorted_tables, SET_ASIDE, WAITING, POSITIONS]
 
     def version(self) -> str:
         """The version, 16 hex digits."""
@@ -81,6 +86,8 @@ def _import_all(package: ModuleType) -> None:
 @cache
 def read_model() -> ReadModel:
     """The read model of this installation: every domain's tables and the audit's."""
+    for module in ("events.journal", "events.outcome"):
+        importlib.import_module(module)
     for domain in DOMAINS:
         _import_all(importlib.import_module(f"events.{domain}"))
     _import_all(projections)

@@ -8,6 +8,11 @@ stands still only while the last few events are caught up for the switch.
 The switch happens only when the new build holds exactly as many events of each partition as its
 position says. Rows that differ from the live build's at the same sequence are counted and
 reported, not refused: repairing them is what a rebuild is for.
+
+A live build that has read more than the log now holds (it was restored from an older copy) is
+overtaken by a build that is level with the log. What the new build could not take is reported
+(``set_aside``, ``waiting``). It takes the place of one of the same version only where no partition
+of it waits before that one's place: else nothing would be gained.
 """
 
 from __future__ import annotations
@@ -19,13 +24,18 @@ from functools import partial
 
 import msgspec
 
-from events.log.contract import Log
+from events.log.contract import Log, TopicPartition
 from events.log.records import Codec
-from projections import builds, bulk, verify
-from projections.builds import Build
+from projections import aside, builds, bulk, verify
+from projections.builds import LIVE_SCHEMA, Build
 from projections.connection import Connection, connect
 from projections.crew import TICK_S, Crew, Progress
-from projections.failures import BuildUnderWay, ProjectionError
+from projections.failures import (
+    BuildUnderWay,
+    ChainBroken,
+    ProjectionAhead,
+    ProjectionError,
+)
 from projections.follower import Follower, event_sources
 from projections.garbage import rare_collections
 from projections.model import ReadModel, read_model
@@ -46,7 +56,8 @@ SWITCH_S_MAX = 30.0
 
 class Rebuilt(msgspec.Struct, frozen=True):
     """What a rebuild came to. ``read``: events read in this run; ``differing``: rows that were
-    otherwise in the build that was live before (None: it was of another version)."""
+    otherwise in the build that was live before (None: it was of another version). ``set_aside``:
+    how many aggregates have no right row; ``waiting``: why partitions wait."""
 
     build: int
     events: int
@@ -54,6 +65,8 @@ class Rebuilt(msgspec.Struct, frozen=True):
     seconds: float
     replaced: int | None
     differing: dict[str, int] | None
+    set_aside: int = 0
+    waiting: list[str] = []
 
 
 def ignore(progress: Progress) -> None:
@@ -71,6 +84,10 @@ def rebuild(
     Raises ``ProjectionError``, ``LogError`` or what ``connection.GONE`` names.
     """
     return Rebuild(log, database_url, opener=opener).run(progress)
+
+
+class _NotOfThisLog(Exception):
+    """A half-made build was made from what the log no longer holds: begin a new one."""
 
 
 class Rebuild:
@@ -119,9 +136,16 @@ class Rebuild:
                 live = builds.live_build(control)
                 if self._nothing_missing(live):
                     return None
-                build = self._build(control)
+                build, begun = self._build(control)
             with rare_collections():
-                return self._run(control, live, build, progress)
+                try:
+                    return self._run(control, live, build, progress, begun)
+                except _NotOfThisLog:
+                    builds.drop(control, build)
+                    builds.release(control, build.build)
+                    with builds.choosing(control):
+                        build, _ = self._build(control)
+                    return self._run(control, live, build, progress, begun=False)
         finally:
             control.close()
 
@@ -140,8 +164,9 @@ class Rebuild:
             if build.build not in made:
                 builds.release(control, build.build)
 
-    def _build(self, control: Connection) -> Build:
-        """The build to go on with: a half-made one of this version, or a new one."""
+    def _build(self, control: Connection) -> tuple[Build, bool]:
+        """The build to go on with: a half-made one of this version, or a new one; whether it was
+        begun before."""
         identity, version = self._log.identity(), self._model.version()
         mine: Build | None = None
         for build in builds.builds(control):
@@ -152,11 +177,12 @@ class Rebuild:
             else:
                 builds.drop(control, build)
                 builds.release(control, build.build)
-        if mine is None:
-            sources = event_sources(self._log, self._model)
-            mine = builds.create(control, self._model, identity, sources)
-            builds.hold(control, mine.build, TICK_S)
-        return mine
+        if mine is not None:
+            return mine, True
+        sources = event_sources(self._log, self._model)
+        mine = builds.create(control, self._model, identity, sources)
+        builds.hold(control, mine.build, TICK_S)
+        return mine, False
 
     def _run(
         self,
@@ -164,6 +190,7 @@ class Rebuild:
         live: Build | None,
         build: Build,
         progress: Callable[[Progress], None],
+        begun: bool,
     ) -> Rebuilt | None:
         crew = Crew(
             [self._follower(build, n) for n in range(self._parallel)],
@@ -172,10 +199,12 @@ class Rebuild:
             progress,
         )
         try:
-            crew.open()
+            self._open(crew, begun)
             self._read_most(control, build, crew)
             if not crew.catch_up(self._stopped, "reading"):
                 return None
+            if begun and any(isinstance(e, ChainBroken) for e in crew.waiting.values()):
+                raise _NotOfThisLog
             crew.show("indexing")
             differing = self._complete(live, build)
             if not crew.catch_up(self._stopped, "indexing"):
@@ -194,7 +223,17 @@ class Rebuild:
             time.monotonic() - crew.began,
             live.build if live else None,
             differing,
+            len(aside.notes(control, LIVE_SCHEMA)),
+            [one.error for one in aside.waiting(control, LIVE_SCHEMA)],
         )
+
+    def _open(self, crew: Crew, begun: bool) -> None:
+        try:
+            crew.open()
+        except ProjectionAhead:
+            if begun:
+                raise _NotOfThisLog from None
+            raise
 
     def _read_most(self, control: Connection, build: Build, crew: Crew) -> None:
         """Where there is much to read, read it in processes of its own."""
@@ -248,7 +287,11 @@ class Rebuild:
         deadline = time.monotonic() + SWITCH_S_MAX
         try:
             frozen = builds.freeze(control, live) if live is not None else {}
-            while any(crew.places[source].offset < at.offset for source, at in frozen.items()):
+            while behind := {s for s, at in frozen.items() if not crew.overtook(s, at.offset)}:
+                if waiting := behind & crew.waiting.keys():
+                    _refuse_to_lose(live, build, crew, waiting)
+                    frozen = {s: at for s, at in frozen.items() if s not in waiting}
+                    continue
                 if time.monotonic() > deadline:
                     raise ProjectionError(
                         f"build {build.build} did not overtake the live build within"
@@ -261,6 +304,18 @@ class Rebuild:
         except BaseException:
             builds.rollback(control)
             raise
+
+
+def _refuse_to_lose(
+    live: Build | None, build: Build, crew: Crew, waiting: set[TopicPartition]
+) -> None:
+    """Raises ``ProjectionError`` where the live build shows more than the new one would."""
+    if live is None or live.version != build.version:
+        return
+    reason = crew.waiting[min(waiting)]
+    raise ProjectionError(
+        f"build {build.build} cannot take the place of the live one, which has more: {reason}"
+    )
 
 
 def _execute(statement: str, connection: Connection) -> int:

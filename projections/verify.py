@@ -3,25 +3,29 @@
 ``check_counts``: as many events of each partition as its position, none missing in between.
 ``differing_rows``: rows of two builds that differ though they come from the same events (their
 ``sequence`` is the same), at any moment, while both are followed.
-``verify``: every row against a fresh fold of the log up to the build's own positions, and the
-checksum of each table. It reads from one snapshot, so it may run while the build is followed.
+``verify``: every row and every line of the history against a fresh fold of the log up to the
+build's own positions, the hash chain of the log, and the checksum of each table. It reads from one
+snapshot, so it may run while the build is followed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import io
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
 from events.log.contract import Log, TopicPartition
 from events.log.records import Codec
-from projections import builds
+from projections import aside, builds
 from projections.builds import Build, Places
 from projections.connection import Connection, connect
 from projections.failures import ProjectionDiffers, ProjectionError, ProjectionNotReady
-from projections.fold import Fold, Folded, Key
+from projections.fold import Fold, Folded, Key, Read
+from projections.history import COLUMNS, history_line
 from projections.model import ReadModel, read_model
-from projections.writer import Writer, as_json
+from projections.rendering import array, render
+from projections.writer import stored_id
 
 RECORDS_MAX = 5000
 ROWS_MAX = 2000
@@ -45,11 +49,16 @@ class Verified(msgspec.Struct, frozen=True):
     version: str
     events: int
     tables: list[TableVerified]
+    set_aside: list[str] = []
+    """Aggregates whose rows could not be made, and why: they are not compared."""
+    broken: list[str] = []
+    """Partitions of which a record cannot be taken, and why: what follows it is not compared."""
 
     @property
     def equal(self) -> bool:
-        """No row differs."""
-        return not any(table.differing for table in self.tables)
+        """No row differs, and none is left out."""
+        differs = any(table.differing for table in self.tables)
+        return not (differs or self.set_aside or self.broken)
 
 
 def check_counts(control: Connection, build: Build) -> None:
@@ -140,31 +149,46 @@ class _Verification:
         self._model = model
         self._codec = codec
         self._progress = progress
-        self._writer = Writer(model)
         self._events = 0
+        self._broken: list[str] = []
         self._expected = {p.table.name: 0 for p in model.projected.values()}
-        self._differing: dict[str, list[str]] = {table: [] for table in self._expected}
+        self._differing: dict[str, list[str]] = {
+            table: [] for table in (*self._expected, "history")
+        }
         with control.cursor() as cursor:
             cursor.execute(f"SET LOCAL search_path TO {build.schema}")
 
     def run(self) -> Verified:
-        for source, place in sorted(builds.places(self._control, self._build.schema).items()):
+        schema = self._build.schema
+        notes = aside.notes(self._control, schema)
+        self._aside = {(note.aggregate, stored_id(note.id)) for note in notes}
+        for one in aside.waiting(self._control, schema):
+            self._broken.append(one.error)
+        for source, place in sorted(builds.places(self._control, schema).items()):
             if place.position:
                 self._compare(self._folded(source, place.offset))
-        tables = [self._table(str(table.name)) for table in self._model.tables]
-        return Verified(self._build.build, self._build.version, self._events, tables)
+        return Verified(
+            build=self._build.build,
+            version=self._build.version,
+            events=self._events,
+            tables=[self._table(str(table.name)) for table in self._model.tables],
+            set_aside=[f"{n.aggregate}/{n.id}: {n.event}: {n.error}" for n in notes],
+            broken=self._broken,
+        )
 
     def _table(self, table: str) -> TableVerified:
         rows, total = checksum(self._control, self._build.schema, table)
         differing = self._differing.get(table, [])
-        if rows != self._expected.get(table, rows) and not differing:
+        left_out = self._broken or self._aside
+        if rows != self._expected.get(table, rows) and not differing and not left_out:
             differing = [f"{rows - self._expected[table]} rows too many"]
         return TableVerified(table, rows, total, differing[:ROWS_MAX])
 
     def _folded(self, source: TopicPartition, end: int) -> dict[Key, Folded]:
-        """Every aggregate of one partition, from its events before ``end``."""
-        fold = Fold(self._model, self._codec, 0)
-        places: Places = {source: builds.Place(0, 0)}
+        """Every aggregate of one partition, from its events before ``end``, and the history of
+        them compared on the way."""
+        fold = Fold(self._model, self._codec, 0, self._aside)
+        places: Places = {source: builds.Place()}
         states: dict[Key, Folded] = {}
         reader = self._log.reader({source: 0})
         try:
@@ -176,24 +200,62 @@ class _Verification:
                         " projection has read: the log has lost records"
                     )
                 records = [record for record in found if record.offset < end]
-                batch = fold.fold(fold.read(records, places), states)
+                reading = fold.read(records, places)
+                self._compare_history(reading.reads)
+                batch = fold.fold(reading.reads, states, reading.reached)
                 states.update(batch.touched)
+                for key, note in batch.aside.items():
+                    if key not in self._aside:
+                        self._failed(key, note.error)
+                fold.keep(batch)
                 places.update(batch.reached)
-                self._events += len(records)
+                self._events += len(reading.reads)
                 self._progress(self._events)
+                if reading.broken:
+                    self._broken.append(str(reading.broken[source]))
+                    break
         finally:
             reader.close()
-        return states
+        return {key: states[key] for key in states if key not in fold.aside}
+
+    def _compare_history(self, reads: Sequence[Read]) -> None:
+        """The lines of the history against what COPY gives back. Columns may be shortened, body
+        and headers never."""
+        if not reads:
+            return
+        first, last = reads[0], reads[-1]
+        domain = first.record.topic.partition(".")[0]
+        found = io.StringIO()
+        with self._control.cursor() as cursor:
+            cursor.copy_expert(
+                f"COPY (SELECT {COLUMNS} FROM history WHERE domain = '{domain}'"
+                f" AND partition = {first.record.partition} AND position"
+                f" BETWEEN {first.stamp.position} AND {last.stamp.position}"
+                " ORDER BY position) TO STDOUT",
+                found,
+            )
+        differing = self._differing["history"]
+        for one, line in zip(reads, found.getvalue().split("\n"), strict=False):
+            if line in (one.line, history_line(one.record, one.event, one.stamp, shortened=True)):
+                continue
+            differing.append(f"{domain}/{one.record.partition} position {one.stamp.position}")
+
+    def _failed(self, key: Key, error: str) -> None:
+        table = str(self._model.projected[key[0]].table.name)
+        self._differing[table].append(f"{key[1]} cannot be made: {error}")
 
     def _compare(self, states: dict[Key, Folded]) -> None:
         for part in _slices(states):
-            rows, gone = self._writer.rows(part)
-            for table, expected in rows.items():
+            rendered = render(self._model, part)
+            for key, error in rendered.failed.items():
+                self._failed(key, error)
+            for table, expected in rendered.rows.items():
                 self._expected[table] += len(expected)
-                self._differing[table] += self._unequal(table, as_json(expected))
-            for table, ids in gone.items():
+                self._differing[table] += self._unequal(table, array(expected))
+            for table, ids in rendered.gone.items():
                 with self._control.cursor() as cursor:
-                    cursor.execute(f"SELECT id FROM {table} WHERE id = ANY(%s)", (ids,))
+                    gone = [stored_id(id) for id in ids]
+                    cursor.execute(f"SELECT id FROM {table} WHERE id = ANY(%s)", (gone,))
                     self._differing[table] += [id for (id,) in cursor.fetchall()]
 
     def _unequal(self, table: str, expected: str) -> list[str]:

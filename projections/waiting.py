@@ -20,6 +20,7 @@ from collections.abc import Callable, Collection, Iterable
 import structlog
 
 from events.log.contract import TopicPartition
+from events.log.supervised import end_process, supervised
 from projections.builds import CHANNEL, LIVE_SCHEMA
 from projections.connection import GONE, Connection, connect, sentence, telling_loss
 
@@ -79,14 +80,19 @@ class PositionWaiter:
 
     Thread-safe. ``close`` ends its thread; waits under way end when their time is over. ``told``
     is called in that thread with the topics whose events show now, before any waiter goes on;
-    with all of them when announcements may have been missed.
+    with all of them when announcements may have been missed. ``unexpected(reason)`` is called when
+    the thread ends for a defect: by default it ends the process.
     """
 
     def __init__(
-        self, database_url: str, told: Callable[[Collection[str]], None] = lambda topics: None
+        self,
+        database_url: str,
+        told: Callable[[Collection[str]], None] = lambda topics: None,
+        unexpected: Callable[[str], None] = end_process,
     ) -> None:
         self._url = database_url
         self._told = told
+        self._unexpected = unexpected
         self._reached = Reached()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -124,7 +130,9 @@ class PositionWaiter:
             self._pid = os.getpid()
             self._reached = Reached()
             self._bell = os.pipe()
-            self._thread = threading.Thread(target=self._listen, name="positions", daemon=True)
+            self._thread = supervised(
+                self._listen, "positions", lambda: self._closed, self._unexpected
+            )
             self._thread.start()
 
     def _listen(self) -> None:

@@ -18,43 +18,31 @@ projector that has lost its place.
 from __future__ import annotations
 
 import io
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-import orjson
 from psycopg2.errors import DivisionByZero
 from sqlalchemy import Table
 
-from events.state_codec import BadState, decode_state, encode_state
-from projections.actions import INSTANCE_ACTION_EVENTS, INSTANCE_ACTIONS
+from events.state_codec import BadState, decode_state
+from projections import statements
+from projections.actions import ActionLog
+from projections.aside import reason
 from projections.builds import Places, announcement
-from projections.connection import Connection, Cursor
-from projections.failures import ProjectionDiffers, ProjectorFenced
+from projections.connection import Connection, Cursor, is_about_rows
+from projections.failures import BatchTooLarge, ProjectorFenced, UnreadableRow
 from projections.fold import Batch, Folded, Key
 from projections.history import COPY
 from projections.model import ReadModel
+from projections.rendering import Rendered, array, as_bytes, as_json, render, render_batch
 from projections.table import Row
 
 COPY_CHARS = 1 << 20
 """How much of the history is sent in one piece."""
 
-_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
-
-
-def as_json(rows: Sequence[object]) -> str:
-    """Rows as a JSON array. Text in Postgres cannot hold NUL: U+FFFD stands for it."""
-    made = orjson.dumps(rows, default=_plain, option=orjson.OPT_NON_STR_KEYS)
-    if b"\\u0000" in made:
-        made = _NUL.sub(rb"\1\\ufffd", made)
-    return made.decode()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, bytes | memoryview):
-        return "\\x" + bytes(value).hex()
-    return msgspec.to_builtins(value)
+TEXT_BYTES_MAX = 64 << 20
+"""A batch that comes to more is written in halves: a value in Postgres has 1 GiB at most."""
 
 
 class Writer:
@@ -64,14 +52,15 @@ class Writer:
         self._model = model
         self._prepared: set[str] = set()
         self._statements = {
-            "fence": _FENCE,
-            "actions": _ACTIONS,
-            "endings": _ENDINGS,
-            "steps": _STEPS,
+            "fence": statements.FENCE,
+            "aside": statements.ASIDE,
+            "actions": statements.ACTIONS,
+            "endings": statements.ENDINGS,
+            "steps": statements.STEPS,
         }
         tables = [projected.table for projected in model.projected.values()]
         for table in (*tables, *(followed.table for followed in model.followed.values())):
-            self._statements[_upsert_of(table.name)] = _upsert(table)
+            self._statements[_upsert_of(table.name)] = statements.upsert(table)
 
     def new_session(self) -> None:
         """The next statement goes through a new connection."""
@@ -79,14 +68,17 @@ class Writer:
 
     def load(self, connection: Connection, needs: Mapping[str, Sequence[str]]) -> dict[Key, Folded]:
         """The states of these aggregates, one statement for all; those without a row are left
-        out. Raises ``ProjectionDiffers`` for a state that is not of this version."""
+        out. Raises ``UnreadableRow`` for a state that is not of this version."""
         if not needs:
             return {}
         selects = [
             f"SELECT %s, id, state, sequence FROM {self._table(name).name} WHERE id = ANY(%s)"
             for name in needs
         ]
-        arguments = [value for name, ids in needs.items() for value in (name, list(ids))]
+        stored = {(name, stored_id(id)): id for name, ids in needs.items() for id in ids}
+        arguments = [
+            value for name, ids in needs.items() for value in (name, [stored_id(id) for id in ids])
+        ]
         with connection.cursor() as cursor:
             cursor.execute(" UNION ALL ".join(selects), arguments)
             found = cursor.fetchall()
@@ -94,22 +86,28 @@ class Writer:
         for name, id, state, sequence in found:
             type: Any = self._model.aggregates[name].state
             try:
-                loaded[name, id] = (decode_state(bytes(state), type), sequence)
+                loaded[name, stored[name, id]] = (decode_state(bytes(state), type), sequence)
             except BadState as error:
-                raise ProjectionDiffers(f"the row of {name} {id} is unreadable: {error}") from error
+                raise UnreadableRow(f"the row of {name} {id} is unreadable: {error}") from error
         return loaded
 
     def write(
         self, connection: Connection, build: int, old: Places, batch: Batch, live: bool
     ) -> None:
         """Write a batch in one transaction. Raises ``ProjectorFenced``; nothing is written then.
+        After any other error but those of ``connection.GONE`` call ``recover``.
 
         ``old``: where the partitions in ``batch.reached`` were before; ``live``: announce it.
         """
+        rendered = render_batch(self._model, batch)
         with connection.cursor() as cursor:
-            changes = self._changes(cursor, batch)
+            changes = self._changes(cursor, rendered, batch.actions)
+            if batch.aside:
+                changes.append(self._call(cursor, "aside", _rows(batch.aside.values())))
             if live:
                 changes.append(announcement(batch.reached).encode())
+            if len(batch.history) > 1 and sum(map(len, changes)) > TEXT_BYTES_MAX:
+                raise BatchTooLarge(f"the rows of {len(batch.history)} events are too many bytes")
             text = [b"BEGIN", self._fence(cursor, build, old, batch), COPY.encode(), *changes]
             history = io.StringIO("\n".join(batch.history))
             try:
@@ -120,35 +118,79 @@ class Writer:
                     f"another projector has moved the positions of build {build}"
                 ) from error
 
+    def recover(self, connection: Connection) -> None:
+        """After a statement that failed: end its transaction. What was prepared in a text that
+        failed may or may not be there, so all of it is prepared again."""
+        self._prepared.clear()
+        with connection.cursor() as cursor:
+            cursor.execute("ROLLBACK")
+            cursor.execute("DEALLOCATE ALL")
+
+    def refused_row(self, connection: Connection, batch: Batch, key: Key) -> str:
+        """Why the row of an aggregate cannot be stored; empty when it can."""
+        rendered = render(self._model, {key: batch.touched[key]})
+        if rendered.failed:
+            return rendered.failed[key]
+        return self._tried(connection, rendered, ActionLog())
+
+    def refused_actions(self, connection: Connection, batch: Batch) -> str:
+        """Why the instance actions of a batch cannot be stored; empty when they can."""
+        return self._tried(connection, Rendered(), batch.actions)
+
+    def refused_history(self, connection: Connection, line: str) -> str:
+        """Why a line of the history cannot be stored; empty when it can."""
+        error = ""
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("BEGIN")
+                cursor.copy_expert(COPY, io.StringIO(line))
+        except Exception as raised:
+            if not is_about_rows(raised):
+                raise
+            error = reason(raised)
+        self.recover(connection)
+        return error
+
+    def put(self, connection: Connection, key: Key, folded: Folded, actions: ActionLog) -> None:
+        """Within the caller's transaction: write one aggregate's row, and its actions after those
+        that the tables hold of it were deleted."""
+        rendered = render(self._model, {key: folded})
+        if rendered.failed:
+            raise UnreadableRow(rendered.failed[key])
+        with connection.cursor() as cursor:
+            if key[0] == "server":
+                for table in ("instance_actions", "instance_action_events"):
+                    statement = f"DELETE FROM {table} WHERE server_id = %s"
+                    cursor.execute(statement, (stored_id(key[1]),))
+            for text in self._changes(cursor, rendered, actions):
+                cursor.execute(text)
+
+    def _tried(self, connection: Connection, rendered: Rendered, actions: ActionLog) -> str:
+        error = ""
+        try:
+            with connection.cursor() as cursor:
+                changes = self._changes(cursor, rendered, actions)
+                cursor.execute(b";".join([b"BEGIN", *changes]))
+        except Exception as raised:
+            if not is_about_rows(raised):
+                raise
+            error = reason(raised)
+        self.recover(connection)
+        return error
+
     def follow(self, connection: Connection, table: str, rows: Sequence[Row]) -> None:
         """Upsert rows of a table beside the events. Rows of one key: the last one counts."""
         keys = [column.name for column in self._model.metadata.tables[table].primary_key]
         newest = {tuple(row[key] for key in keys): row for row in rows}
         with connection.cursor() as cursor:
-            cursor.execute(self._call(cursor, _upsert_of(table), list(newest.values())))
-
-    def rows(
-        self, touched: Mapping[Key, Folded]
-    ) -> tuple[dict[str, list[Row]], dict[str, list[str]]]:
-        """By table: the rows of these aggregates, and the ids of those that have none."""
-        rows: dict[str, list[Row]] = {}
-        gone: dict[str, list[str]] = {}
-        for (name, id), (state, sequence) in touched.items():
-            projected = self._model.projected[name]
-            if state is None:
-                gone.setdefault(projected.table.name, []).append(id)
-                continue
-            row = dict(projected.row(state))
-            row.update(id=id, state=encode_state(state), sequence=sequence)
-            rows.setdefault(projected.table.name, []).append(row)
-        return rows, gone
+            cursor.execute(self._call(cursor, _upsert_of(table), as_json(list(newest.values()))))
 
     def _table(self, aggregate: str) -> Table:
         return self._model.projected[aggregate].table
 
-    def _call(self, cursor: Cursor, name: str, rows: Sequence[object]) -> bytes:
+    def _call(self, cursor: Cursor, name: str, rows: str) -> bytes:
         """The text that runs a statement on these rows, and prepares it if need be."""
-        call: bytes = cursor.mogrify(f"EXECUTE {name}(%s)", (as_json(rows),))
+        call: bytes = cursor.mogrify(f"EXECUTE {name}(%s)", (rows,))
         if name in self._prepared:
             return call
         self._prepared.add(name)
@@ -160,99 +202,49 @@ class Writer:
                 "topic": source[0],
                 "part": source[1],
                 "build": build,
+                "revision": old[source].revision,
                 "old_offset": old[source].offset,
                 "old_position": old[source].position,
                 "new_offset": place.offset,
                 "new_position": place.position,
+                "new_term": place.term,
+                "new_hash": place.hash,
             }
             for source, place in batch.reached.items()
         ]
-        return self._call(cursor, "fence", moves)
+        return self._call(cursor, "fence", as_json(moves))
 
-    def _changes(self, cursor: Cursor, batch: Batch) -> list[bytes]:
-        rows, gone = self.rows(batch.touched)
+    def _changes(self, cursor: Cursor, rendered: Rendered, log: ActionLog) -> list[bytes]:
         made = [
-            cursor.mogrify(f"DELETE FROM {table} WHERE id = ANY(%s)", (ids,))
-            for table, ids in gone.items()
+            cursor.mogrify(
+                f"DELETE FROM {table} WHERE id = ANY(%s)", ([stored_id(id) for id in ids],)
+            )
+            for table, ids in rendered.gone.items()
         ]
-        made += [self._call(cursor, _upsert_of(table), some) for table, some in rows.items()]
+        made += [
+            self._call(cursor, _upsert_of(table), array(some))
+            for table, some in rendered.rows.items()
+        ]
         # New actions; steps of earlier batches that end; new steps. In this order: an ending
         # must not find the steps that this batch began, and these find their actions.
-        log = batch.actions
         for name, some in (
-            ("actions", list(log.actions.values())),
-            ("endings", [msgspec.structs.asdict(ending) for ending in log.endings.values()]),
-            ("steps", [msgspec.structs.asdict(step) for step in log.all_steps()]),
+            ("actions", as_json(list(log.actions.values()))),
+            ("endings", _rows(log.endings.values())),
+            ("steps", _rows(log.all_steps())),
         ):
-            if some:
+            if some != "[]":
                 made.append(self._call(cursor, name, some))
         return made
 
 
+def stored_id(id: str) -> str:
+    """An id as it is in the tables: text in Postgres cannot hold NUL."""
+    return id.replace("\0", "\ufffd")
+
+
+def _rows(structs: Iterable[msgspec.Struct]) -> str:
+    return array(as_bytes(msgspec.structs.asdict(one)) for one in structs)
+
+
 def _upsert_of(table: str) -> str:
     return f"upsert_{table}"
-
-
-def _insert(table: Table) -> str:
-    columns = ", ".join(f'"{column.name}"' for column in table.columns)
-    return (
-        f"INSERT INTO {table.name} ({columns})"
-        f" SELECT {columns} FROM json_populate_recordset(NULL::{table.name}, $1)"
-    )
-
-
-def _upsert(table: Table) -> str:
-    keys = [column.name for column in table.primary_key]
-    names = ", ".join(f'"{key}"' for key in keys)
-    changes = ", ".join(
-        f'"{c.name}" = EXCLUDED."{c.name}"' for c in table.columns if c.name not in keys
-    )
-    return f"{_insert(table)} ON CONFLICT ({names}) DO UPDATE SET {changes}"
-
-
-_FENCE = """WITH moved AS (UPDATE positions p SET "offset" = v.new_offset, position = v.new_position
-FROM json_to_recordset($1) AS v(topic text, part int, build int,
-    old_offset bigint, old_position bigint, new_offset bigint, new_position bigint)
-WHERE p.topic = v.topic AND p.partition = v.part AND p.build = v.build
-    AND p."offset" = v.old_offset AND p.position = v.old_position RETURNING 1)
-SELECT 1 / (count(*) = json_array_length($1))::int FROM moved"""
-"""Fails (division by zero) unless all positions were where they should be."""
-
-_ACTIONS = _insert(INSTANCE_ACTIONS) + " ON CONFLICT (server_id, request_id) DO NOTHING"
-
-_ENDINGS = """WITH ended AS (
-    UPDATE instance_action_events e
-    SET finish_time = n.finish_time, result = n.result, details = n.details
-    FROM json_to_recordset($1) AS n(
-        server_id text, event text, finish_time bigint, result text, details text)
-    WHERE e.server_id = n.server_id AND e.event = n.event AND e.finish_time IS NULL
-    AND n.finish_time BETWEEN 0 AND 9223372036854775807
-    RETURNING e.server_id, e.request_id, e.finish_time AS at, e.result
-), news AS (
-    SELECT server_id, request_id, max(at) AS at, bool_or(result = 'Error') AS error
-    FROM ended GROUP BY server_id, request_id
-) UPDATE instance_actions a
-SET updated_at = greatest(a.updated_at, n.at),
-    message = CASE WHEN n.error THEN 'Error' ELSE a.message END
-FROM news n WHERE a.server_id = n.server_id AND a.request_id = n.request_id"""
-
-"""The range, which is always true, makes Postgres expect few endings. Expecting a hundred, it would
-read the whole table beside them while that is small, and keep to that plan when it is large."""
-
-_STEP_COLUMNS = ", ".join(column.name for column in INSTANCE_ACTION_EVENTS.columns)
-_STEPS = f"""WITH begun AS (
-    INSERT INTO instance_action_events ({_STEP_COLUMNS})
-    SELECT {_STEP_COLUMNS.replace("request_id", "coalesce(known, '') AS request_id")}
-    FROM json_populate_recordset(NULL::instance_action_events, $1) s
-    CROSS JOIN LATERAL (SELECT coalesce(nullif(s.request_id, ''), (
-        SELECT a.request_id FROM instance_actions a
-        WHERE a.server_id = s.server_id AND a.sequence <= s.sequence
-        ORDER BY a.sequence DESC LIMIT 1)) AS known) k
-    RETURNING server_id, request_id, greatest(start_time, finish_time) AS at, result
-), news AS (
-    SELECT server_id, request_id, max(at) AS at, bool_or(result = 'Error') AS error
-    FROM begun GROUP BY server_id, request_id
-) UPDATE instance_actions a
-SET updated_at = greatest(a.updated_at, n.at),
-    message = CASE WHEN n.error THEN 'Error' ELSE a.message END
-FROM news n WHERE a.server_id = n.server_id AND a.request_id = n.request_id"""

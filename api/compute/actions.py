@@ -90,7 +90,12 @@ REBOOT_VALUE: Schema = {
 CONSOLE_VALUE: Schema = {
     "type": "object",
     "properties": {
-        "length": {"type": ["integer", "string", "null"], "minimum": -1, "pattern": "^-?[0-9]+$"}
+        "length": {
+            "type": ["integer", "string", "null"],
+            "minimum": -1,
+            "pattern": "^-?[0-9]+$",
+            "maxLength": 18,
+        }
     },
     "additionalProperties": False,
 }

@@ -63,6 +63,7 @@ def _image(call: Call, image_id: str) -> ImageSnapshot:
         size_bytes=image.size_bytes or 0,
         disk_format=image.disk_format or "raw",
         container_format=image.container_format or "bare",
+        virtual_size_bytes=image.virtual_size_bytes,
         min_disk_gib=image.min_disk_gib,
         min_ram_mib=image.min_ram_mib,
         properties=image.properties,
@@ -78,10 +79,12 @@ def check_fits(call: Call, flavor: FlavorSnapshot, image: ImageSnapshot) -> None
             raise forbidden("Only volume-backed servers are allowed for flavors with zero disk.")
         return
     disk = flavor.root_gib * GIB
-    if image.size_bytes > disk:
+    # The data of a compressed image may be a small part of its disk (OSSA 2013-030).
+    needed = max(image.size_bytes, image.virtual_size_bytes or 0)
+    if needed > disk:
         raise bad_request(
             "Flavor's disk is too small for requested image. Flavor disk is "
-            f"{disk} bytes, image is {image.size_bytes} bytes."
+            f"{disk} bytes, image is {needed} bytes."
         )
     if image.min_disk_gib > flavor.root_gib:
         raise bad_request(

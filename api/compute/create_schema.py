@@ -6,9 +6,13 @@ from typing import Any
 
 from api.compute import fields
 from api.compute.validation import Body, Property, Schema, object_of
+from events.bounds import INT4_MAX
 
 TEXT: Schema = {"type": "string"}
-BOOT_INDEX: Schema = {"type": ["integer", "string", "null"], "pattern": "^-?[0-9]+$"}
+BOOT_INDEX: Schema = {
+    **fields.whole(-INT4_MAX, "^-?[0-9]+$"),
+    "type": ["integer", "string", "null"],
+}
 
 NETWORK = object_of(
     (
@@ -29,7 +33,7 @@ BLOCK_DEVICE = object_of(
         ),
         Property("destination_type", {"type": "string", "enum": ["local", "volume"]}),
         Property("boot_index", BOOT_INDEX),
-        Property("volume_size", fields.FLAVOR_SIZE_ABOVE_0),
+        Property("volume_size", fields.POSITIVE),
         Property("device_name", {"type": ["string", "null"], "maxLength": 255}),
         Property("delete_on_termination", fields.BOOLEAN),
         Property("guest_format", {"type": ["string", "null"], "maxLength": 255}),
@@ -103,8 +107,8 @@ FIELDS = (
     Property("block_device_mapping", LEGACY_BLOCK_DEVICES),
     Property("config_drive", fields.BOOLEAN),
     Property("key_name", fields.NAME),
-    Property("min_count", fields.POSITIVE),
-    Property("max_count", fields.POSITIVE),
+    Property("min_count", fields.COUNT),
+    Property("max_count", fields.COUNT),
     Property("return_reservation_id", fields.BOOLEAN),
     Property("security_groups", SECURITY_GROUPS),
     Property("user_data", {"type": "string", "maxLength": 65535, "format": "base64"}),

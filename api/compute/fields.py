@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from events.bounds import INT4_MAX
+
 Schema = dict[str, Any]
 
 BOOLEAN: Schema = {
@@ -29,17 +31,25 @@ DESCRIPTION: Schema = {
     "maxLength": 255,
     "format": "printable",
 }
-POSITIVE: Schema = {"type": ["integer", "string"], "pattern": "^0*[1-9][0-9]*$", "minimum": 1}
-NON_NEGATIVE: Schema = {"type": ["integer", "string"], "pattern": "^[0-9]+$", "minimum": 0}
-FLAVOR_SIZE: Schema = {**NON_NEGATIVE, "maximum": 2147483647, "maxLength": 10}
-FLAVOR_SIZE_ABOVE_0: Schema = {**POSITIVE, "maximum": 2147483647, "maxLength": 10}
-QUOTA: Schema = {
-    "type": ["integer", "string"],
-    "pattern": "^-?[0-9]+$",
-    "minimum": -1,
-    "maximum": 2147483647,
-    "maxLength": 10,
-}
+
+
+def whole(minimum: int, pattern: str) -> Schema:
+    """A whole number from ``minimum`` to 2147483647, also as a text of that ``pattern``. The
+    format bounds the text as ``maximum`` bounds the number."""
+    return {
+        "type": ["integer", "string"],
+        "pattern": pattern,
+        "minimum": minimum,
+        "maximum": INT4_MAX,
+        "format": "whole",
+    }
+
+
+POSITIVE: Schema = whole(1, "^0*[1-9][0-9]*$")
+NON_NEGATIVE: Schema = whole(0, "^[0-9]+$")
+COUNT: Schema = {key: value for key, value in POSITIVE.items() if key != "maximum"}
+"""Of what has a bound of its own, with its own words."""
+MINUS_1_OR_MORE: Schema = whole(-1, "^(-1|[0-9]+)$")
 HOSTNAME: Schema = {
     "type": "string",
     "minLength": 2,

@@ -22,6 +22,7 @@ from commands.compute.flavor import (
     RemoveFlavorAccess,
     SetExtraSpecs,
 )
+from events.bounds import INT8_MAX
 from events.compute.flavor import KEY, Flavor
 from projections.compute.flavor_queries import SORT_KEYS, FlavorQuery, list_flavors
 from projections.compute.flavors import document, find_flavor, usable_by
@@ -40,7 +41,7 @@ ID = {
             "maxLength": 255,
             "pattern": "^[a-zA-Z0-9._-]([a-zA-Z0-9. _-]*[a-zA-Z0-9._-])?$",
         },
-        {"type": "integer"},
+        {"type": "integer", "minimum": -INT8_MAX, "maximum": INT8_MAX},
         {"type": "null"},
     ]
 }
@@ -50,6 +51,7 @@ RXTX = {
     "pattern": r"^[0-9]+(\.[0-9]+)?$",
     "minimum": 0,
     "maximum": 3.4e38,
+    "format": "rxtx-factor",
 }
 SPEC_VALUE = {"type": ["string", "number"], "minLength": 0, "maxLength": 255}
 SPECS = {
@@ -65,12 +67,12 @@ CREATE = Body(
         object_of(
             (
                 Property("name", NAME, required_since=1),
-                Property("ram", fields.FLAVOR_SIZE_ABOVE_0, required_since=1),
-                Property("vcpus", fields.FLAVOR_SIZE_ABOVE_0, required_since=1),
-                Property("disk", fields.FLAVOR_SIZE, required_since=1),
+                Property("ram", fields.POSITIVE, required_since=1),
+                Property("vcpus", fields.POSITIVE, required_since=1),
+                Property("disk", fields.NON_NEGATIVE, required_since=1),
                 Property("id", ID),
-                Property("OS-FLV-EXT-DATA:ephemeral", fields.FLAVOR_SIZE),
-                Property("swap", fields.FLAVOR_SIZE),
+                Property("OS-FLV-EXT-DATA:ephemeral", fields.NON_NEGATIVE),
+                Property("swap", fields.NON_NEGATIVE),
                 Property("rxtx_factor", RXTX, until=VERSION_LEAN - 1),
                 Property("os-flavor-access:is_public", fields.BOOLEAN),
                 Property("description", DESCRIPTION, since=VERSION_DESCRIPTION),

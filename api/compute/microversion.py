@@ -21,7 +21,8 @@ OLDEST = 1
 LATEST = 104
 
 PROJECT = re.compile(r"[0-9a-f-]+")
-VERSION = re.compile(r"([1-9]\d*)\.([1-9]\d*|0)")
+VERSION = re.compile(r"([1-9][0-9]*)\.([1-9][0-9]*|0)")
+DIGITS_MAX = 9
 VARY = "OpenStack-API-Version, X-OpenStack-Nova-API-Version"
 
 
@@ -96,7 +97,8 @@ def parse(version: str) -> int:
             description=f"API Version String {version} is of invalid format. Must be of format "
             "MajorNum.MinorNum."
         )
-    major, minor = int(match[1]), int(match[2])
+    # Longer ones are not served either, and int() refuses more than 4,300 digits.
+    major, minor = (int(digits[:DIGITS_MAX]) for digits in match.groups())
     if major != 2 or not OLDEST <= minor <= LATEST:
         raise falcon.HTTPNotAcceptable(
             description=f"Version {version} is not supported by the API. Minimum is 2.{OLDEST} and "

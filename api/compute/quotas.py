@@ -38,10 +38,10 @@ def _resources(version: int, network_until: int = VERSION_NO_NETWORK - 1) -> lis
 
 
 def _quota_set(strict: bool) -> Build:
-    values = [Property(name, fields.QUOTA) for name in QUOTAS if name not in FILES]
-    values += [Property(name, fields.QUOTA, until=VERSION_NO_FILES - 1) for name in FILES]
+    values = [Property(name, fields.MINUS_1_OR_MORE) for name in QUOTAS if name not in FILES]
+    values += [Property(name, fields.MINUS_1_OR_MORE, until=VERSION_NO_FILES - 1) for name in FILES]
     until = VERSION_NO_NETWORK - 1 if strict else VERSION_CLASS_GROUPS - 1
-    values += [Property(name, fields.QUOTA, until=until) for name in NETWORK]
+    values += [Property(name, fields.MINUS_1_OR_MORE, until=until) for name in NETWORK]
     if strict:
         values.append(Property("force", fields.BOOLEAN))
     return object_of(values)

@@ -20,6 +20,11 @@ import msgspec
 
 from api.compute.faults import bad_request
 from api.compute.microversion import LATEST, OLDEST
+from events.bounds import INT4_MAX
+
+INT4_DIGITS = len(str(INT4_MAX)) + 1
+"""Digits of the largest number, and a sign."""
+FLOAT4_DIGITS = 38
 
 Schema = dict[str, Any]
 Build = Callable[[int], Schema]
@@ -211,6 +216,17 @@ def _is_address(version: int) -> Callable[[str], bool]:
     return check
 
 
+def _is_whole(value: str) -> bool:
+    """Whether a text of digits is a number that a record holds; its pattern is checked apart."""
+    digits = value.lstrip("0")
+    return len(digits) <= INT4_DIGITS and (not digits.isdecimal() or int(digits) <= INT4_MAX)
+
+
+def _is_rxtx_factor(value: str) -> bool:
+    whole, _, rest = value.partition(".")
+    return len(whole.lstrip("0")) <= FLOAT4_DIGITS and len(rest) <= FLOAT4_DIGITS
+
+
 FORMATS: dict[str, Callable[[str], bool]] = {
     "name": _is_name,
     "printable": _printable,
@@ -218,10 +234,14 @@ FORMATS: dict[str, Callable[[str], bool]] = {
     "iso-date-time": _is_date_time,
     "ipv4-address": _is_address(4),
     "ipv6-address": _is_address(6),
+    "whole": _is_whole,
+    "rxtx-factor": _is_rxtx_factor,
 }
 """Formats that Nova checks in its own way."""
 
 MESSAGES = {
+    "whole": "The number is too large.",
+    "rxtx-factor": "The number is too large.",
     "name": "An invalid 'name' value was provided. The name must be: printable characters. "
     "Can not start or end with whitespace.",
     "printable": "An invalid value was provided. It must be: printable characters.",

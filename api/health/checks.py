@@ -28,13 +28,18 @@ class Ill(Exception):
 
 
 class Condition(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a part is. ``reason`` where it is ill; ``figures`` differ from part to part."""
+    """How a part is. ``reason`` where it is ill; ``degraded`` where it works, but not for all;
+    ``figures`` differ from part to part."""
 
     ok: bool
     ms: float
     reason: str = ""
+    degraded: str = ""
     figures: dict[str, Any] = {}
 
+
+DEGRADED = "degraded"
+"""Among a part's figures: a sentence that says what it cannot do while it does all else."""
 
 Check = Callable[[], Mapping[str, Any]]
 """A part's figures. Raises ``Ill``; whatever else it raises means the same."""
@@ -73,9 +78,12 @@ class _Part:
     def _run(self, answered: threading.Event) -> None:
         try:
             figures = dict(self._check())
-            self._condition = Condition(True, self._elapsed_ms(), figures=figures)
+            degraded = figures.pop(DEGRADED, "")
+            ms = self._elapsed_ms()
+            self._condition = Condition(True, ms, degraded=degraded, figures=figures)
         except Ill as error:
-            self._condition = Condition(False, self._elapsed_ms(), str(error), error.figures)
+            ms = self._elapsed_ms()
+            self._condition = Condition(False, ms, str(error), figures=error.figures)
         except Exception as error:  # noqa: BLE001 - whatever it is, the part is ill
             reason = " ".join(str(error).split()) or type(error).__name__
             self._condition = Condition(False, self._elapsed_ms(), reason[:300])

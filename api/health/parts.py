@@ -12,14 +12,14 @@ import sqlalchemy
 from sqlalchemy import func, select
 
 from api.bus import Bus
-from api.health.checks import LIMIT_S, Check, Ill
+from api.health.checks import DEGRADED, LIMIT_S, Check, Ill
 from api.health.pulse import Pulse
 from events.log.contract import Log
 from projections.connection import Connection, connect
 from projections.fleet.hosts import HOSTS
-from projections.lag import Lag
+from projections.lag import Lag, Standing
 
-LAG_S_MAX = 10.0
+LAG_S_MAX = 5.0
 """Behind for longer than that, reads are too old to be believed."""
 
 H = HOSTS.c
@@ -71,12 +71,26 @@ def _projection(lag: Lag) -> Mapping[str, Any]:
         "build": standing.build,
         "behind": sum(standing.behind.values()),
         "lag_s": round(standing.seconds, 1),
+        "set_aside": standing.set_aside,
+        "waiting": dict(standing.waiting),
     }
     if not standing.followed:
         raise Ill("no projector follows the log", figures)
     if standing.seconds > LAG_S_MAX:
         raise Ill(f"reads are {standing.seconds:.0f} s behind the log", figures)
+    if told := _degraded(standing):
+        figures[DEGRADED] = told
     return figures
+
+
+def _degraded(standing: Standing) -> str:
+    """What the tables do not show, empty when they show all."""
+    told = []
+    if standing.set_aside:
+        told.append(f"{standing.set_aside} aggregates are set aside")
+    if standing.waiting:
+        told.append(f"partitions wait: {', '.join(sorted(standing.waiting))}")
+    return "; ".join(told)
 
 
 def _hosts(engine: sqlalchemy.Engine) -> Mapping[str, Any]:

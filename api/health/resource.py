@@ -1,4 +1,8 @@
-"""``GET /healthz``: 200 when every part is well, else 503; the body says which is ill, and why."""
+"""``GET /healthz``: 200 when every part works, else 503; the body says which is ill, and why.
+
+A part that works, but not for all, is *degraded*: that is shown, and the answer is 200, for another
+API could do no better.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +22,16 @@ class Health:
         self._version = version
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """``{"status": "ok" | "ill", "ill": [names], "parts": {name: condition}}``."""
+        """``{"status": "ok" | "degraded" | "ill", "ill": [names], "degraded": [names], "parts":
+        {name: condition}}``."""
         conditions = self._checks.conditions()
         ill = [name for name, condition in conditions.items() if not condition.ok]
+        degraded = [name for name, condition in conditions.items() if condition.degraded]
         body = {
-            "status": "ill" if ill else "ok",
+            "status": "ill" if ill else "degraded" if degraded else "ok",
             "version": self._version,
             "ill": ill,
+            "degraded": degraded,
             "parts": conditions,
         }
         resp.status = 503 if ill else 200

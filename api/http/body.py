@@ -6,18 +6,14 @@ A body over the bound is refused before it is read when its length is announced,
 
 from __future__ import annotations
 
-import re
-
 import falcon
 import orjson
+
+from events.bounds import NESTING_MAX, NUL, too_nested
 
 JSON_TYPES = frozenset(
     {"application/json", "application/vnd.openstack.compute+json", "text/plain", ""}
 )
-
-NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-"""The one way to write U+0000 in JSON. Postgres can hold it in no text, so it must get into no
-event: the projections could not follow any more."""
 
 
 def read_bytes(req: falcon.Request, limit: int) -> bytes:
@@ -36,17 +32,28 @@ def read_bytes(req: falcon.Request, limit: int) -> bytes:
 
 
 def read_json(req: falcon.Request, limit: int) -> object:
-    """The body as JSON. Raises 413, 415 (another media type) or 400 (malformed)."""
+    """The body as JSON. Raises 413, 415 (another media type) or as ``parse_json``."""
     media_type = (req.content_type or "").partition(";")[0].strip().lower()
     if media_type not in JSON_TYPES:
         raise falcon.HTTPUnsupportedMediaType(description=f"Unsupported Content-Type {media_type}")
-    body = read_bytes(req, limit)
+    return parse_json(read_bytes(req, limit))
+
+
+def parse_json(body: bytes) -> object:
+    """JSON of a client. Raises 400: malformed, nested deeper than ``NESTING_MAX``, or with U+0000,
+    which no table can hold."""
     if NUL.search(body):
         raise falcon.HTTPBadRequest(description="A text cannot contain the character U+0000.")
     try:
-        return orjson.loads(body)
+        found = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise falcon.HTTPBadRequest(description="Malformed request body") from None
+    # Counted first: few bodies have so many brackets at all.
+    if body.count(b"[") + body.count(b"{") > NESTING_MAX and too_nested(found):
+        raise falcon.HTTPBadRequest(
+            description=f"The request body is nested deeper than {NESTING_MAX} levels."
+        )
+    return found
 
 
 def read_object(req: falcon.Request, limit: int) -> dict[str, object]:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from api.bus import Refused, Unavailable
 from api.http.request_ids import request_id
+from events.bounds import OutOfBounds
 from projections.connection import GONE
 from projections.failures import ProjectionNotReady
 
@@ -51,6 +52,7 @@ class Errors:
         app.add_error_handler(Exception, self._unexpected)
         app.add_error_handler(falcon.HTTPError, self._http_error)
         app.add_error_handler(Refused, self._refused)
+        app.add_error_handler(OutOfBounds, self._out_of_bounds)
         app.add_error_handler(Unavailable, self._unavailable)
         app.add_error_handler(AWAY, self._unreadable)
 
@@ -80,6 +82,16 @@ class Errors:
         self, req: falcon.Request, resp: falcon.Response, error: Refused, params: dict[str, object]
     ) -> None:
         self._answer(req, resp, error.status, error.code, error.detail)
+
+    def _out_of_bounds(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        error: OutOfBounds,
+        params: dict[str, object],
+    ) -> None:
+        """A command that no record can hold, whichever resource made it."""
+        self._answer(req, resp, 400, "badRequest", str(error))
 
     def _unavailable(
         self,

@@ -1,7 +1,6 @@
 """The command that makes a new cloud's domain, projects, roles and first users.
 
-Sending it again changes nothing, as long as the passwords are those that are known; another one
-is that user's password from then on, and ends its tokens.
+A cloud begins once: sending it again changes nothing, whatever the passwords.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import re
 import falcon
 import orjson
 
+from api.http.body import parse_json
 from api.image.attributes import check_key, checked_value
 from commands.image.update import BASE, Change
 
@@ -30,10 +31,7 @@ def changes_of(media_type: str, body: bytes) -> list[Change]:
             description=f"The media type must be one of: {ACCEPTED}",
             headers={"Accept-Patch": ACCEPTED},
         )
-    try:
-        patch = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise _bad("Malformed JSON in request body.") from None
+    patch = parse_json(body)
     if not isinstance(patch, list):
         raise _bad("Request body must be a JSON array of operation objects.")
     return [_change(step, media_type == V20) for step in patch]

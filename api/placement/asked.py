@@ -16,6 +16,7 @@ from projections.fleet.providers import ProviderRow
 
 VERSION_FORBIDDEN, VERSION_NOT_MEMBER, VERSION_ANY_TRAIT = 22, 32, 39
 AMOUNT_MAX = 2**31 - 1
+AMOUNT_DIGITS_MAX = 10
 
 Test = Callable[[ProviderRow], bool]
 
@@ -45,7 +46,8 @@ def parse_resources(call: Call, text: str) -> dict[str, int]:
     amounts: dict[str, int] = {}
     for part in text.split(","):
         name, _, number = part.partition(":")
-        if not name or not number.isdecimal() or not 1 <= int(number[:11]) <= AMOUNT_MAX:
+        digits = len(number) <= AMOUNT_DIGITS_MAX and number.isdecimal()
+        if not name or not digits or not 1 <= int(number) <= AMOUNT_MAX:
             raise bad_request(
                 "Badly formed resources parameter. Expected resources query string parameter in "
                 f"form: ?resources=VCPU:2,MEMORY_MB:1024. Got: {text}."

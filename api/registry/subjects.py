@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from events import topics
+from events.journal import Marked, TermBegan
 from events.message import Command, Event, Message, Work
 from events.outcome import Reply
 from schemas.catalog import Catalog, Version, canonical
@@ -116,6 +117,8 @@ def topics_of(cls: type[Message]) -> Sequence[str]:
         return [(topics.reports if cls.from_hosts else topics.commands)(cls.type_domain)]
     if issubclass(cls, Work):
         return [topics.DISPATCHES.rstrip(".")]  # each host's begins so
+    if issubclass(cls, TermBegan | Marked):
+        return [topics.events(domain) for domain in topics.DOMAINS]
     return [topics.REPLIES if cls is Reply else topics.HEARTBEATS]
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 
 from chronova.connections import open_site_log
-from chronova.doctor import machine, records, tables
+from chronova.doctor import machine, records, strangers, tables
 from chronova.doctor.finding import Finding, failed, ok
 from chronova.domains import load_projections
 from chronova.settings import Settings, SettingsError, load
@@ -22,6 +22,7 @@ def examine(data: str, environment: Mapping[str, str] = os.environ) -> Iterator[
     yield ok("settings", "each is known and in range")
     load_projections()
     yield from machine.examine(settings)
+    yield from strangers.examine(settings)
     yield from _site(settings)
 
 

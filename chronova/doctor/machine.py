@@ -19,7 +19,15 @@ from chronova.settings import Settings, file_of
 DISK_FAILED_GIB, DISK_WARNING_GIB = 1, 5
 DISK_WARNING_SHARE = 0.1
 
-SECRETS = ("chronova.toml", "clouds.yaml", "openrc", "host.key", "image-url.key")
+SECRETS = (
+    "chronova.toml",
+    "clouds.yaml",
+    "openrc",
+    "host.key",
+    "image-url.key",
+    "kcat.conf",
+    "consumer.properties",
+)
 
 
 def examine(settings: Settings) -> Iterator[Finding]:

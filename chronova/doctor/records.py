@@ -21,7 +21,7 @@ READ_S = 5.0
 
 def examine(settings: Settings, log: Log) -> Iterator[Finding]:
     """All of it, as far as the log answers."""
-    kind = "Kafka" if settings.log_url.startswith("kafka:") else "Postgres"
+    kind = "Kafka" if settings.on_kafka else "Postgres"
     try:
         took = _fastest_ping(log)
     except LogError as error:

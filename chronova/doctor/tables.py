@@ -9,23 +9,26 @@ from chronova.doctor.finding import Finding, failed, ok, warning
 from chronova.doctor.records import skew
 from chronova.settings import Settings
 from events.log.contract import Log, LogError
+from projections import aside
+from projections.builds import LIVE_SCHEMA
 from projections.connection import GONE, connect, sentence
 from projections.failures import ProjectionError, ProjectionNotReady
-from projections.lag import Lag
+from projections.lag import Lag, Standing
 from projections.model import read_model
 
 VERSION_MIN = 140000
+SHOWN_MAX = 10
 LAG_WARNING_S, LAG_FAILED_S = 1.0, 10.0
 
 
 def examine(settings: Settings, log: Log | None) -> Iterator[Finding]:
     """All of it, as far as the database answers. ``log`` None: it does not answer."""
-    if not settings.database:
+    if not settings.database_url:
         advice = "set database = postgresql://…; `chronova up` brings one of its own"
         yield failed("database", "none is set", advice)
         return
     try:
-        yield from database(settings.database)
+        yield from database(settings.database_url)
     except GONE as error:
         advice = "start it, or mend the setting `database`"
         yield failed("database", sentence(error), advice)
@@ -57,7 +60,7 @@ def database(url: str) -> Iterator[Finding]:
 
 def projection(settings: Settings, log: Log) -> Iterator[Finding]:
     """Made by this version, followed, level."""
-    lag = Lag(log, settings.database)
+    lag = Lag(log, settings.database_url)
     try:
         standing = lag.measure()
     except ProjectionNotReady as error:
@@ -72,6 +75,7 @@ def projection(settings: Settings, log: Log) -> Iterator[Finding]:
         seen = f"build {standing.build} was made by another version of Chronova"
         advice = "start this version's projector: it builds beside, and switches when level"
         yield failed("projection", seen, advice)
+    yield from not_taken(settings.database, standing)
     behind = sum(standing.behind.values())
     seen = f"build {standing.build}, {behind} events behind, {standing.seconds:.1f} s"
     if not standing.followed:
@@ -85,6 +89,31 @@ def projection(settings: Settings, log: Log) -> Iterator[Finding]:
         yield ok("projection", seen)
 
 
+def not_taken(url: str, standing: Standing) -> Iterator[Finding]:
+    """What is set aside, and which partitions wait."""
+    for partition, reason in sorted(standing.waiting.items()):
+        advice = (
+            "all else goes on. An unknown schema or message: start this log's version of Chronova."
+            " A broken chain: `chronova log verify`, then restore the log from a backup, and"
+            " `chronova projection rebuild`"
+        )
+        yield failed("projection", f"{partition} waits: {reason}", advice)
+    if not standing.set_aside:
+        return
+    connection = connect(url, "doctor", {"statement_timeout": "5s"})
+    try:
+        notes = aside.notes(connection, LIVE_SCHEMA)
+    finally:
+        connection.close()
+    for note in notes[:SHOWN_MAX]:
+        seen = f"{note.aggregate} {note.id[:100]} is set aside since {note.event}: {note.error}"
+        advice = "with a version that can show it: `chronova projection heal`"
+        yield failed("projection", seen, advice)
+    if len(notes) > SHOWN_MAX:
+        more = f"{len(notes) - SHOWN_MAX} more aggregates are set aside"
+        yield failed("projection", more, "`chronova projection status --json` lists them all")
+
+
 def hosts(settings: Settings) -> Iterator[Finding]:
     """How many are up."""
     from sqlalchemy.exc import SQLAlchemyError
@@ -93,7 +122,7 @@ def hosts(settings: Settings) -> Iterator[Finding]:
     from projections.live import engine
 
     try:
-        found = services(engine(settings.database, 1), settings)
+        found = services(engine(settings.database_url, 1), settings)
     except (ProjectionNotReady, SQLAlchemyError) as error:
         yield failed("hosts", sentence(error), "the projection comes first")
         return

@@ -5,9 +5,11 @@ and does not flush each write, so it survives a killed process and not a lost di
 runs brokers of its own.
 
 Everything of one broker lies in its data directory: ``server.properties`` (whose port stays
-the same over restarts), ``log/``, ``broker.log`` and ``broker.pid``. Starting twice is
-harmless. A crash halfway leaves at worst a started process with its pid file, which the next
-``start`` or ``stop`` finds; the jars are moved into their cache only when they are complete.
+the same over restarts), ``log/``, ``broker.log`` and ``broker.pid``; paths in it are written at
+each start, so that the directory can be moved. With a password nobody else on the machine can use
+the broker: loopback is open to every local user. Starting twice is harmless. A crash halfway
+leaves at worst a started process with its pid file, which the next ``start`` or ``stop`` finds;
+the jars are moved into their cache only when they are complete.
 """
 
 from __future__ import annotations
@@ -27,41 +29,13 @@ from pathlib import Path
 import psutil
 
 from chronova.embedded import jars
+from chronova.embedded.broker_properties import BrokerError, options_of, port_of, write
 from chronova.ending import end
 from events.log.contract import LogUnavailable
 from events.log.kafka import KafkaLog
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
-
-SETTINGS = {
-    "auto.create.topics.enable": "false",
-    "default.replication.factor": "1",
-    "offsets.topic.replication.factor": "1",
-    "offsets.topic.num.partitions": "4",
-    "transaction.state.log.replication.factor": "1",
-    "transaction.state.log.min.isr": "1",
-    "transaction.state.log.num.partitions": "4",
-    "share.coordinator.state.topic.replication.factor": "1",
-    "share.coordinator.state.topic.min.isr": "1",
-    "group.initial.rebalance.delay.ms": "0",
-    "group.min.session.timeout.ms": "1000",
-    # The cleaner's buffer would not fit the heap (128 MiB).
-    "log.cleaner.dedupe.buffer.size": str(8 * 1024 * 1024),
-    "num.network.threads": "2",
-    "num.io.threads": "4",
-    # A killed process's open transaction is aborted 0.5 s after its own timeout (10 s).
-    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
-    # A transaction that follows on another looks for its end each millisecond (20 ms), and
-    # its offsets are written at once (5 ms later).
-    "add.partitions.to.txn.retry.backoff.ms": "1",
-    "group.coordinator.append.linger.ms": "0",
-    # A broker killed and started again is itself again after 1.5 s (9 s).
-    "broker.heartbeat.interval.ms": "300",
-    "broker.session.timeout.ms": "1500",
-}
-"""A single broker that is small, starts quickly and soon notices the dead. In brackets: Kafka's
-own defaults."""
 
 _JVM_OPTIONS = (
     "-Xms96m",
@@ -75,29 +49,35 @@ _JVM_OPTIONS = (
 )
 
 
-class BrokerError(Exception):
-    """The broker cannot be had. Its text is one sentence for a user."""
-
-
 def start(
     data_dir: Path,
     port: int = 0,
     timeout_s: float = START_TIMEOUT_S,
     settings: Mapping[str, str] | None = None,
     client_options: Mapping[str, object] | None = None,
+    password: str = "",
+    may_move: bool = False,
 ) -> str:
     """Start the broker of ``data_dir``, or find it running; its address as ``host:port``.
 
-    Port 0 means the port it had before, or else a free one. ``settings`` go into its
-    ``server.properties`` at the first start; ``client_options`` are what a client needs with
-    them. Returns when it answers. Raises ``BrokerError``, also when there is no Java and none
-    can be installed.
+    Port 0 means the port it had before, or else a free one; with ``may_move`` also a free one where
+    its own is taken. ``settings`` go into its ``server.properties`` at the first start;
+    ``client_options`` are what a client needs with them. ``password``: of the one user it lets in
+    (``client_options``); none: as it was. Returns when it answers. Raises ``BrokerError``, also
+    when there is no Java and none can be installed.
     """
     data_dir = data_dir.resolve()
     data_dir.mkdir(parents=True, exist_ok=True)
     with _lock(data_dir):
-        properties = _properties(data_dir, port, settings or {})
-        bootstrap = f"127.0.0.1:{_port_of(properties)}"
+        if running(data_dir) is None:
+            write(data_dir, port, settings or {}, password, may_move)
+        properties = data_dir / "server.properties"
+        if port not in (0, port_of(properties)):
+            raise BrokerError(
+                f"A broker runs in {data_dir} on port {port_of(properties)}: stop it first."
+            )
+        client_options = client_options or options_of(properties)
+        bootstrap = f"127.0.0.1:{port_of(properties)}"
         process = running(data_dir)
         if process is None:
             process = _spawn(data_dir, properties)
@@ -174,7 +154,7 @@ def _wait_until_it_answers(
     process: psutil.Process, log: KafkaLog, properties: Path, timeout_s: float
 ) -> None:
     deadline = time.monotonic() + timeout_s
-    port, see = _port_of(properties), f"see {properties.with_name('broker.log')}."
+    port, see = port_of(properties), f"see {properties.with_name('broker.log')}."
     while True:
         if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
             raise BrokerError(f"The development broker ended at its start: {see}")
@@ -198,50 +178,6 @@ def _listens(port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _properties(data_dir: Path, port: int, more: Mapping[str, str]) -> Path:
-    """The settings file, written at the first start or when another port is asked for."""
-    path = data_dir / "server.properties"
-    if path.exists() and port in (0, _port_of(path)):
-        return path
-    if path.exists() and running(data_dir) is not None:
-        raise BrokerError(f"A broker runs in {data_dir} on port {_port_of(path)}: stop it first.")
-    port, controller_port = _free_ports(port)
-    settings = {**SETTINGS, **_listeners(port, controller_port), **more}
-    settings["log.dirs"] = str(data_dir / "log")
-    path.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
-    return path
-
-
-def _listeners(port: int, controller_port: int) -> dict[str, str]:
-    return {
-        "process.roles": "broker,controller",
-        "node.id": "1",
-        "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
-        "controller.listener.names": "CONTROLLER",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
-        "inter.broker.listener.name": "PLAINTEXT",
-    }
-
-
-def _port_of(properties: Path) -> int:
-    for line in properties.read_text().splitlines():
-        if line.startswith("advertised.listeners="):
-            return int(line.rpartition(":")[2])
-    raise BrokerError(f"{properties} names no listener: remove it to have it written anew.")
-
-
-def _free_ports(port: int) -> tuple[int, int]:
-    with socket.socket() as first, socket.socket() as second:
-        for each, wanted in ((first, port), (second, 0)):
-            try:
-                each.bind(("127.0.0.1", wanted))
-            except OSError as error:
-                raise BrokerError(f"Port {wanted} of 127.0.0.1 is taken: {error}.") from error
-        return first.getsockname()[1], second.getsockname()[1]
 
 
 def _pid_file(data_dir: Path) -> Path:

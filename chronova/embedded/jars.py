@@ -101,7 +101,7 @@ def _succeeds(command: list[str]) -> bool:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     try:
         done = subprocess.run(
-            command, capture_output=True, env=environment, timeout=_INSTALL_TIMEOUT_S
+            command, capture_output=True, env=environment, timeout=_INSTALL_TIMEOUT_S, umask=0o022
         )
     except subprocess.TimeoutExpired:
         return False

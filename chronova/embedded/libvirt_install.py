@@ -128,6 +128,7 @@ def _run(command: list[str], timeout_s: int) -> subprocess.CompletedProcess[str]
             text=True,
             timeout=timeout_s,
             check=False,
+            umask=0o022,  # what is installed is for all users
         )
     except subprocess.TimeoutExpired:
         raise LibvirtMissing(f"{command[0]} did not finish within {timeout_s} s.") from None

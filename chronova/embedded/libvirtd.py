@@ -165,6 +165,7 @@ def _spawn(daemon: str, arguments: list[str]) -> None:
         timeout=START_TIMEOUT_S,
         check=False,
         cwd="/",
+        umask=0o022,  # the machine's daemon, and no part of the site
     )
 
 

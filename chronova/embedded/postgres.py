@@ -14,23 +14,29 @@ anew, a stale pid file is recognised by Postgres itself.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import importlib.util
 import os
 import pwd
+import re
 import secrets
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from urllib.parse import quote
 
-SOCKET_PATH_BYTES_MAX = 100
-"""The kernel's limit is 107 bytes; the rest is for Postgres's temporary names."""
+import psutil
+
+from chronova.embedded.addresses import postgres_socket, postgres_url
+from chronova.embedded.other_user import CannotPass, OtherUser, owner_of
+from chronova.ending import lives
+
+REMAINS_S = 20.0
+"""Within which the children of a killed server end."""
 
 SETTINGS: Mapping[str, str] = {
     # A whole site has to fit into 500 MiB on two cores: few processes, small caches.
@@ -51,8 +57,9 @@ SETTINGS: Mapping[str, str] = {
     "autovacuum_max_workers": "1",
     "autovacuum_worker_slots": "1",
     "autovacuum_naptime": "15s",
-    "wal_level": "minimal",
-    "max_wal_senders": "0",
+    # For pg_basebackup with its own stream of the WAL.
+    "wal_level": "replica",
+    "max_wal_senders": "2",
     # What was acknowledged must survive a power cut.
     "fsync": "on",
     "synchronous_commit": "on",
@@ -65,6 +72,12 @@ SETTINGS: Mapping[str, str] = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
+
+
+PREFIX = re.compile(r"^[-0-9: .]+UTC \[\d+\] (LOG:  )?")
+"""Time and process, which begin each line of Postgres's log."""
+
+WORDS_LINES = 3
 
 
 class PostgresFailed(Exception):
@@ -102,12 +115,12 @@ class EmbeddedPostgres:
         self.log_file = self.directory / "postgres.log"
         self.port = port
         self._settings = {**SETTINGS, **(settings or {})}
-        self._socket = _socket_folder(self.directory)
+        self._socket = postgres_socket(self.directory)
 
     @property
     def url(self) -> str:
         """Where to connect: the socket."""
-        return f"postgresql://postgres@/postgres?host={quote(str(self._socket), safe='')}"
+        return postgres_url(self.directory)
 
     @property
     def tcp_url(self) -> str:
@@ -119,16 +132,23 @@ class EmbeddedPostgres:
 
     @property
     def pid(self) -> int | None:
-        """The server's process, if it runs."""
+        """The server's process, if it runs.
+
+        The number may be another process's by now, or that of the server this folder was copied
+        from: a server's working directory is its cluster, and no other's.
+        """
         try:
             pid = int((self.cluster / "postmaster.pid").read_text().split("\n", 1)[0])
-            if Path("/proc/self").exists():  # the number may be another process's by now
-                arguments = Path(f"/proc/{pid}/cmdline").read_bytes()
-                return pid if os.fsencode(self.cluster) in arguments else None
-            os.kill(pid, 0)
-        except (FileNotFoundError, ValueError, ProcessLookupError):
+            process = psutil.Process(pid)
+            return pid if lives(process) and self._works_here(process) else None
+        except (FileNotFoundError, ValueError, psutil.Error):
             return None
-        return pid
+
+    def _works_here(self, process: psutil.Process) -> bool:
+        try:
+            return Path(process.cwd()).samefile(self.cluster)
+        except (OSError, psutil.Error):
+            return False
 
     def start(self, timeout_s: float = 60.0) -> str:
         """Make the cluster if there is none, run the server if it does not; its ``url``.
@@ -137,11 +157,12 @@ class EmbeddedPostgres:
         """
         self.directory.mkdir(parents=True, exist_ok=True)
         with self._locked(timeout_s):
-            owner = _owner(self.directory)
+            owner = owner_of(self.directory)
             self._make_folders(owner)
             if not (self.directory / "made").exists():
                 self._make_cluster(owner, timeout_s)
             if self.pid is None:
+                self._clear_remains()
                 self._configure(owner)
                 self._run(
                     "pg_ctl",
@@ -159,7 +180,7 @@ class EmbeddedPostgres:
             if self.pid is not None:
                 wait = ["-w", "-s", "-t", str(int(timeout_s))]
                 self._run(
-                    "pg_ctl", ["stop", "-m", "fast", *wait], _owner(self.directory), timeout_s
+                    "pg_ctl", ["stop", "-m", "fast", *wait], owner_of(self.directory), timeout_s
                 )
             if self._socket.parent != self.directory:
                 with suppress(OSError):  # in use, or gone
@@ -194,18 +215,41 @@ class EmbeddedPostgres:
                     time.sleep(0.05)
             yield
 
+    def _clear_remains(self) -> None:
+        """Wait for the children of a killed server to end, then remove its stale lock files.
+
+        While one lives, the file is what keeps two servers off one cluster. Afterwards its number
+        may be any process's, and Postgres would refuse to start for it.
+        """
+        lock_file = self.cluster / "postmaster.pid"
+        if not lock_file.exists():
+            return
+        deadline = time.monotonic() + REMAINS_S
+        while remains := [each for each in psutil.process_iter() if self._remains(each)]:
+            if time.monotonic() > deadline:
+                raise PostgresFailed(
+                    f"processes of an earlier Postgres still use {self.cluster}:"
+                    f" {', '.join(str(each.pid) for each in remains[:5])}"
+                )
+            time.sleep(0.05)
+        lock_file.unlink()
+        for stale in self._socket.glob(".s.PGSQL.*"):
+            stale.unlink()
+
+    def _remains(self, process: psutil.Process) -> bool:
+        return lives(process) and self._works_here(process)
+
     def _make_folders(self, owner: pwd.struct_passwd) -> None:
-        if os.geteuid() == 0:
-            for folder in (self.directory, binaries()):
-                _let_through(folder)
-        self._socket.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            self._socket.mkdir(mode=0o700, parents=True)
+        seen = self._socket.lstat()
+        if not stat.S_ISDIR(seen.st_mode) or seen.st_uid not in (os.geteuid(), owner.pw_uid):
+            raise PostgresFailed(f"{self._socket} belongs to another user, or is no folder")
         self.log_file.touch(mode=0o600)
-        if os.geteuid() == 0:
-            for path in (self.directory, self._socket, self.log_file):
+        for path in (self.directory, self._socket, self.log_file):
+            if os.geteuid() == 0:
                 os.chown(path, owner.pw_uid, owner.pw_gid)
-        self.directory.chmod(0o700)
-        if self._socket.stat().st_uid != owner.pw_uid:
-            raise PostgresFailed(f"{self._socket} belongs to another user")
+            path.chmod(0o600 if path == self.log_file else 0o700)
 
     def _make_cluster(self, owner: pwd.struct_passwd, timeout_s: float) -> None:
         shutil.rmtree(self.cluster, ignore_errors=True)
@@ -249,14 +293,14 @@ class EmbeddedPostgres:
     def _run(
         self, program: str, arguments: list[str], owner: pwd.struct_passwd, timeout_s: float
     ) -> None:
-        identity: dict[str, object] = {}
-        if os.geteuid() == 0:
-            identity = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+        before = self.log_file.stat().st_size
+        command = [str(binaries() / program), "-D", str(self.cluster), *arguments]
         # A file, not a pipe: the daemon inherits it, and a pipe would never see its end.
         with tempfile.TemporaryFile() as output:
             try:
+                user = OtherUser(owner, (self.cluster, binaries()))
                 subprocess.run(
-                    [str(binaries() / program), "-D", str(self.cluster), *arguments],
+                    user.command(command),
                     check=True,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
@@ -264,54 +308,23 @@ class EmbeddedPostgres:
                     cwd="/",
                     env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
                     timeout=timeout_s + 5,
-                    **identity,  # type: ignore[call-overload]
+                    umask=0o077,
                 )
-            except (OSError, subprocess.SubprocessError) as error:
+            except (OSError, subprocess.SubprocessError, CannotPass) as error:
                 output.seek(0)
-                said = (output.read()[-500:] + self._log_tail()).decode(errors="replace").strip()
-                raise PostgresFailed(f"{program} of {self.cluster} failed: {error}\n{said}") from (
-                    error
-                )
+                said = self._said_since(before) or output.read()[-2000:]
+                reason = reason_of(said.decode(errors="replace")) or str(error)
+                raise PostgresFailed(
+                    f"{program} of {self.cluster} failed: {reason} (see {self.log_file})"
+                ) from error
 
-    def _log_tail(self) -> bytes:
-        return self.log_file.read_bytes()[-1000:] if self.log_file.exists() else b""
-
-
-def _socket_folder(directory: Path) -> Path:
-    folder = directory / "run"
-    if len(os.fsencode(folder / ".s.PGSQL.65535")) <= SOCKET_PATH_BYTES_MAX:
-        return folder
-    name = hashlib.sha256(os.fsencode(directory)).hexdigest()[:12]
-    return Path("/tmp") / f"chronova-{name}"
+    def _said_since(self, size: int) -> bytes:
+        with self.log_file.open("rb") as file:
+            file.seek(size)
+            return file.read(4000)
 
 
-def _owner(directory: Path) -> pwd.struct_passwd:
-    """Whom the server runs as: never root, always the same one for a directory."""
-    if os.geteuid() != 0:
-        return pwd.getpwuid(os.geteuid())
-    try:
-        if (owner := directory.stat().st_uid) != 0:
-            return pwd.getpwuid(owner)
-    except KeyError:
-        pass  # data of a user that this machine does not have: it is given to one it has
-    for name in ("postgres", "chronova"):
-        try:
-            return pwd.getpwnam(name)
-        except KeyError:
-            continue
-    command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin"]
-    try:
-        subprocess.run([*command, "chronova"], check=True, capture_output=True, timeout=30)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise PostgresFailed(
-            f"Postgres does not run as root, and no user could be made for it: {error}"
-        ) from error
-    return pwd.getpwnam("chronova")
-
-
-def _let_through(folder: Path) -> None:
-    """Let other users pass (not list) the folders above ``folder``, as its server must."""
-    for above in folder.parents:
-        mode = above.stat().st_mode
-        if not mode & 0o001:
-            above.chmod(mode & 0o7777 | 0o001)
+def reason_of(said: str) -> str:
+    """Postgres's last words on a failure in one line, without time and process."""
+    lines = [PREFIX.sub("", line).strip() for line in said.splitlines()]
+    return "; ".join([line for line in lines if line][-WORDS_LINES:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import psutil
@@ -12,6 +13,8 @@ from sqlalchemy import Engine
 from chronova import supervisor
 from chronova.client import Client, ClientError
 from chronova.connections import open_site_log
+from chronova.processes import SUPERVISOR, running
+from chronova.roles import beneath
 from chronova.settings import Settings
 from events import topics
 from events.log.contract import EARLIEST, LogError, Reader, TopicPartition
@@ -22,19 +25,19 @@ from projections.fleet.services import heard_since, list_services
 from projections.live import engine as engine_of
 
 LOOK_S = 5.0
-PROCESSES = ("supervisor", *supervisor.ROLES, "postgres")
+ROLES = (SUPERVISOR, *supervisor.ROLES)
 
 
 def processes(settings: Settings) -> list[dict[str, Any]]:
     """This machine's processes of the site: name, pid (None: not running), memory in MiB."""
     found = []
-    for name in PROCESSES:
+    processes = {name: running(settings.data_path, name) for name in ROLES}
+    processes |= beneath.processes(settings)
+    for name, process in processes.items():
         pid, rss = None, None
-        try:
-            pid = int(supervisor.pid_file(settings.data_path, name).read_text())
-            rss = round(psutil.Process(pid).memory_info().rss / 2**20)
-        except (OSError, ValueError, psutil.Error):
-            pid = None
+        if process is not None:
+            with suppress(psutil.Error):
+                pid, rss = process.pid, round(process.memory_info().rss / 2**20)
         found.append({"process": name, "pid": pid, "rss_mib": rss})
     return found
 
@@ -60,7 +63,7 @@ def lag(settings: Settings) -> list[dict[str, Any]]:
 
     Offsets need not be dense: ``behind`` says whether there is a record that was not folded.
     """
-    connection = connect(settings.database, "status")
+    connection = connect(settings.database_url, "status")
     try:
         builds.install(connection)
         live = builds.live_build(connection)
@@ -119,7 +122,7 @@ def api_state(settings: Settings) -> dict[str, Any]:
 
 def known_hosts(settings: Settings) -> list[str]:
     """The names of all hosts that have registered and are not deleted."""
-    pool = engine_of(settings.database, 1)
+    pool = engine_of(settings.database_url, 1)
     try:
         with pool.connect() as connection:
             return host_names(connection)

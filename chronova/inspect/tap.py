@@ -1,4 +1,8 @@
-"""Follow the log live: every record decoded, filtered by what one is looking for."""
+"""Follow the log live: every record decoded, filtered by what one is looking for.
+
+Of journals what counts is shown: late records of an old owner are passed over, and so are control
+records unless their type is asked for.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ import msgspec
 from events import topics
 from events.log.contract import EARLIEST, LATEST, Log, Record
 from events.log.records import BadRecord, Codec
+from events.log.terms import Terms, is_control
 from events.message import UnknownMessage
 from schemas.catalog import UnknownSchema
 
@@ -40,10 +45,15 @@ def tap(
     sources = {(name, p): start for name in names for p in range(log.partitions(name))}
     reader = log.reader(sources)
     codec = Codec()
+    terms, journals = Terms(), {topics.events(domain) for domain in topics.DOMAINS}
     try:
         ends = None if follow else reader.ends()
         while not stopped():
             for record in reader.poll(0.5):
+                if record.topic in journals and not terms.admits(record):
+                    continue
+                if is_control(record) and not wanted.type:
+                    continue
                 shown = show(record, codec)
                 if matches(shown, wanted):
                     yield shown

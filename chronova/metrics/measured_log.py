@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from events.log.contract import (
+    Commit,
+    Journal,
     Log,
     LogError,
     Outgoing,
@@ -36,6 +38,9 @@ class MeasuredLog:
         self.identity = log.identity
         self.partitions = log.partitions
         self.settled_end = log.settled_end
+        self.ends = log.ends
+        self.begin_term = log.begin_term
+        self.membership = log.membership
         self.offset_at = log.offset_at
         self.ping = log.ping
         self.close = log.close
@@ -60,6 +65,18 @@ class MeasuredLog:
         finally:
             elapsed = time.perf_counter() - began
             self._observer.wrote("append", outcome, len(records), elapsed)
+
+    def commit(
+        self, appends: Sequence[tuple[Journal, Sequence[Outgoing]]], timeout_s: float = 10.0
+    ) -> Sequence[Commit]:
+        """See the contract."""
+        began = time.perf_counter()
+        outcomes = self._log.commit(appends, timeout_s)
+        elapsed = time.perf_counter() - began
+        for (_, records), outcome in zip(appends, outcomes, strict=True):
+            name = "ok" if isinstance(outcome, int) else type(outcome).__name__
+            self._observer.wrote("commit", name, len(records), elapsed)
+        return outcomes
 
     def member(self, group: str, topics: Sequence[str]) -> Worker:
         """See the contract."""

@@ -158,6 +158,18 @@ class ProjectorMeters:
         self._lag = _gauge(
             store, "projection_lag_seconds", "For how long there is something unread.", "livemax"
         )
+        self._set_aside = _gauge(
+            store,
+            "projection_set_aside",
+            "Aggregates whose rows cannot be made or stored.",
+            "livemax",
+        )
+        self._waiting = _gauge(
+            store,
+            "projection_partitions_waiting",
+            "Partitions whose next record cannot be taken.",
+            "livemax",
+        )
 
     def batch(self, events: int, seconds: float) -> None:
         """A batch was projected, the newest of it ``seconds`` after its append."""
@@ -171,9 +183,14 @@ class ProjectorMeters:
             self._behind.labels(topic).set(offsets)
         self._lag.set(seconds)
 
+    def not_taken(self, set_aside: int, waiting: int) -> None:
+        """How many aggregates are set aside, and how many partitions wait."""
+        self._set_aside.set(set_aside)
+        self._waiting.set(waiting)
+
 
 class AgentMeters:
-    """Work on hosts: ``handlers.compute.agent.Watcher``."""
+    """Work on hosts: ``handlers.performer.performer.Watcher``."""
 
     def __init__(self, store: Store) -> None:
         self._work = _counter(store, "agent_work", "Pieces of work done.", "work", "outcome")
@@ -185,7 +202,7 @@ class AgentMeters:
         )
 
     def work(self, kind: str, outcome: str, seconds: float) -> None:
-        """A piece of work ended: done, failed or superseded."""
+        """A piece of work ended: done, failed, superseded or cancelled."""
         self._work.of(kind, outcome).inc()
         self._seconds.of(kind).observe(seconds)
 

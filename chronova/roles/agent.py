@@ -1,15 +1,16 @@
 """The agent role: serves the compute hosts of this machine.
 
 One host with libvirt, or any number of simulated ones. The main thread performs work and
-reports; a second one keeps up the hosts' presence (heartbeats, inventory, power states).
+reports; a second one keeps up the hosts' presence (heartbeats, inventory, power states). When one
+of them dies the process ends.
 """
 
 from __future__ import annotations
 
 import socket
-import threading
 import time
 import uuid
+from collections.abc import Mapping
 
 import structlog
 from cryptography.fernet import Fernet
@@ -18,16 +19,22 @@ from chronova import __version__, observing
 from chronova.connections import image_key, open_site_log
 from chronova.fetching import LinkFetch
 from chronova.metrics.meters import AgentMeters
+from chronova.pinned_log import pin
 from chronova.settings import Settings, SettingsError
 from chronova.stopping import Stop
+from chronova.watched import Watched
 from events.log.contract import LogError
 from events.topics import HOST
 from handlers.compute.agent import Agent, run
 from handlers.compute.drivers.contract import Driver, DriverError
 from handlers.compute.presence import Identity, Presence
 from handlers.decider import wall_clock
+from handlers.performer.bookmark import KeptInFile
 
 INVENTORY_EVERY_S = 60
+
+BOOKMARK = "agent.bookmark"
+"""Name of the file in the first host's folder that says how far the agent has read."""
 
 _HOSTS = uuid.UUID("5b6bd9a1-8f0c-4b0e-9d0e-6b1a1f8f7c11")
 """Namespace of the ids of simulated hosts."""
@@ -104,7 +111,10 @@ def serve(settings: Settings) -> None:
     log = observing.measured(open_site_log(settings), store, "agent")
     hosts = {name: driver_of(settings, name) for name in host_names(settings)}
     name = next(iter(hosts))
-    fetch = LinkFetch(settings.url, image_key(settings), stop.stopped)
+    identity = log.identity()
+    for host, driver in hosts.items():
+        pin(settings.data_path / "instances" / host, host, identity, driver)
+    fetch = LinkFetch(settings.url, image_key(settings))
     agent = Agent(
         log,
         name,
@@ -113,6 +123,7 @@ def serve(settings: Settings) -> None:
         threads=_threads(settings),
         clock=wall_clock,
         pause=stop.pause,
+        keeper=KeptInFile(settings.data_path / "instances" / name / BOOKMARK),
         watcher=AgentMeters(store),
     )
     presence = Presence(
@@ -125,15 +136,23 @@ def serve(settings: Settings) -> None:
         version=__version__,
     )
     stop.on_stop(agent.wake)
-    keeper = threading.Thread(
-        target=_keep_up, args=(settings, presence, agent, stop), name="presence", daemon=True
-    )
+    keeper = Watched("presence", lambda: _keep_up(settings, presence, agent, stop), agent.wake)
+    cleaner = Watched("image-cache", lambda: _remove_unused(settings, hosts, stop), agent.wake)
+
+    def stopped() -> bool:
+        keeper.check()
+        cleaner.check()
+        return stop.stopped()
+
     keeper.start()
+    cleaner.start()
     try:
-        run(agent, stop.stopped, stop.pause)
+        run(agent, stopped, stop.pause)
     finally:
+        stop.event.set()
         agent.close()
         keeper.join(5)
+        cleaner.join(5)
         log.close()
 
 
@@ -141,6 +160,19 @@ def _threads(settings: Settings) -> int:
     """A simulated host that never waits needs no threads: each piece is done at once."""
     instant = settings.driver == "simulated" and not settings.simulated_delays
     return 0 if instant else settings.agent_threads
+
+
+def _remove_unused(settings: Settings, hosts: Mapping[str, Driver], stop: Stop) -> None:
+    """Keep the image caches small. Apart from the heartbeats, which large files would delay."""
+    while not stop.pause(settings.image_cache_interval_s):
+        for host, driver in hosts.items():
+            try:
+                removed = driver.remove_unused(settings.image_cache_age_s)
+            except DriverError as error:
+                logger.warning("image_cache", host=host, reason=str(error))
+            else:
+                if removed:
+                    logger.info("image_cache_removed", host=host, names=removed)
 
 
 def _keep_up(settings: Settings, presence: Presence, agent: Agent, stop: Stop) -> None:

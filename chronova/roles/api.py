@@ -29,6 +29,7 @@ from chronova.consoles import HostConsoles
 from chronova.memory import return_large_blocks
 from chronova.metrics.meters import ApiMeters
 from chronova.metrics.store import Exposition
+from chronova.processes import title
 from chronova.roles.api_worker import Worker
 from chronova.settings import Settings
 from events import topics
@@ -52,7 +53,7 @@ def app_of(settings: Settings) -> App:
     meters = ApiMeters(store)
     pulse = Pulse(meters)
     services = services_of(settings, log, pulse)
-    checks = Checks(parts(log, settings.database, services.engine, services.bus, pulse))
+    checks = Checks(parts(log, settings.database_url, services.engine, services.bus, pulse))
     return create_app(
         services,
         observed=Observed(SERVICES, meters, settings.slow_request_s),
@@ -65,7 +66,7 @@ def app_of(settings: Settings) -> App:
 
 def services_of(settings: Settings, log: Log, observer: Observer) -> Services:
     """What the API's resources work with, in this process."""
-    waiter = PositionWaiter(settings.database, _forget_callers)
+    waiter = PositionWaiter(settings.database_url, _forget_callers)
     waiter.listen()
     bus = LogBus(
         log,
@@ -81,7 +82,7 @@ def services_of(settings: Settings, log: Log, observer: Observer) -> Services:
         token_ttl_s=settings.token_ttl_s,
         service_down_time_s=settings.service_down_time_s,
     )
-    pool = engine(settings.database, settings.api_threads)
+    pool = engine(settings.database_url, settings.api_threads)
     return Services(bus, pool, api, HostConsoles(api.instances_path))
 
 
@@ -122,7 +123,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "graceful_timeout": GRACE_S,
             "limit_request_line": 8190,
             "limit_request_field_size": HEADER_BYTES_MAX,
-            "proc_name": "chronova-api",
+            "proc_name": title(s.data_path, "api"),
             "logger_class": JournalLogger,
             "accesslog": None,
             "errorlog": "-",

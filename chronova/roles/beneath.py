@@ -8,40 +8,39 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import psutil
+
 from chronova.embedded import broker
+from chronova.embedded.addresses import EMBEDDED, broker_folder, postgres_folder
 from chronova.embedded.postgres import EmbeddedPostgres
 from chronova.settings import Settings
 
 
 def missing(settings: Settings) -> dict[str, Callable[[], object]]:
     """What this site runs itself and does not live: by its name, how it is started."""
-    found: dict[str, Callable[[], object]] = {}
-    database = EmbeddedPostgres(settings.data_path / "postgres")
-    if settings.database == database.url and database.cluster.exists() and database.pid is None:
-        found["postgres"] = lambda: _start_database(settings)
-    folder = settings.data_path / "kafka"
-    if _is_ours(settings) and broker.running(folder) is None:
-        found["broker"] = lambda: broker.start(folder)
+    starts: dict[str, Callable[[], object]] = {
+        "postgres": _postgres(settings).start,
+        "broker": lambda: broker.start(broker_folder(settings.data_path)),
+    }
+    return {name: starts[name] for name, found in processes(settings).items() if found is None}
+
+
+def processes(settings: Settings) -> dict[str, psutil.Process | None]:
+    """The processes of what this site runs itself, by name; None: it does not live."""
+    found: dict[str, psutil.Process | None] = {}
+    if settings.database == EMBEDDED:
+        pid = _postgres(settings).pid
+        found["postgres"] = psutil.Process(pid) if pid is not None else None
+    if settings.log == EMBEDDED:
+        found["broker"] = broker.running(broker_folder(settings.data_path))
     return found
+
+
+def _postgres(settings: Settings) -> EmbeddedPostgres:
+    return EmbeddedPostgres(postgres_folder(settings.data_path))
 
 
 def serve(settings: Settings) -> None:
     """Start what is missing. Raises ``PostgresFailed`` or ``BrokerError``."""
     for start in missing(settings).values():
         start()
-
-
-def _start_database(settings: Settings) -> None:
-    from chronova import site  # it knows the supervisor, which knows this module
-
-    site.start_database(settings)
-
-
-def _is_ours(settings: Settings) -> bool:
-    properties = settings.data_path / "kafka" / "server.properties"
-    address = settings.log.partition("://")[2]
-    return (
-        settings.log.startswith("kafka:")
-        and properties.exists()
-        and f"//{address}\n" in properties.read_text().replace(",", "\n")
-    )

@@ -36,7 +36,10 @@ def serve(settings: Settings) -> None:
         watcher=DeciderMeters(store),
     )
     stop.on_stop(decider.wake)
-    monitor = _monitor(settings, log, decider, stop) if "fleet" in settings.domains else None
+    failed: list[Exception] = []
+    monitor: threading.Thread | None = None
+    if "fleet" in settings.domains:
+        monitor = _monitor(settings, log, decider, stop, failed)
     try:
         run(decider, stop.stopped, stop.pause)
     finally:
@@ -44,6 +47,8 @@ def serve(settings: Settings) -> None:
         if monitor is not None:
             monitor.join(MONITOR_ENDS_S)
         log.close()
+    if failed:
+        raise failed[0]
 
 
 def _enable_judges(settings: Settings) -> None:
@@ -53,7 +58,11 @@ def _enable_judges(settings: Settings) -> None:
         raise SettingsError(f"settings: scheduler: {error}") from error
 
 
-def _monitor(settings: Settings, log: Log, decider: Decider, stop: Stop) -> threading.Thread:
+def _monitor(
+    settings: Settings, log: Log, decider: Decider, stop: Stop, failed: list[Exception]
+) -> threading.Thread:
+    """Watch heartbeats in a thread of its own. A defect there ends the process: it would go on
+    deciding, and no host would ever be found silent."""
     monitor = LivenessMonitor(
         log,
         Codec(),
@@ -63,6 +72,15 @@ def _monitor(settings: Settings, log: Log, decider: Decider, stop: Stop) -> thre
         service_down_time_s=settings.service_down_time_s,
         report_interval_s=settings.report_interval_s,
     )
-    thread = threading.Thread(target=monitor.run, args=(stop.event,), name="liveness", daemon=True)
+
+    def watch() -> None:
+        try:
+            monitor.run(stop.event)
+        except Exception as error:  # noqa: BLE001 - raised by the main thread, which it ends
+            failed.append(error)
+            stop.event.set()
+            decider.wake()
+
+    thread = threading.Thread(target=watch, name="liveness", daemon=True)
     thread.start()
     return thread

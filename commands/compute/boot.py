@@ -12,6 +12,7 @@ from typing import Annotated
 
 from commands.compute import limits
 from commands.compute.guest import Guest, GuestReport, GuestWork
+from commands.compute.progress import leased
 from commands.compute.reports import ignored, stale
 from commands.decision import Decision, accept, decides
 from events.compute.server import Server
@@ -125,7 +126,12 @@ def fail_placement(server: Server | None, command: FailPlacement, at: int) -> De
 def image_fetched(server: Server | None, report: ReportImageFetched, at: int) -> Decision:
     """Recorded once."""
     return stale(server, report, at, "networking") or accept(
-        f.ImageFetched(at=at, server_id=report.server_id, generation=report.generation)
+        f.ImageFetched(
+            at=at,
+            server_id=report.server_id,
+            generation=report.generation,
+            deadline=leased(server, at),
+        )
     )
 
 
@@ -133,7 +139,12 @@ def image_fetched(server: Server | None, report: ReportImageFetched, at: int) ->
 def disks_created(server: Server | None, report: ReportDisksCreated, at: int) -> Decision:
     """Recorded once; what must have come before it is implied."""
     return stale(server, report, at, *BUILDING[:2]) or accept(
-        f.DisksCreated(at=at, server_id=report.server_id, generation=report.generation)
+        f.DisksCreated(
+            at=at,
+            server_id=report.server_id,
+            generation=report.generation,
+            deadline=leased(server, at),
+        )
     )
 
 

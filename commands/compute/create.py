@@ -19,7 +19,7 @@ from events.compute.project import Project
 from events.compute.retries import Retries
 from events.compute.server import ImageSnapshot, PublicKey
 from events.compute.server.facts import ServerCreated, ServersRequested
-from events.message import Command, ProjectId, ServerId, UserId
+from events.message import Command, Large, ProjectId, ServerId, Text, UserId
 
 
 class NewServer(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,20 +41,20 @@ class CreateServers(Command, frozen=True, kw_only=True):
     image: Annotated[ImageSnapshot | None, "The image as it is."] = None
     metadata: Annotated[dict[str, str], "Metadata."] = {}
     tags: Annotated[list[str], "Tags."] = []
-    description: Annotated[str | None, "Free text."] = None
+    description: Annotated[Text | None, "Free text."] = None
     key_name: Annotated[str | None, "Name of the key pair."] = None
     public_key: Annotated[PublicKey | None, "Public key for the guest."] = None
-    user_data: Annotated[str | None, "User data, base64."] = None
+    user_data: Annotated[Text | None, "User data, base64."] = None
     availability_zone: Annotated[str | None, "Requested zone."] = None
     requested_host: Annotated[str | None, "Host asked for."] = None
     forced_host: Annotated[bool, "The host asked for is taken without filters."] = False
     scheduler_hints: Annotated[dict[str, list[str]], "Scheduler hints."] = {}
     config_drive: Annotated[bool, "A config drive is asked for."] = False
-    sealed_admin_password: Annotated[str | None, "Admin password, encrypted for the hosts."] = None
-    networks: Annotated[str, "none, auto, or the requested networks as JSON."] = "none"
+    sealed_admin_password: Annotated[Text | None, "Admin password, encrypted for the hosts."] = None
+    networks: Annotated[Text, "none, auto, or the requested networks as JSON."] = "none"
     security_groups: Annotated[list[str], "Requested security groups."] = []
     reservation_id: Annotated[str, "Id shared by all servers of the request."]
-    seed: Annotated[int, "Seed of the scheduler's choices."]
+    seed: Annotated[Large, "Seed of the scheduler's choices."]
     fingerprint: Annotated[str, "Hash of the body with an Idempotency-Key, else empty."] = ""
     disk_config: Annotated[str, "AUTO or MANUAL."] = "MANUAL"
     access_ip_v4: Annotated[str, "Access address."] = ""
@@ -78,14 +78,21 @@ def decide(view: View, command: CreateServers, at: int) -> Decision:
 
 
 def _asked_before(view: View, command: CreateServers) -> Decision | None:
-    first = command.servers[0].server_id
-    memory = view.get("server", first)
-    if memory is None:
-        gone: Retries | None = view.get("retries", command.project_id)
-        memory = gone.servers.get(first) if gone is not None else None
-    if memory is None:
+    """What to answer when servers of this request are there, or were there lately; else None.
+
+    All ids are looked at: of a request for several, some may be forgotten and others live.
+    """
+    gone: Retries | None = view.get("retries", command.project_id)
+    known = []
+    for server in command.servers:
+        memory = view.get("server", server.server_id)
+        if memory is None and gone is not None:
+            memory = gone.servers.get(server.server_id)
+        if memory is not None:
+            known.append(memory.fingerprint)
+    if not known:
         return None
-    if memory.fingerprint and memory.fingerprint == command.fingerprint:
+    if command.fingerprint and set(known) == {command.fingerprint}:
         return accept()
     return conflict("The Idempotency-Key was used before with another request.")
 

@@ -14,9 +14,10 @@ from commands.compute.checks import locked, not_found
 from commands.compute.guest import GuestReport, GuestWork
 from commands.compute.power import Admin
 from commands.compute.reports import stale
-from commands.decision import Decision, accept, decides
+from commands.decision import Decision, View, accept, decides, decides_on_view
 from events.compute.server import Server
 from events.compute.server import facts as f
+from events.compute.unknown_guest import guest_id, settled
 from events.message import Command, ServerId
 
 
@@ -29,7 +30,13 @@ class DeleteServer(Command, frozen=True, kw_only=True):
 
 
 class RemoveGuest(GuestWork, frozen=True, kw_only=True):
-    """Remove the guest and its disks; nothing there is as good as removed."""
+    """Remove the guest; nothing there is as good as removed.
+
+    The removal after a build that was given up has the build's own numbers and supersedes it.
+    """
+
+    rank = 1
+    disks: Annotated[bool, "Remove the guest's disks and files too."] = False
 
 
 class ReportGuestRemoved(GuestReport, frozen=True, kw_only=True):
@@ -75,16 +82,22 @@ def deleted(server: Server, at: int, host_silent: bool = False) -> f.ServerDelet
         generation=server.generation,
         fingerprint=server.fingerprint,
         host_silent=host_silent,
+        operation=server.operation + (server.task_state != "deleting"),
+        leftovers=host_silent or bool(server.failed_hosts) or server.generation > 1,
     )
 
 
-@decides(ReportGuestRemoved, "server", key="server_id")
-def removed(server: Server | None, report: ReportGuestRemoved, at: int) -> Decision:
+@decides_on_view(ReportGuestRemoved)
+def removed(view: View, report: ReportGuestRemoved, at: int) -> Decision:
     """The server is gone, or may be built elsewhere now. A clean-up after an older attempt needs
     no record."""
+    unknown = view.get("unknown_guest", guest_id(report.host, report.server_id))
+    if unknown is not None and unknown.removing:
+        return accept(settled(unknown, "removed", at))
+    server: Server | None = view.get("server", report.server_id)
     if server is None or report.generation < server.generation:
         return accept()
-    if server.task_state in BUILDING and report.operation == server.operation:
+    if server.task_state in BUILDING and not stale(server, report, at):
         return accept(*build_removed(server, at))
     if server.task_state != "deleting":
         return accept()

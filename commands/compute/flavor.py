@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from commands.decision import Decision, View, accept, decides, decides_on_view, refuse
+from commands.lookup import lookup
 from events.compute import flavor as facts
 from events.compute.flavor import Flavor, FlavorId, FlavorSnapshot
-from events.message import Command, ProjectId
+from events.message import Command, ProjectId, Text
+
+_named = lookup("flavor.by_name", "flavor", lambda flavor: (flavor.flavor.name,))
 
 
 class CreateFlavor(Command, frozen=True, kw_only=True):
@@ -22,7 +25,7 @@ class CreateFlavor(Command, frozen=True, kw_only=True):
     swap_mib: Annotated[int, "Swap disk in MiB."] = 0
     rxtx_factor: Annotated[float, "Bandwidth factor."] = 1.0
     is_public: Annotated[bool, "Every project may use it."] = True
-    description: Annotated[str | None, "Free text."] = None
+    description: Annotated[Text | None, "Free text."] = None
     disabled: Annotated[bool, "New servers may not use it."] = False
     project_ids: Annotated[list[str], "Projects that may use it, when not public."] = []
 
@@ -31,7 +34,7 @@ class DescribeFlavor(Command, frozen=True, kw_only=True):
     """Change the description."""
 
     flavor_id: FlavorId
-    description: Annotated[str | None, "The new description."] = None
+    description: Annotated[Text | None, "The new description."] = None
 
 
 class DeleteFlavor(Command, frozen=True, kw_only=True):
@@ -75,7 +78,7 @@ def create(view: View, command: CreateFlavor, at: int) -> Decision:
         return refuse(
             409, "conflictingRequest", f"Flavor with ID {command.flavor_id} already exists."
         )
-    if any(other.flavor.name == command.name for other in view.all("flavor").values()):
+    if _named(view, command.name):
         return refuse(409, "conflictingRequest", f"Flavor with name {command.name} already exists.")
     flavor = FlavorSnapshot(
         flavor_id=command.flavor_id,

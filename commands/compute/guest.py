@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
+from commands.work import Order
 from events.compute.flavor import FlavorSnapshot
 from events.compute.server import ImageSnapshot, PublicKey, Server
 from events.compute.server.facts import Operation
-from events.message import Command, Generation, Instant, ProjectId, ServerId, UserId, Work
+from events.message import Command, Generation, HostName, Instant, ProjectId, ServerId, Text, UserId
 
 
 class Guest(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,9 +26,9 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True):
     image: Annotated[ImageSnapshot | None, "The image."] = None
     metadata: Annotated[dict[str, str], "Metadata."] = {}
     config_drive: Annotated[bool, "Make a config drive."] = False
-    user_data: Annotated[str | None, "User data, base64."] = None
+    user_data: Annotated[Text | None, "User data, base64."] = None
     public_key: Annotated[PublicKey | None, "Public key."] = None
-    sealed_admin_password: Annotated[str | None, "Admin password, encrypted for the hosts."] = None
+    sealed_admin_password: Annotated[Text | None, "Admin password, encrypted for the hosts."] = None
     availability_zone: Annotated[str, "Zone of the host."] = "nova"
     launch_index: Annotated[int, "Number among the servers of one request."] = 0
     created_at: Instant
@@ -55,22 +56,25 @@ def guest_of(server: Server) -> Guest:
     )
 
 
-class GuestWork(Work, frozen=True, kw_only=True):
+class GuestWork(Order, frozen=True, kw_only=True):
     """Base of the work on one guest. A newer operation or generation supersedes an older one."""
 
     abstract = True
+    subject_field: ClassVar[str] = "server_id"
     server_id: ServerId
     project_id: ProjectId
-    generation: Generation
-    operation: Operation
 
 
 class GuestReport(Command, frozen=True, kw_only=True):
-    """Base of what a host says of one guest; what it answers to is repeated."""
+    """Base of what a host says of one guest; what it answers to is repeated.
+
+    A host is believed only about guests that are placed on it.
+    """
 
     abstract = True
     from_hosts = True
     server_id: ServerId
     project_id: ProjectId
+    host: HostName = ""
     generation: Generation
     operation: Operation

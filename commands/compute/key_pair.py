@@ -6,8 +6,11 @@ from typing import Annotated
 
 from commands.compute import limits
 from commands.decision import Decision, View, accept, decides, decides_on_view, refuse
+from commands.lookup import lookup
 from events.compute.key_pair import KeyPair, KeyPairDeleted, KeyPairImported, key_pair_id
-from events.message import Command, UserId
+from events.message import Command, Key, Text, UserId
+
+_owned = lookup("key_pair.by_user", "key_pair", lambda pair: (pair.user_id,))
 
 
 class ImportKeyPair(Command, frozen=True, kw_only=True):
@@ -16,7 +19,7 @@ class ImportKeyPair(Command, frozen=True, kw_only=True):
     user_id: UserId
     name: Annotated[str, "Name, unique among the user's key pairs."]
     type: Annotated[str, "ssh or x509."]
-    public_key: Annotated[str, "OpenSSH line or PEM certificate."]
+    public_key: Annotated[Text, "OpenSSH line or PEM certificate."]
     fingerprint: Annotated[str, "MD5 (ssh) or SHA-1 (x509), in colon form."]
     limit: Annotated[int, "Key pairs that the user may have; -1: no limit."] = limits.QUOTAS[
         "key_pairs"
@@ -28,7 +31,7 @@ class DeleteKeyPair(Command, frozen=True, kw_only=True):
 
     user_id: UserId
     name: Annotated[str, "Its name."]
-    key_pair_id: Annotated[str, "User id, a slash, its name."]
+    key_pair_id: Annotated[Key, "User id, a slash, its name."]
 
 
 @decides_on_view(ImportKeyPair)
@@ -37,8 +40,7 @@ def import_key_pair(view: View, command: ImportKeyPair, at: int) -> Decision:
     id = key_pair_id(command.user_id, command.name)
     if view.get("key_pair", id) is not None:
         return refuse(409, "conflictingRequest", f"Key pair '{command.name}' already exists.")
-    owned = sum(pair.user_id == command.user_id for pair in view.all("key_pair").values())
-    if 0 <= command.limit <= owned:
+    if 0 <= command.limit <= len(_owned(view, command.user_id)):
         return refuse(403, "forbidden", "Quota exceeded, too many key pairs.")
     return accept(
         KeyPairImported(

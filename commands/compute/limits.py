@@ -7,7 +7,9 @@ SECOND = 1_000_000
 PLACEMENT = 60 * SECOND
 """A host is found in milliseconds; a minute covers a scheduler's restart and refold."""
 BUILD = 600 * SECOND
-"""Image fetch and first start on a slow host."""
+"""To the first sign of progress of a build; each one extends it."""
+LEASE = 300 * SECOND
+"""What a host gets for the rest of a long operation each time that it reports progress."""
 SHUTDOWN_GRACE_S = 60
 """``shutdown_timeout``: a guest gets this long before it is powered off."""
 STOP = (SHUTDOWN_GRACE_S + 60) * SECOND

@@ -11,14 +11,14 @@ from commands.compute.checks import not_found
 from commands.decision import Decision, accept, decides, refuse
 from events.compute.server import Server
 from events.compute.server import facts as f
-from events.message import Command, ServerId
+from events.message import Command, ServerId, Text
 
 
 class LockServer(Command, frozen=True, kw_only=True):
     """Lock the server."""
 
     server_id: ServerId
-    reason: Annotated[str | None, "Why."] = None
+    reason: Annotated[Text | None, "Why."] = None
     by_admin: Annotated[bool, "The locker is of another project than the server."] = False
 
 

@@ -20,10 +20,11 @@ def end_overdue(server: Server | None, command: EndOverdueOperation, at: int) ->
     """The facts that end what is in flight; nothing when it ended meanwhile."""
     if server is None or server.deadline != command.deadline or server.task_state is None:
         return accept()
-    return accept(*_way_out(server, server.task_state, at))
+    return accept(*way_out(server, server.task_state, at, SILENT))
 
 
-def _way_out(server: Server, task: str, at: int) -> list[Event]:
+def way_out(server: Server, task: str, at: int, reason: str) -> list[Event]:
+    """The facts that end ``task`` when its host did not do it, for that reason."""
     id, operation = server.server_id, server.operation
     if task == "scheduling":
         return [
@@ -31,15 +32,17 @@ def _way_out(server: Server, task: str, at: int) -> list[Event]:
         ]
     if task in BUILDING:
         # Not tried elsewhere: a silent host may still start the guest, and it must not run twice.
-        return [build_failure(server, SILENT, at)]
+        return [build_failure(server, reason, at)]
     if task == "powering-off":
-        return [f.StopFailed(at=at, server_id=id, operation=operation, reason=SILENT)]
+        return [f.StopFailed(at=at, server_id=id, operation=operation, reason=reason)]
     if task == "powering-on":
-        return [f.StartFailed(at=at, server_id=id, operation=operation, reason=SILENT)]
+        return [f.StartFailed(at=at, server_id=id, operation=operation, reason=reason)]
     if task in SOFT_TASKS:
         return [turned_hard(server, at)]
     if task in HARD_TASKS:
         return [
-            f.RebootFailed(at=at, server_id=id, operation=operation, reason=SILENT, power_state=0)
+            f.RebootFailed(at=at, server_id=id, operation=operation, reason=reason, power_state=0)
         ]
-    return [deleted(server, at, host_silent=True)]
+    if task == "deleting":
+        return [deleted(server, at, host_silent=True)]
+    return [f.OperationTimedOut(at=at, server_id=id, operation=operation, task=task, reason=SILENT)]

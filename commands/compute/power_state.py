@@ -1,19 +1,36 @@
 """Power states as a host sees them: by its hypervisor's events and by a periodic look.
 
 Nova's rules (_sync_instance_power_state): only while no task is in flight; a guest that went
-off by itself is a stopped server; a guest that runs though it should be off is stopped.
+off by itself is a stopped server; a guest that runs though it should be off is stopped; of one
+that the hypervisor has lost only the power state is recorded: start and hard reboot heal it.
+
+A guest is removed only where this log knows that it is over. A guest that the log does not know
+is recorded and left alone.
 """
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from commands.compute.power import stop_requested
-from commands.decision import Decision, accept, decides
+from commands.decision import Decision, View, accept, decides_on_view
+from events.compute.departed import Departed
 from events.compute.server import Server
 from events.compute.server import facts as f
 from events.compute.server.state import CRASHED, NOSTATE, SHUTDOWN, SUSPENDED
-from events.message import Command, Generation, HostName, ProjectId, ServerId
+from events.compute.unknown_guest import (
+    UnknownGuest,
+    UnknownGuestFound,
+    UnknownGuestSettled,
+    guest_id,
+    settled,
+)
+from events.message import Command, Event, Generation, HostName, ProjectId, ServerId
 
 OFF = (SHUTDOWN, CRASHED)
+
+UNKNOWN_MAX = 1000
+"""Unknown guests recorded of one host. One host cannot fill a partition's memory."""
 
 
 class ReportPowerState(Command, frozen=True, kw_only=True):
@@ -25,25 +42,45 @@ class ReportPowerState(Command, frozen=True, kw_only=True):
     generation: Generation
     host: HostName
     power_state: f.Power
+    operation: Annotated[int, "The last operation that the host did for the guest; 0: unknown."] = 0
 
 
-@decides(ReportPowerState, "server", key="server_id")
-def observed(server: Server | None, report: ReportPowerState, at: int) -> Decision:
-    """Record what changed, stop what should be off, remove what should not be there."""
-    nowhere = server is not None and server.host is None and server.task_state is None
-    if server is None or nowhere or report.generation < server.generation:
-        return _stray(report, at)
-    busy = server.task_state is not None or server.host != report.host
-    if busy or server.vm_state in ("building", "rescued", "resized", "suspended", "error"):
-        return accept()
+@decides_on_view(ReportPowerState)
+def observed(view: View, report: ReportPowerState, at: int) -> Decision:
+    """Record what changed, stop what should be off, remove what is known to be over."""
+    server: Server | None = view.get("server", report.server_id)
+    unknown: UnknownGuest | None = view.get("unknown_guest", _id(report))
+    if report.power_state == NOSTATE and (server is None or server.host != report.host):
+        return accept(*_settled(unknown, report, "removed", at))
+    if server is None:
+        departed: Departed | None = view.get("departed", report.project_id)
+        departure = departed.servers.get(report.server_id) if departed is not None else None
+        if departure is None:
+            return _unknown(view, unknown, report, "This log knows no such server.", at)
+        operation = max(departure.operation, report.operation)
+        return accept(_stale_guest(report, operation, True, at))
+    if server.host == report.host and server.generation == report.generation:
+        return accept(*_settled(unknown, report, "known", at), *_placed(server, report, at))
+    return _elsewhere(view, server, unknown, report, at)
+
+
+def _placed(server: Server, report: ReportPowerState, at: int) -> list[Event]:
+    """What follows from the state of a guest where its server is placed."""
+    id = server.server_id
+    if server.task_state is not None or 0 < report.operation < server.operation:
+        return []  # read before the host did what it was told since
+    if report.operation > server.operation:
+        return [f.OperationNumberRaised(at=at, server_id=id, operation=report.operation)]
+    if server.vm_state in ("building", "rescued", "resized", "suspended", "error"):
+        return []
     power = report.power_state
     if server.vm_state == "active" and power in (*OFF, SUSPENDED):
-        return accept(f.GuestHalted(at=at, server_id=server.server_id, power_state=power))
+        return [f.GuestHalted(at=at, server_id=id, power_state=power)]
     if server.vm_state in ("stopped", "paused") and _runs_unasked(server, power):
-        return accept(stop_requested(server, at, unasked=True))
-    if power in (server.power_state, NOSTATE):
-        return accept()
-    return accept(f.PowerStateObserved(at=at, server_id=server.server_id, power_state=power))
+        return [stop_requested(server, at, unasked=True)]
+    if power == server.power_state:
+        return []
+    return [f.PowerStateObserved(at=at, server_id=id, power_state=power)]
 
 
 def _runs_unasked(server: Server, power: int) -> bool:
@@ -52,15 +89,73 @@ def _runs_unasked(server: Server, power: int) -> bool:
     return power in OFF
 
 
-def _stray(report: ReportPowerState, at: int) -> Decision:
-    if report.power_state == NOSTATE:
+def _elsewhere(
+    view: View, server: Server, unknown: UnknownGuest | None, report: ReportPowerState, at: int
+) -> Decision:
+    """A guest that is not where this log placed its server."""
+    reason = f"This log has the server on {server.host or 'no host'}."
+    if server.keep_disks and server.host in (None, report.host):
+        if server.task_state is not None:
+            return accept()  # it was adopted and is being placed here
+        return _unknown(view, unknown, report, reason, at)
+    failed_here = report.host in server.failed_hosts
+    same = report.generation == server.generation
+    if report.generation < server.generation or (same and failed_here and server.host is None):
+        operation = max(server.operation, report.operation)
+        return accept(_stale_guest(report, operation, failed_here, at))
+    if same and server.task_state is not None:
+        return accept()  # the placement is not decided yet
+    if report.generation > server.generation:
+        reason = f"This log knows placements up to {server.generation}, not {report.generation}."
+    return _unknown(view, unknown, report, reason, at)
+
+
+def _unknown(
+    view: View, known: UnknownGuest | None, report: ReportPowerState, reason: str, at: int
+) -> Decision:
+    """Record the guest, once. It is left alone."""
+    if known is not None and known.generation == report.generation:
         return accept()
+    if known is None:
+        others = view.all("unknown_guest").values()
+        if sum(one.host == report.host for one in others) >= UNKNOWN_MAX:
+            return accept()
     return accept(
-        f.StaleGuestFound(
+        UnknownGuestFound(
             at=at,
+            guest_id=_id(report),
+            host=report.host,
             server_id=report.server_id,
             project_id=report.project_id,
             generation=report.generation,
-            host=report.host,
+            operation=report.operation,
+            power_state=report.power_state,
+            reason=reason,
         )
     )
+
+
+def _settled(
+    guest: UnknownGuest | None, report: ReportPowerState, how: str, at: int
+) -> list[UnknownGuestSettled]:
+    if guest is None:
+        return []
+    return [settled(guest, how, at)]
+
+
+def _stale_guest(
+    report: ReportPowerState, operation: int, disks: bool, at: int
+) -> f.StaleGuestFound:
+    return f.StaleGuestFound(
+        at=at,
+        server_id=report.server_id,
+        project_id=report.project_id,
+        generation=report.generation,
+        host=report.host,
+        operation=operation,
+        disks=disks,
+    )
+
+
+def _id(report: ReportPowerState) -> str:
+    return guest_id(report.host, report.server_id)

@@ -11,7 +11,7 @@ from commands.compute.checks import not_found
 from commands.decision import Decision, accept, decides
 from events.compute.server import Server
 from events.compute.server import facts as f
-from events.message import Command, ServerId
+from events.message import Command, ServerId, Text
 
 
 class RenameServer(Command, frozen=True, kw_only=True):
@@ -32,7 +32,7 @@ class DescribeServer(Command, frozen=True, kw_only=True):
     """Change the description."""
 
     server_id: ServerId
-    description: Annotated[str | None, "The new description."] = None
+    description: Annotated[Text | None, "The new description."] = None
 
 
 class ChangeAccessAddresses(Command, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""When a host's report counts: of the current placement attempt and the current operation.
+"""When a host's report counts: from the server's host, of the current attempt and operation.
 
 ``generation`` and ``operation`` are fencing tokens: after an evacuation, a timeout or a delete
 the old host's reports no longer count, which is recorded with its reason.
@@ -23,9 +23,11 @@ def ignored(report: GuestReport, at: int, reason: str) -> Decision:
 
 def stale(server: Server | None, report: GuestReport, at: int, *tasks: str) -> Decision | None:
     """The recorded refusal when ``report`` does not count, else None. ``tasks``: the task states
-    in which it does (none named: any)."""
+    in which it does (none named: any). A host is believed only about guests placed on it."""
     if server is None:
         return ignored(report, at, "the server is gone")
+    if report.host != server.host:
+        return ignored(report, at, f"the server's host is {server.host}, not {report.host}")
     if report.generation != server.generation:
         return ignored(report, at, f"the placement attempt is {server.generation} now")
     if report.operation != server.operation:

@@ -6,10 +6,11 @@ do either is refused, with Nova's sentences (nova/compute/api.py, ``AggregateAPI
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 from commands.decision import Decision, View, accept, decides_on_view, refuse
+from commands.lookup import lookup
 from events.fleet.host import Host
 from events.fleet.host_aggregate import (
     ZONE_KEY,
@@ -70,9 +71,14 @@ class SetAggregateMetadata(Command, frozen=True, kw_only=True):
     metadata: Annotated[dict[str, str | None], "Keys to set or to remove."]
 
 
-def _aggregates(view: View) -> Iterable[HostAggregate]:
-    aggregates: Iterable[HostAggregate] = view.all("host_aggregate").values()
-    return aggregates
+_by_name = lookup("host_aggregate.by_name", "host_aggregate", lambda aggregate: (aggregate.name,))
+
+
+def _aggregates_of(view: View, hosts: Iterable[str]) -> Iterator[HostAggregate]:
+    """The aggregates that these hosts are in, each once."""
+    states: Iterable[Host | None] = (view.get("host", name) for name in hosts)
+    for id in dict.fromkeys(id for host in states if host is not None for id in host.aggregates):
+        yield view.get("host_aggregate", id)
 
 
 def _unknown(id: str) -> Decision:
@@ -80,7 +86,7 @@ def _unknown(id: str) -> Decision:
 
 
 def _named(view: View, name: str) -> Decision | None:
-    if any(aggregate.name == name for aggregate in _aggregates(view)):
+    if _by_name(view, name):
         return refuse(409, "conflictingRequest", f"Aggregate {name} already exists.")
     return None
 
@@ -91,15 +97,14 @@ def _zone_conflict(
     """Why these hosts cannot be in ``zone`` by this aggregate; None when they can."""
     if not zone:
         return f"Aggregate {aggregate.name} does not support empty named availability zone"
-    members = set(hosts)
+    members = tuple(hosts)
     others = sorted(
         {
             other.availability_zone
-            for other in _aggregates(view)
+            for other in _aggregates_of(view, members)
             if other.id != aggregate.id
             and other.availability_zone
             and other.availability_zone != zone
-            and not members.isdisjoint(other.hosts)
         }
     )
     if others:
@@ -154,7 +159,7 @@ def update(view: View, command: UpdateAggregate, at: int) -> Decision:
             return refused
         events.append(AggregateRenamed(at=at, aggregate_id=aggregate.id, name=name))
     if zone is not None and zone != aggregate.availability_zone:
-        reason = _zone_conflict(view, aggregate, zone, aggregate.hosts)
+        reason = _zone_conflict(view, aggregate, zone, aggregate.members)
         if reason is not None:
             return refuse(
                 400,
@@ -172,7 +177,7 @@ def delete(view: View, command: DeleteAggregate, at: int) -> Decision:
     aggregate: HostAggregate | None = view.get("host_aggregate", command.aggregate_id)
     if aggregate is None:
         return _unknown(command.aggregate_id)
-    if aggregate.hosts:
+    if aggregate.members:
         return refuse(
             400,
             "badRequest",
@@ -190,7 +195,7 @@ def add_host(view: View, command: AddAggregateHost, at: int) -> Decision:
     host: Host | None = view.get("host", command.host)
     if host is None or host.deleted:
         return refuse(404, "itemNotFound", f"Compute host {command.host} could not be found.")
-    if command.host in aggregate.hosts:
+    if command.host in aggregate.members:
         return refuse(
             409,
             "conflictingRequest",
@@ -213,9 +218,8 @@ def add_host(view: View, command: AddAggregateHost, at: int) -> Decision:
 def _zoned(view: View, host: str, zone: str, but: str = "") -> bool:
     """Whether some aggregate (other than ``but``) puts the host into that zone."""
     return any(
-        other.availability_zone == zone and host in other.hosts
-        for other in _aggregates(view)
-        if other.id != but
+        other.availability_zone == zone and other.id != but
+        for other in _aggregates_of(view, (host,))
     )
 
 
@@ -225,7 +229,7 @@ def remove_host(view: View, command: RemoveAggregateHost, at: int) -> Decision:
     aggregate: HostAggregate | None = view.get("host_aggregate", command.aggregate_id)
     if aggregate is None:
         return _unknown(command.aggregate_id)
-    if command.host not in aggregate.hosts:
+    if command.host not in aggregate.members:
         return refuse(
             404, "itemNotFound", f"Aggregate {aggregate.number} has no host {command.host}."
         )
@@ -252,7 +256,7 @@ def set_metadata(view: View, command: SetAggregateMetadata, at: int) -> Decision
         return _unknown(command.aggregate_id)
     changes = command.metadata
     if ZONE_KEY in changes and changes[ZONE_KEY] != aggregate.availability_zone:
-        reason = _zone_conflict(view, aggregate, changes[ZONE_KEY], aggregate.hosts)
+        reason = _zone_conflict(view, aggregate, changes[ZONE_KEY], aggregate.members)
         if reason is not None:
             return refuse(
                 400,

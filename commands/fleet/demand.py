@@ -10,10 +10,13 @@ from collections.abc import Mapping
 
 import msgspec
 
+from commands.numbers import is_whole_number, whole_number
 from events.fleet.inventory import DISK_GB, MEMORY_MB, VCPU
 from events.fleet.request import RequestSpec, Resources
 
 PCPU = "PCPU"
+AMOUNT_MAX = 10**18
+"""More than any host has of anything."""
 _CLASS = re.compile(r"[A-Z0-9_]+")
 
 
@@ -53,8 +56,8 @@ def _amounts(spec: RequestSpec) -> Resources:
         amounts[PCPU] += 1
     for key, value in spec.extra_specs.items():
         scope, _, name = key.partition(":")
-        if scope == "resources" and _CLASS.fullmatch(name) and value.isdecimal():
-            amounts[name] = int(value)
+        if scope == "resources" and _CLASS.fullmatch(name) and is_whole_number(value):
+            amounts[name] = whole_number(value, AMOUNT_MAX, AMOUNT_MAX)
     return Resources(
         vcpus=amounts.pop(VCPU),
         ram_mib=amounts.pop(MEMORY_MB),

@@ -1,8 +1,11 @@
 """Filters and weighers, and the registry that decisions take them from.
 
-A filter takes the hosts that are left and gives those that pass; a weigher gives each host a raw
-value. Both see all hosts at once: most have nothing to say about most requests, and then
-cost nothing at any number of hosts. Both are pure: what they judge by is in the ``Question``.
+A filter takes the hosts that are left (``Candidates``) and gives those that pass; a weigher gives
+each of them a raw value. Both see all hosts at once: most have nothing to say about most requests,
+and then cost nothing at any number of hosts; the others should ask what the candidates answer by
+a column, and look at each host only where nothing else helps. Whatever a user wrote (properties,
+hints) is to be read once for a request, never once for a host. Both are pure: what they judge by
+is in the ``Question``.
 
 The registry is filled by imports (ours) and by entry points (the groups ``chronova.filters`` and
 ``chronova.weighers``), which the scheduler's process loads at its start, before any decision.
@@ -13,14 +16,29 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from commands.decision import View
 from commands.fleet.policy import Policy
+from commands.lookup import lookup
 from events.fleet.host import Host
 from events.fleet.host_aggregate import HostAggregate
 from events.fleet.request import RequestSpec, Resources
+
+if TYPE_CHECKING:  # numpy is for the process that places servers, not for all that know a command
+    from commands.fleet.candidates import Candidates
+
+MULTIPLIER_SUFFIX = "_weight_multiplier"
+MULTIPLIER_MAX = 1e12
+"""An aggregate's multiplier beyond it is none, as what is no number: scores stay finite."""
+
+_with_multiplier = lookup(
+    "host_aggregate.by_multiplier",
+    "host_aggregate",
+    lambda aggregate: [key for key in aggregate.metadata if key.endswith(MULTIPLIER_SUFFIX)],
+)
 
 
 class Question:
@@ -34,46 +52,46 @@ class Question:
         spec: RequestSpec,
         project_id: str,
         resources: Resources,
-        aggregates: Mapping[str, HostAggregate],
+        view: View,
         host_of: Callable[[str], str | None],
         policy: Policy,
     ) -> None:
         self.spec = spec
         self.project_id = project_id
         self.resources = resources
-        self.aggregates = aggregates
         self.host_of = host_of
         self.policy = policy
+        self._view = view
+        self._aggregates: dict[tuple[str, ...], list[HostAggregate]] = {}
 
-    @cached_property
-    def aggregates_of(self) -> Mapping[str, Sequence[HostAggregate]]:
-        """The aggregates of each host that is in any, by host name."""
-        found: dict[str, list[HostAggregate]] = {}
-        for aggregate in self.aggregates.values():
-            for host in aggregate.hosts:
-                found.setdefault(host, []).append(aggregate)
-        return found
+    def aggregates_of(self, host: Host) -> Sequence[HostAggregate]:
+        """The aggregates that a host is in."""
+        known = self._aggregates.get(host.aggregates)
+        if known is None:
+            found = (self._view.get("host_aggregate", id) for id in host.aggregates)
+            known = [aggregate for aggregate in found if aggregate is not None]
+            self._aggregates[host.aggregates] = known
+        return known
 
-    def metadata_values(self, host: str, key: str) -> list[str]:
+    def metadata_values(self, host: Host, key: str) -> list[str]:
         """The values that the host's aggregates have for a metadata key."""
         return [
             aggregate.metadata[key]
-            for aggregate in self.aggregates_of.get(host, ())
+            for aggregate in self.aggregates_of(host)
             if key in aggregate.metadata
         ]
 
-    @cached_property
-    def multipliers(self) -> Mapping[str, Mapping[str, float]]:
-        """Weigher option → host → the multiplier that its aggregates set, the least of several."""
-        found: dict[str, dict[str, float]] = {}
-        for aggregate in self.aggregates.values():
-            for option, text in aggregate.metadata.items():
-                multiplier = _multiplier(option, text)
-                if multiplier is None:
-                    continue
-                by_host = found.setdefault(option, {})
-                for host in aggregate.hosts:
-                    by_host[host] = min(multiplier, by_host.get(host, multiplier))
+    def multipliers(self, option: str, candidates: Candidates) -> Mapping[tuple[str, ...], float]:
+        """The multiplier that a host's aggregates set for a weigher, the least of several, by the
+        host's ``aggregates``; empty when no host has one."""
+        if not _with_multiplier(self._view, option):
+            return {}
+        found: dict[tuple[str, ...], float] = {}
+        for host in candidates.memberships:
+            values = map(_multiplier, self.metadata_values(host, option))
+            own = [value for value in values if value is not None]
+            if own:
+                found[host.aggregates] = min(own)
         return found
 
     def hosts_of(self, server_ids: Sequence[str]) -> dict[str, int]:
@@ -86,23 +104,25 @@ class Question:
         return counts
 
 
-def _multiplier(option: str, text: str) -> float | None:
-    if not option.endswith("_weight_multiplier"):
-        return None
+def _multiplier(text: str) -> float | None:
     try:
         multiplier = float(text)
     except ValueError:
         return None
-    return multiplier if math.isfinite(multiplier) else None
+    return multiplier if math.isfinite(multiplier) and abs(multiplier) <= MULTIPLIER_MAX else None
 
 
-Keep = Callable[[list[Host], Question], list[Host]]
-Weigh = Callable[[list[Host], Question], "list[float] | None"]
+Keep = Callable[[Any, Question], Any]
+"""``keep(candidates, question)`` gives the ``Candidates`` that pass."""
+
+Weigh = Callable[[Any, Question], Any]
+"""``weigh(candidates, question)`` gives a number for each, in their order (a list or an array), or
+None."""
 
 
 class Filter(msgspec.Struct, frozen=True):
-    """``keep`` gives the hosts that pass, in their order. ``once``: judged for the first server of
-    a request only (what it judges by is the same for all of them)."""
+    """``once``: judged for the first server of a request only (what it judges by is the same for
+    all of them)."""
 
     name: str
     keep: Keep

@@ -8,13 +8,15 @@ details only for the few that end up in the evidence.
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
 import msgspec
+import numpy as np
 
+from commands.fleet.candidates import Candidates
 from commands.fleet.judges import Judges, Question
+from commands.fleet.table import Numbers
 from events.fleet.evidence import HostScore, WeigherScale
 from events.fleet.host import Host
 
@@ -23,91 +25,101 @@ class Column(msgspec.Struct, frozen=True):
     """One weigher's raw values for all hosts, and how they count."""
 
     scale: WeigherScale
-    raw: Sequence[float]
+    raw: Numbers
 
-    def normalised(self, index: int) -> float:
+    def normalised(self, place: int) -> float:
         """The value of one host between 0 and 1."""
         span = self.scale.high - self.scale.low
-        return (self.raw[index] - self.scale.low) / span if span > 0 else 0.0
+        return (float(self.raw[place]) - self.scale.low) / span if span > 0 else 0.0
 
 
 class Ranking(msgspec.Struct, frozen=True):
-    """``order``: indices of the best hosts, best first; ``tied``: how many share the top score."""
+    """``order``: places of the best hosts, best first; ``tied``: how many share the top score."""
 
-    hosts: list[Host]
-    totals: list[float]
+    candidates: Candidates
+    totals: Numbers
     columns: list[Column]
     order: list[int]
     tied: int
 
-    def score(self, index: int) -> HostScore:
+    def score(self, place: int) -> HostScore:
         """One host's scores in full."""
         return HostScore(
-            host=self.hosts[index].host,
-            score=self.totals[index],
-            raw=[float(column.raw[index]) for column in self.columns],
-            normalised=[column.normalised(index) for column in self.columns],
+            host=self.candidates.host(place).host,
+            score=float(self.totals[place]),
+            raw=[float(column.raw[place]) for column in self.columns],
+            normalised=[column.normalised(place) for column in self.columns],
         )
 
 
 def weigh(
-    hosts: list[Host], question: Question, judges: Judges
-) -> tuple[list[float], list[Column]]:
+    candidates: Candidates, question: Question, judges: Judges
+) -> tuple[Numbers, list[Column]]:
     """Each host's score, and what it was made of. A single host is not weighed."""
-    totals = [0.0] * len(hosts)
+    totals = np.zeros(len(candidates))
     columns: list[Column] = []
-    if len(hosts) < 2:
+    if len(candidates) < 2:
         return totals, columns
     for weigher, multiplier in judges.weighers:
-        own = question.multipliers.get(weigher.option) if question.aggregates else None
+        own = question.multipliers(weigher.option, candidates)
         if not multiplier and not own:
             continue
-        raw = weigher.weigh(hosts, question)
-        if raw is None:
+        weighed: Sequence[float] | Numbers | None = weigher.weigh(candidates, question)
+        if weighed is None:
             continue
-        low, high = min(raw), max(raw)
+        raw = np.asarray(weighed, dtype=np.float64)
+        low, high = float(raw.min()), float(raw.max())
         if weigher.floor:
             if low < 0:
-                raw = [x if x > 0 else 0.0 for x in raw]
+                raw = np.where(raw > 0, raw, 0.0)
             low, high = 0.0, max(high, 0.0)
         scale = WeigherScale(weigher=weigher.name, multiplier=multiplier, low=low, high=high)
         columns.append(Column(scale, raw))
         if high <= low:
             continue
         if own:
-            multipliers = [own.get(h.host, multiplier) for h in hosts]
-            span = high - low
-            totals = [
-                t + (x - low) * m / span for t, x, m in zip(totals, raw, multipliers, strict=True)
-            ]
+            each = candidates.by_membership(_of(own, multiplier))
+            totals += (raw - low) * each / (high - low)
         else:
-            factor = multiplier / (high - low)
-            totals = [t + (x - low) * factor for t, x in zip(totals, raw, strict=True)]
+            totals += (raw - low) * (multiplier / (high - low))
     return totals, columns
 
 
+def _of(own: Mapping[tuple[str, ...], float], multiplier: float) -> Callable[[Host], float]:
+    return lambda host: own.get(host.aggregates, multiplier)
+
+
 def rank(
-    hosts: list[Host], question: Question, judges: Judges, draw: Callable[[], Random]
+    candidates: Candidates, question: Question, judges: Judges, draw: Callable[[], Random]
 ) -> Ranking:
     """The best hosts in order, as many as the policy can need."""
-    totals, columns = weigh(hosts, question, judges)
+    totals, columns = weigh(candidates, question, judges)
     policy = judges.policy
     wanted = max(policy.scores_max, policy.alternates_max + 1, policy.host_subset_size)
-    best = max(totals)
-    cut = min(heapq.nlargest(wanted, totals)) if len(hosts) > wanted else min(totals)
-    short = [(-t, hosts[i].host, i) for i, t in enumerate(totals) if t >= cut]
-    ordered = heapq.nsmallest(wanted, short) if len(short) > wanted else sorted(short)
-    order = [i for _, _, i in ordered]
-    tied = totals.count(best)
+    best = totals.max()
+    tied = int(np.count_nonzero(totals == best))
+    order = _best(totals, wanted)
     if policy.shuffle_best_same_weighed_hosts and tied > 1:
-        top = [i for _, i in sorted((h.host, i) for i, h in enumerate(hosts) if totals[i] == best)]
+        top = np.flatnonzero(totals == best).tolist()
         draw().shuffle(top)
-        order = [*top, *(i for i in order if totals[i] < best)][:wanted]
-    return Ranking(hosts, totals, columns, order, tied)
+        order = [*top, *(place for place in order if totals[place] < best)][:wanted]
+    return Ranking(candidates, totals, columns, order, tied)
+
+
+def _best(totals: Numbers, wanted: int) -> list[int]:
+    """The places of the highest totals, highest first; of equal ones the first in place."""
+    count = len(totals)
+    short = range(count)
+    if count > wanted:
+        cut = np.partition(totals, count - wanted)[count - wanted]
+        above = np.flatnonzero(totals > cut).tolist()
+        level = np.flatnonzero(totals == cut)[: wanted - len(above)].tolist()
+        short = above + level
+    return sorted(short, key=lambda place: (-totals[place], place))
 
 
 def choose(ranking: Ranking, judges: Judges, draw: Callable[[], Random]) -> tuple[int, list[int]]:
-    """The winner and its alternates, as indices: at random among the ``host_subset_size`` best."""
+    """The winner and its alternates, as places: at random among the ``host_subset_size`` best."""
     subset = ranking.order[: judges.policy.host_subset_size]
     winner = subset[0] if len(subset) == 1 else draw().choice(subset)
     others = [i for i in ranking.order if i != winner]

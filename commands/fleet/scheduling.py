@@ -1,27 +1,29 @@
 """The scheduling of one request: sift, filter, weigh, choose, claim; server by server.
 
-Each claim is folded into the fleet at once (by the same ``evolve`` that will fold it for good), so
-the next server of the request sees the room that is left. Linear in the number of hosts.
+Each claim is folded into the fleet at once (by the same ``evolve`` that will fold its fact), so
+the next server of the request sees the room that is left. Hosts are judged and weighed as columns
+of the table that indexes them (``table.py``): some hundred microseconds at 10,000 hosts.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from functools import lru_cache
 from random import Random
 
 import msgspec
 
 from commands.decision import View
+from commands.fleet.candidates import Candidates
 from commands.fleet.demand import Demand, demand_of
 from commands.fleet.judges import Judges, Question
 from commands.fleet.ranking import Ranking, choose, rank
 from commands.fleet.room import Sieve, sift, with_room
+from commands.fleet.table import HostTable
 from events.fleet.allocation import Allocation, AllocationClaimed, AllocationReleased
 from events.fleet.evidence import Evidence, FilterCount, HostScore
 from events.fleet.host import Host, evolve
-from events.fleet.host_aggregate import HostAggregate, zone_of
+from events.fleet.host_aggregate import zone_among
 from events.fleet.request import RequestSpec
 
 
@@ -50,31 +52,29 @@ class Fleet:
     """The fleet as the view shows it, with what this decision has changed so far."""
 
     def __init__(self, view: View) -> None:
-        self._view = view
+        self.view = view
         self._hosts: dict[str, Host] = {}
         self._placed: dict[str, str | None] = {}
-        self.aggregates: Mapping[str, HostAggregate] = view.all("host_aggregate")
+        self._table: HostTable = view.index("host.table")
+        self._table.show(view.changed("host"))
 
-    def hosts(self) -> list[Host]:
+    def hosts(self) -> Candidates:
         """All hosts that are part of the fleet."""
-        known: Mapping[str, Host] = self._view.all("host")
-        changed = self._hosts
-        if changed:
-            return [changed.get(h.host, h) for h in known.values() if not h.deleted]
-        return [h for h in known.values() if not h.deleted]
+        return Candidates.everyone(self._table)
 
     def host_of(self, server_id: str) -> str | None:
         """The host whose room a server holds."""
         if server_id in self._placed:
             return self._placed[server_id]
-        claim: Allocation | None = self._view.get("allocation", server_id)
+        claim: Allocation | None = self.view.get("allocation", server_id)
         return claim.host or None if claim is not None else None
 
     def fold(self, event: AllocationClaimed | AllocationReleased) -> Host:
         """Go on as after this event; the host as it is then."""
-        before = self._hosts.get(event.host) or self._view.get("host", event.host)
+        before = self._hosts.get(event.host) or self.view.get("host", event.host)
         after = evolve(before, event)
         self._hosts[event.host] = after
+        self._table.show_also(event.host, after)
         claimed = isinstance(event, AllocationClaimed)
         self._placed[event.server_id] = event.host if claimed else None
         return after
@@ -95,7 +95,7 @@ def schedule(fleet: Fleet, request: Request, at: int, judges: Judges) -> list[Al
         spec,
         request.project_id,
         demand.resources,
-        fleet.aggregates,
+        fleet.view,
         fleet.host_of,
         judges.policy,
     )
@@ -105,16 +105,17 @@ def schedule(fleet: Fleet, request: Request, at: int, judges: Judges) -> list[Al
     def draw() -> Random:
         return Random(request.seed)
 
-    hosts = fleet.hosts()
-    total = len(hosts)
+    left = fleet.hosts()
+    total = len(left)
     claims: list[AllocationClaimed] = []
     for number, server_id in enumerate(request.server_ids):
-        sieve = Sieve(hosts)
+        sieve = Sieve(left)
         if not _judge(sieve, number, question, demand, request, judges):
             raise NoRoom(total, sieve.counts, number)
-        ranking = rank(sieve.hosts, question, judges, draw)
+        left = sieve.candidates
+        ranking = rank(left, question, judges, draw)
         winner, others = choose(ranking, judges, draw)
-        host = sieve.hosts[winner]
+        host = left.host(winner)
         claim = AllocationClaimed(
             at=at,
             server_id=server_id,
@@ -124,8 +125,8 @@ def schedule(fleet: Fleet, request: Request, at: int, judges: Judges) -> list[Al
             project_id=request.project_id,
             user_id=spec.user_id,
             resources=demand.resources,
-            availability_zone=zone_of(host.host, fleet.aggregates.values()),
-            alternates=[sieve.hosts[i].host for i in others],
+            availability_zone=zone_among(question.aggregates_of(host)),
+            alternates=[left.host(place).host for place in others],
             evidence=Evidence(
                 hosts_total=total,
                 filtered=sieve.counts,
@@ -138,9 +139,7 @@ def schedule(fleet: Fleet, request: Request, at: int, judges: Judges) -> list[Al
             ),
         )
         claims.append(claim)
-        after = fleet.fold(claim)
-        hosts = list(sieve.hosts)
-        hosts[winner] = after
+        fleet.fold(claim)
     return claims
 
 
@@ -165,15 +164,14 @@ def _judge(
     """
     spec = request.spec
     if number == 0:
-        excluded = frozenset(request.excluded_hosts)
-        if not sift(sieve, spec, demand, question.aggregates, excluded):
+        if not sift(sieve, question, demand, request.excluded_hosts):
             return False
-    elif not sieve.keep("Capacity", with_room(sieve.hosts, demand.resources)):
+    elif not sieve.keep("Capacity", with_room(sieve.candidates, demand.resources)):
         return False
     if spec.forced and spec.requested_host:
         return True
     return all(
-        sieve.keep(filter.name, filter.keep(sieve.hosts, question))
+        sieve.keep(filter.name, filter.keep(sieve.candidates, question))
         for filter in judges.filters
         if number == 0 or not filter.once
     )

@@ -19,7 +19,7 @@ from events.fleet.host import (
     ServiceWentDown,
 )
 from events.fleet.host_aggregate import HostAggregate, HostRemovedFromAggregate
-from events.message import Command, Event, HostName
+from events.message import Command, Event, HostName, Text
 
 
 class EnableService(Command, frozen=True, kw_only=True):
@@ -32,7 +32,7 @@ class DisableService(Command, frozen=True, kw_only=True):
     """Take a host out of scheduling."""
 
     host: HostName
-    reason: Annotated[str | None, "Why, in the operator's words."] = None
+    reason: Annotated[Text | None, "Why, in the operator's words."] = None
 
 
 class ForceDownService(Command, frozen=True, kw_only=True):
@@ -49,10 +49,11 @@ class DeleteService(Command, frozen=True, kw_only=True):
 
 
 class ReportServiceDown(Command, frozen=True, kw_only=True):
-    """A host's service has been silent for longer than service_down_time."""
+    """A host's service has been silent for longer than service_down_time, or said that it ends."""
 
     host: HostName
     silent_s: Annotated[float, "For how long, in seconds."]
+    ended: Annotated[bool, "It said that it ends; false: it just was not heard."] = False
 
 
 class ReportServiceUp(Command, frozen=True, kw_only=True):
@@ -110,13 +111,10 @@ def delete(view: View, command: DeleteService, at: int) -> Decision:
             "Unable to delete compute service that is hosting instances. "
             "Migrate or delete the instances first.",
         )
-    aggregates: list[HostAggregate] = sorted(
-        view.all("host_aggregate").values(), key=lambda aggregate: aggregate.number
-    )
+    aggregates: list[HostAggregate] = [view.get("host_aggregate", id) for id in host.aggregates]
     left: list[Event] = [
         HostRemovedFromAggregate(at=at, aggregate_id=aggregate.id, host=command.host)
-        for aggregate in aggregates
-        if command.host in aggregate.hosts
+        for aggregate in sorted(aggregates, key=lambda aggregate: aggregate.number)
     ]
     return accept(*left, ServiceDeleted(at=at, host=command.host))
 
@@ -126,7 +124,9 @@ def report_down(host: Host | None, command: ReportServiceDown, at: int) -> Decis
     """Note it once. A host that is no longer known needs no note."""
     if host is None or host.deleted or not host.up:
         return accept()
-    return accept(ServiceWentDown(at=at, host=command.host, silent_s=command.silent_s))
+    return accept(
+        ServiceWentDown(at=at, host=command.host, silent_s=command.silent_s, ended=command.ended)
+    )
 
 
 @decides(ReportServiceUp, "host", key="host")

@@ -12,7 +12,7 @@ from events.identity.application_credential import (
     CredentialId,
 )
 from events.identity.terms import Description, PasswordHash
-from events.message import Command, ProjectId, UserId
+from events.message import MOMENT, Command, ProjectId, UserId
 
 
 class CreateApplicationCredential(Command, frozen=True, kw_only=True):
@@ -26,7 +26,9 @@ class CreateApplicationCredential(Command, frozen=True, kw_only=True):
     role_ids: Annotated[list[str], "Ids of the roles it gives, as far as the user has them."]
     description: Description = None
     unrestricted: Annotated[bool, "Whether it may make and delete others of its kind."] = False
-    expires_at: Annotated[int | None, "Moment (microseconds) of its end; null: never."] = None
+    expires_at: Annotated[int | None, MOMENT, "Moment (microseconds) of its end; null: never."] = (
+        None
+    )
 
 
 class DeleteApplicationCredential(Command, frozen=True, kw_only=True):
@@ -41,7 +43,7 @@ def create(view: View, command: CreateApplicationCredential, at: int) -> Decisio
     """Refused: unknown user, or the user has one of that name."""
     if view.get("user", command.user_id) is None:
         return not_found("user", command.user_id)
-    if name_taken(view, "application_credential", command.credential_name, user_id=command.user_id):
+    if name_taken(view, "application_credential", command.credential_name, command.user_id):
         return conflict(
             "application_credential",
             f"Duplicate entry found with name {command.credential_name} for this user",

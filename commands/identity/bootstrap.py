@@ -1,19 +1,20 @@
-"""What a new cloud begins with. Partition key: ``default``; as often as wanted.
+"""What a new cloud begins with, and the way back in for its admin. Partition key: ``default``.
 
-Everything that is missing is made, nothing that is there is undone; only the passwords follow
-the command, as that is how lost ones are set anew: a sender who means the password that is
-known gives the hash that is known. The ids of what exists already are kept: the given ids are
-for what is new.
+A cloud begins once: where the domain default exists, ``Bootstrap`` changes nothing, so a rotated
+password, a disabled admin and a revoked role stay so. ``ResetAdmin`` is for an operator who has
+lost the way in: it makes what the admin needs as far as it is missing. The ids of what exists
+already are kept: the given ids are for what is new.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import msgspec
 
 from commands.decision import Decision, View, accept, decides_on_view
+from commands.identity.rules import with_name
 from events.identity.assignment import SYSTEM, ActorKind, RoleGranted, TargetKind, assignment_id
 from events.identity.domain import DomainCreated
 from events.identity.role import Role, RoleCreated, RoleImplied
@@ -53,24 +54,56 @@ class Bootstrap(Command, frozen=True, kw_only=True):
     project_ids: Annotated[dict[str, str], "Id for each project name: admin, demo, service."]
 
 
+class ResetAdmin(Command, frozen=True, kw_only=True):
+    """Let the admin in again: set its password, enable it, grant it admin as at the beginning."""
+
+    admin: Annotated[BootstrapUser, "Is made if there is none of that name."]
+    role_ids: Annotated[dict[str, str], "Id for each role name, where one is missing."]
+    project_ids: Annotated[dict[str, str], "Id for each project name, where one is missing."]
+
+
 @decides_on_view(Bootstrap)
 def bootstrap(view: View, command: Bootstrap, at: int) -> Decision:
-    """Accepted always; nothing to do gives no event."""
-    return accept(*_Making(view, command, at).everything())
+    """Accepted always; a cloud that has begun gives no event."""
+    if view.get("domain", DOMAIN_ID) is not None:
+        return accept()
+    making = _Making(view, command.role_ids, command.project_ids, at)
+    return accept(*making.everything(command))
+
+
+@decides_on_view(ResetAdmin)
+def reset_admin(view: View, command: ResetAdmin, at: int) -> Decision:
+    """Accepted always."""
+    making = _Making(view, command.role_ids, command.project_ids, at)
+    return accept(*making.structure(("admin",), ("admin",)), *making.admin(command.admin))
 
 
 class _Making:
-    """One pass over the wanted state; ``_ids`` are the ids that hold, found or made."""
+    """One pass over the wanted state; ``_projects`` and ``_roles`` are the ids found or made."""
 
-    def __init__(self, view: View, command: Bootstrap, at: int) -> None:
+    def __init__(
+        self, view: View, role_ids: dict[str, str], project_ids: dict[str, str], at: int
+    ) -> None:
         self._view = view
-        self._command = command
+        self._role_ids = role_ids
+        self._project_ids = project_ids
         self._at = at
         self._projects: dict[str, str] = {}
         self._roles: dict[str, str] = {}
 
-    def everything(self) -> Iterator[Event]:
+    def everything(self, command: Bootstrap) -> Iterator[Event]:
         """All that is missing, in an order in which each thing follows what it needs."""
+        yield from self.structure(PROJECTS, ROLES)
+        for prior, implied in IMPLICATIONS:
+            yield from self._implication(prior, implied)
+        yield from self.admin(command.admin)
+        if command.demo is not None:
+            yield from self._user(command.demo, "demo", ("member",))
+        if command.service is not None:
+            yield from self._user(command.service, "service", ("admin", "service"))
+
+    def structure(self, projects: Iterable[str], roles: Iterable[str]) -> Iterator[Event]:
+        """The domain, and which of these projects and roles are missing."""
         if self._view.get("domain", DOMAIN_ID) is None:
             yield DomainCreated(
                 domain_id=DOMAIN_ID,
@@ -78,21 +111,14 @@ class _Making:
                 description="The default domain",
                 at=self._at,
             )
-        for name, description in PROJECTS.items():
-            yield from self._project(name, description)
-        for name in ROLES:
+        for name in projects:
+            yield from self._project(name, PROJECTS[name])
+        for name in roles:
             yield from self._role(name)
-        for prior, implied in IMPLICATIONS:
-            yield from self._implication(prior, implied)
-        yield from self._admin(self._command.admin)
-        if self._command.demo is not None:
-            yield from self._user(self._command.demo, "demo", ("member",))
-        if self._command.service is not None:
-            yield from self._user(self._command.service, "service", ("admin", "service"))
 
     def _project(self, name: str, description: str) -> Iterator[Event]:
         found = self._find("tenant", name)
-        self._projects[name] = found or self._command.project_ids[name]
+        self._projects[name] = found or self._project_ids[name]
         if found is None:
             yield ProjectCreated(
                 project_id=self._projects[name],
@@ -105,7 +131,7 @@ class _Making:
 
     def _role(self, name: str) -> Iterator[Event]:
         found = self._find("role", name)
-        self._roles[name] = found or self._command.role_ids[name]
+        self._roles[name] = found or self._role_ids[name]
         if found is None:
             yield RoleCreated(
                 role_id=self._roles[name], role_name=name, immutable=True, at=self._at
@@ -118,7 +144,8 @@ class _Making:
                 role_id=self._roles[prior], implied_role_id=self._roles[implied], at=self._at
             )
 
-    def _admin(self, admin: BootstrapUser) -> Iterator[Event]:
+    def admin(self, admin: BootstrapUser) -> Iterator[Event]:
+        """The user admin with this password, enabled, with its grants."""
         yield from self._user(admin, "admin", ("admin",))
         id = self._find("user", admin.user_name) or admin.user_id
         yield from self._grant("admin", id, "domain", DOMAIN_ID)
@@ -164,8 +191,4 @@ class _Making:
 
     def _find(self, aggregate: str, name: str) -> str | None:
         """The id of a domain default's project or user, or a global role, of that name."""
-        domain_id = None if aggregate == "role" else DOMAIN_ID
-        for id, state in self._view.all(aggregate).items():
-            if state.name == name and state.domain_id == domain_id:
-                return id
-        return None
+        return with_name(self._view, aggregate, name, None if aggregate == "role" else DOMAIN_ID)

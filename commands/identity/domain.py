@@ -20,6 +20,7 @@ from commands.identity.rules import (
     conflict,
     credential_deletions,
     forbidden,
+    in_domain,
     name_taken,
     not_found,
     revocations,
@@ -79,7 +80,7 @@ def create(view: View, command: CreateDomain, at: int) -> Decision:
     """Refused when the name is taken."""
     if view.get("domain", command.domain_id):
         return conflict("domain", f"Duplicate ID, {command.domain_id}")
-    if name_taken(view, "domain", command.domain_name):
+    if name_taken(view, "domain", command.domain_name, None):
         return _same_name(command.domain_name)
     return accept(
         DomainCreated(
@@ -100,7 +101,7 @@ def change(view: View, command: ChangeDomain, at: int) -> Decision:
     if domain is None:
         return not_found("domain", command.domain_id)
     name = chosen(command.domain_name, domain.name)
-    if name != domain.name and name_taken(view, "domain", name):
+    if name != domain.name and name_taken(view, "domain", name, None):
         return _same_name(name)
     return accept(*_changes(domain, command, at))
 
@@ -137,18 +138,15 @@ def empty(view: View, command: EmptyDomain, at: int) -> Decision:
 
 
 def _emptied(view: View, domain_id: str, at: int) -> Iterator[Event]:
-    yield from revocations(view, at, target="domain", target_id=domain_id)
-    for id, user in view.all("user").items():
-        if user.domain_id == domain_id:
-            yield from credential_deletions(view, at, user_id=id)
-            yield UserDeleted(user_id=id, at=at)
-    for id, group in view.all("group").items():
-        if group.domain_id == domain_id:
-            yield GroupDeleted(group_id=id, at=at)
-    for id, project in view.all("tenant").items():
-        if project.domain_id == domain_id:
-            yield from revocations(view, at, target="project", target_id=id)
-            yield ProjectDeleted(project_id=id, at=at)
+    yield from revocations(view, at, "domain", domain_id)
+    for id in in_domain(view, "user", domain_id):
+        yield from credential_deletions(view, at, "user", id)
+        yield UserDeleted(user_id=id, at=at)
+    for id in in_domain(view, "group", domain_id):
+        yield GroupDeleted(group_id=id, at=at)
+    for id in in_domain(view, "tenant", domain_id):
+        yield from revocations(view, at, "project", id)
+        yield ProjectDeleted(project_id=id, at=at)
 
 
 def _same_name(name: str) -> Decision:

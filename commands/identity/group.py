@@ -72,7 +72,7 @@ def create(view: View, command: CreateGroup, at: int) -> Decision:
     """Refused when the name is taken in the domain."""
     if view.get("group", command.group_id):
         return conflict("group", f"Duplicate ID, {command.group_id}")
-    if name_taken(view, "group", command.group_name, domain_id=command.domain_id):
+    if name_taken(view, "group", command.group_name, command.domain_id):
         return _same_name(command.group_name)
     return accept(
         GroupCreated(
@@ -93,7 +93,7 @@ def change(view: View, command: ChangeGroup, at: int) -> Decision:
     if group is None:
         return not_found("group", command.group_id)
     name = chosen(command.group_name, group.name)
-    if name != group.name and name_taken(view, "group", name, domain_id=group.domain_id):
+    if name != group.name and name_taken(view, "group", name, group.domain_id):
         return _same_name(name)
     return accept(*_changes(group, command, at))
 
@@ -114,7 +114,7 @@ def delete(view: View, command: DeleteGroup, at: int) -> Decision:
     if view.get("group", command.group_id) is None:
         return not_found("group", command.group_id)
     return accept(
-        *revocations(view, at, actor="group", actor_id=command.group_id),
+        *revocations(view, at, "group", command.group_id),
         GroupDeleted(group_id=command.group_id, at=at),
     )
 

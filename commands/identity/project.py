@@ -20,6 +20,7 @@ from commands.identity.rules import (
     not_found,
     revocations,
 )
+from commands.lookup import lookup
 from events.identity.tenant import (
     ProjectCreated,
     ProjectDeleted,
@@ -97,7 +98,7 @@ def create(view: View, command: CreateProject, at: int) -> Decision:
             return refuse(400, "ValidationError", f"Could not find project: {command.parent_id}.")
         if _depth(view, parent) >= DEPTH_MAX:
             return forbidden(f"Max hierarchy depth of {DEPTH_MAX} is reached for this branch.")
-    if name_taken(view, "tenant", command.project_name, domain_id=command.domain_id):
+    if name_taken(view, "tenant", command.project_name, command.domain_id):
         return _same_name(command.project_name)
     if len(command.tags) > TAGS_MAX:
         return _too_many_tags()
@@ -126,7 +127,7 @@ def change(view: View, command: ChangeProject, at: int) -> Decision:
     if project.immutable and command.immutable is not False:
         return immutable("project", command.project_id)
     name = chosen(command.project_name, project.name)
-    if name != project.name and name_taken(view, "tenant", name, domain_id=project.domain_id):
+    if name != project.name and name_taken(view, "tenant", name, project.domain_id):
         return _same_name(name)
     if command.tags and len(command.tags) > TAGS_MAX:
         return _too_many_tags()
@@ -183,6 +184,9 @@ def untag(view: View, command: UntagProject, at: int) -> Decision:
     return accept(ProjectTagged(project_id=command.project_id, tags=tags, at=at))
 
 
+_children = lookup("tenant.by_parent", "tenant", lambda project: (project.parent_id,))
+
+
 @decides_on_view(DeleteProject)
 def delete(view: View, command: DeleteProject, at: int) -> Decision:
     """Its grants and application credentials end with it. Refused: unknown, has children."""
@@ -192,11 +196,11 @@ def delete(view: View, command: DeleteProject, at: int) -> Decision:
         return not_found("project", id)
     if project.immutable:
         return immutable("project", id)
-    if any(other.parent_id == id for other in view.all("tenant").values()):
+    if _children(view, id):
         return forbidden(f"Cannot delete project {id} since it is not a leaf in the hierarchy.")
     return accept(
-        *revocations(view, at, target="project", target_id=id),
-        *credential_deletions(view, at, project_id=id),
+        *revocations(view, at, "project", id),
+        *credential_deletions(view, at, "project", id),
         ProjectDeleted(project_id=id, at=at),
     )
 

@@ -19,6 +19,7 @@ from commands.identity.rules import (
     not_found,
     revocations,
 )
+from commands.lookup import lookup
 from events.identity.role import (
     Role,
     RoleCreated,
@@ -81,7 +82,7 @@ def create(view: View, command: CreateRole, at: int) -> Decision:
     """Refused when the name is taken among global roles (or those of its domain)."""
     if view.get("role", command.role_id):
         return conflict("role", f"Duplicate ID, {command.role_id}")
-    if name_taken(view, "role", command.role_name, domain_id=command.domain_id):
+    if name_taken(view, "role", command.role_name, command.domain_id):
         return _same_name(command.role_name)
     return accept(
         RoleCreated(
@@ -105,7 +106,7 @@ def change(view: View, command: ChangeRole, at: int) -> Decision:
     if role.immutable and command.immutable is not False:
         return immutable("role", command.role_id)
     name = chosen(command.role_name, role.name)
-    if name != role.name and name_taken(view, "role", name, domain_id=role.domain_id):
+    if name != role.name and name_taken(view, "role", name, role.domain_id):
         return _same_name(name)
     return accept(*_changes(role, command, at))
 
@@ -137,10 +138,9 @@ def delete(view: View, command: DeleteRole, at: int) -> Decision:
         return immutable("role", id)
     implications = [
         RoleNoLongerImplied(role_id=prior_id, implied_role_id=id, at=at)
-        for prior_id, prior in view.all("role").items()
-        if id in prior.implies
+        for prior_id in _implying(view, id)
     ]
-    return accept(*revocations(view, at, role_id=id), *implications, RoleDeleted(role_id=id, at=at))
+    return accept(*revocations(view, at, "role", id), *implications, RoleDeleted(role_id=id, at=at))
 
 
 @decides_on_view(ImplyRole)
@@ -174,6 +174,9 @@ def stop_implying(view: View, command: StopImplyingRole, at: int) -> Decision:
     return accept(
         RoleNoLongerImplied(role_id=command.role_id, implied_role_id=command.implied_role_id, at=at)
     )
+
+
+_implying = lookup("role.by_implied", "role", lambda role: role.implies)
 
 
 def implied_by(view: View, role_id: str) -> set[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Any
+from collections.abc import Callable, Hashable, Iterator
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from commands.decision import Decision, View, refuse
+from commands.lookup import lookup
+from events.bounds import TEXT
 from events.identity.application_credential import ApplicationCredentialDeleted
 from events.identity.assignment import RoleRevoked
 from events.message import Event
@@ -16,7 +18,7 @@ from events.message import Event
 class Text(msgspec.Struct, frozen=True, kw_only=True):
     """A new value of a text that may be null."""
 
-    value: Annotated[str | None, "The value; null clears it."] = None
+    value: Annotated[str | None, TEXT, "The value; null clears it."] = None
 
 
 class Map(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,23 +66,71 @@ def immutable(kind: str, id: str) -> Decision:
     )
 
 
-def name_taken(view: View, aggregate: str, name: str, **alike: str | None) -> bool:
-    """Whether one of that kind, with these attributes, has the name."""
-    return any(
-        state.name == name and all(getattr(state, key) == value for key, value in alike.items())
-        for state in view.all(aggregate).values()
-    )
+OWNER: dict[str, Callable[[Any], str | None]] = {
+    "user": lambda user: user.domain_id,
+    "group": lambda group: group.domain_id,
+    "tenant": lambda project: project.domain_id,
+    "role": lambda role: role.domain_id,
+    "domain": lambda domain: None,
+    "application_credential": lambda credential: credential.user_id,
+}
+"""What the names of each kind are unique in: the id of a domain or a user, None for the cloud."""
 
 
-def revocations(view: View, at: int, **alike: str) -> Iterator[Event]:
-    """Every assignment in this partition with these attributes ends."""
-    for id, held in view.all("assignment").items():
-        if all(getattr(held, key) == value for key, value in alike.items()):
-            yield RoleRevoked(assignment_id=id, at=at)
+def _by_name(aggregate: str) -> Callable[[View, Hashable], list[str]]:
+    owner = OWNER[aggregate]
+    return lookup(f"{aggregate}.by_name", aggregate, lambda state: ((owner(state), state.name),))
 
 
-def credential_deletions(view: View, at: int, **alike: str) -> Iterator[Event]:
-    """Every application credential in this partition with these attributes ends."""
-    for id, credential in view.all("application_credential").items():
-        if all(getattr(credential, key) == value for key, value in alike.items()):
-            yield ApplicationCredentialDeleted(credential_id=id, at=at)
+_named = {aggregate: _by_name(aggregate) for aggregate in OWNER}
+_in_domain = {
+    aggregate: lookup(f"{aggregate}.by_domain", aggregate, lambda state: (state.domain_id,))
+    for aggregate in ("user", "group", "tenant")
+}
+_assignments = lookup(
+    "assignment.by_part",
+    "assignment",
+    lambda held: (
+        (held.actor, held.actor_id),
+        (held.target, held.target_id),
+        ("role", held.role_id),
+    ),
+)
+_credentials = lookup(
+    "application_credential.by_part",
+    "application_credential",
+    lambda credential: (("user", credential.user_id), ("project", credential.project_id)),
+)
+
+
+def with_name(view: View, aggregate: str, name: str, owner: str | None) -> str | None:
+    """The id of the one of that kind that has the name; None when there is none. ``owner``: as
+    in ``OWNER``."""
+    return next(iter(_named[aggregate](view, (owner, name))), None)
+
+
+def name_taken(view: View, aggregate: str, name: str, owner: str | None) -> bool:
+    """Whether one of that kind has the name."""
+    return with_name(view, aggregate, name, owner) is not None
+
+
+def in_domain(view: View, aggregate: str, domain_id: str) -> list[str]:
+    """The ids of a domain's users, groups or projects."""
+    return _in_domain[aggregate](view, domain_id)
+
+
+Part = Literal["user", "group", "project", "domain", "role"]
+
+
+def revocations(view: View, at: int, part: Part, id: str) -> Iterator[Event]:
+    """Every assignment in this partition to, on or of this ends."""
+    for assignment in _assignments(view, (part, id)):
+        yield RoleRevoked(assignment_id=assignment, at=at)
+
+
+def credential_deletions(
+    view: View, at: int, part: Literal["user", "project"], id: str
+) -> Iterator[Event]:
+    """Every application credential in this partition of this user or project ends."""
+    for credential in _credentials(view, (part, id)):
+        yield ApplicationCredentialDeleted(credential_id=credential, at=at)

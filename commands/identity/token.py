@@ -12,7 +12,7 @@ from events.identity.token_revocation import (
     TokenRevocationExpired,
     TokenRevoked,
 )
-from events.message import Command, UserId
+from events.message import MOMENT, Command, UserId
 
 
 class RevokeToken(Command, frozen=True, kw_only=True):
@@ -20,7 +20,7 @@ class RevokeToken(Command, frozen=True, kw_only=True):
 
     audit_id: AuditId
     user_id: UserId
-    expires_at: Annotated[int, "When the token ends anyway, grace included (microseconds)."]
+    expires_at: Annotated[int, MOMENT, "When the token ends anyway, grace included (microseconds)."]
 
 
 @decides(RevokeToken, aggregate="token_revocation", key="audit_id")

@@ -18,6 +18,7 @@ from commands.identity.rules import (
     not_found,
     revocations,
 )
+from commands.lookup import lookup
 from events.identity.group import UserRemovedFromGroup
 from events.identity.terms import Description, DomainId, Extra, Name
 from events.identity.user import (
@@ -77,7 +78,7 @@ def create(view: View, command: CreateUser, at: int) -> Decision:
     """Refused when the name is taken in the domain."""
     if view.get("user", command.user_id):
         return conflict("user", f"Duplicate ID, {command.user_id}")
-    if name_taken(view, "user", command.user_name, domain_id=command.domain_id):
+    if name_taken(view, "user", command.user_name, command.domain_id):
         return _same_name(command.user_name)
     return accept(
         UserCreated(
@@ -102,7 +103,7 @@ def change(view: View, command: ChangeUser, at: int) -> Decision:
     if user is None:
         return not_found("user", command.user_id)
     name = chosen(command.user_name, user.name)
-    if name != user.name and name_taken(view, "user", name, domain_id=user.domain_id):
+    if name != user.name and name_taken(view, "user", name, user.domain_id):
         return _same_name(name)
     return accept(*_changes(user, command, at))
 
@@ -133,6 +134,9 @@ def _changes(user: User, command: ChangeUser, at: int) -> Iterator[Event]:
         yield (UserEnabled if enabled else UserDisabled)(user_id=id, at=at)
 
 
+_groups_of = lookup("group.by_member", "group", lambda group: group.members)
+
+
 @decides_on_view(DeleteUser)
 def delete(view: View, command: DeleteUser, at: int) -> Decision:
     """Grants, memberships and application credentials end with the user."""
@@ -141,12 +145,11 @@ def delete(view: View, command: DeleteUser, at: int) -> Decision:
         return not_found("user", id)
     memberships = [
         UserRemovedFromGroup(group_id=group_id, user_id=id, at=at)
-        for group_id, group in view.all("group").items()
-        if id in group.members
+        for group_id in _groups_of(view, id)
     ]
     return accept(
-        *revocations(view, at, actor="user", actor_id=id),
-        *credential_deletions(view, at, user_id=id),
+        *revocations(view, at, "user", id),
+        *credential_deletions(view, at, "user", id),
         *memberships,
         UserDeleted(user_id=id, at=at),
     )

@@ -18,7 +18,7 @@ from commands.decision import Decision, accept, decides, refuse
 from commands.image.rules import mixed_formats, over_quota, unknown
 from events.image import attributes as a
 from events.image.image import QUEUED, Image
-from events.message import Command, Event
+from events.message import Command, Event, Text
 
 BASE = (
     "name",
@@ -42,7 +42,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     op: Annotated[str, "add, replace or remove."]
     key: Annotated[str, "Name of the record's key or of an additional property."]
-    value: Annotated[str, "The value as JSON text; empty for remove."] = ""
+    value: Annotated[Text, "The value as JSON text; empty for remove."] = ""
 
 
 class UpdateImage(Command, frozen=True, kw_only=True):

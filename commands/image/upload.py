@@ -26,9 +26,9 @@ from events.image.content import (
     VirtualSizeBytes,
 )
 from events.image.image import QUEUED, SAVING, UPLOADING, Image
-from events.message import Command
+from events.message import Command, Large, Text
 
-LeaseMs = Annotated[int, "How long the upload holds without a further sign, in milliseconds."]
+LeaseMs = Annotated[Large, "How long the upload holds without a further sign, in milliseconds."]
 
 
 class BeginUpload(Command, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ class ExtendUpload(Command, frozen=True, kw_only=True):
 
     image_id: ImageId
     upload_id: UploadId
-    received_bytes: Annotated[int, "Bytes that have arrived so far."]
+    received_bytes: Annotated[Large, "Bytes that have arrived so far."]
     lease_ms: LeaseMs
 
 
@@ -66,7 +66,7 @@ class FailUpload(Command, frozen=True, kw_only=True):
 
     image_id: ImageId
     upload_id: UploadId
-    reason: Annotated[str, "One sentence."]
+    reason: Annotated[Text, "One sentence."]
 
 
 @decides(BeginUpload, aggregate="image", key="image_id")

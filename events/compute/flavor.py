@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, assert_never
 import msgspec
 
 from events.aggregate import Aggregate, register
-from events.message import Event, ProjectId
+from events.message import Event, ProjectId, Text
 
 KEY = "flavors"
 """The key of all flavor commands."""
@@ -33,7 +33,7 @@ class FlavorSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     rxtx_factor: Annotated[float, "Bandwidth factor, kept for old clients only."] = 1.0
     is_public: Annotated[bool, "Every project may use it."] = True
     disabled: Annotated[bool, "New servers may not use it."] = False
-    description: Annotated[str | None, "Free text."] = None
+    description: Annotated[Text | None, "Free text."] = None
     extra_specs: ExtraSpecs = {}
 
     @property
@@ -70,7 +70,7 @@ class FlavorCreated(FlavorFact, frozen=True, kw_only=True):
 class FlavorDescribed(FlavorFact, frozen=True, kw_only=True):
     """A flavor's description changed."""
 
-    description: Annotated[str | None, "The new description."] = None
+    description: Annotated[Text | None, "The new description."] = None
 
 
 class ExtraSpecsSet(FlavorFact, frozen=True, kw_only=True):

@@ -7,9 +7,9 @@ from typing import Annotated, ClassVar, assert_never
 import msgspec
 
 from events.aggregate import Aggregate, register
-from events.message import Event, UserId
+from events.message import Event, Key, Text, UserId
 
-KeyPairId = Annotated[str, "User id, a slash, the key pair's name."]
+KeyPairId = Annotated[Key, "User id, a slash, the key pair's name."]
 
 
 def key_pair_id(user_id: str, name: str) -> str:
@@ -43,7 +43,7 @@ class KeyPairImported(KeyPairFact, frozen=True, kw_only=True):
     user_id: UserId
     key_name: Annotated[str, "Name, unique among the user's key pairs."]
     type: Annotated[str, "ssh or x509."]
-    public_key: Annotated[str, "OpenSSH line or PEM certificate."]
+    public_key: Annotated[Text, "OpenSSH line or PEM certificate."]
     fingerprint: Annotated[str, "MD5 (ssh) or SHA-1 (x509), in colon form."]
 
 

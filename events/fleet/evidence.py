@@ -9,6 +9,8 @@ from typing import Annotated
 
 import msgspec
 
+from events.message import Large
+
 
 class FilterCount(msgspec.Struct, frozen=True, kw_only=True):
     """How many hosts one filter left."""
@@ -43,6 +45,6 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     weighers: Annotated[list[WeigherScale], "Weighers that had something to weigh."]
     best: Annotated[list[HostScore], "The best hosts, best first; the winner is among them."]
     tied: Annotated[int, "Hosts with the highest score."]
-    seed: Annotated[int, "Seed of every random choice."]
+    seed: Annotated[Large, "Seed of every random choice."]
     draw: Annotated[int, "Place of this server in its request, from 0."]
     spec_fingerprint: Annotated[str, "Hash of request spec, exclusions and policy."]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from events.message import HostName, Instant, Message
+from events.message import MOMENT, HostName, Instant, Message
 
 COMPUTE = "nova-compute"
 """Binary name of the service that every compute host runs."""
@@ -22,5 +22,6 @@ class Heartbeat(Message, frozen=True, kw_only=True):
     host: HostName
     binary: Annotated[str, "Name of the service, e.g. nova-compute."] = COMPUTE
     at: Instant
-    started_at: Annotated[int, "When its process started, microseconds since 1970."]
+    started_at: Annotated[int, MOMENT, "When its process started, microseconds since 1970."]
     version: Annotated[str, "Version of the service's software."] = ""
+    ending: Annotated[bool, "The last one: the service ends, and is down from now on."] = False

@@ -17,9 +17,10 @@ import msgspec
 
 from events.aggregate import Aggregate, register
 from events.fleet.allocation import AllocationClaimed, AllocationReleased
+from events.fleet.host_aggregate import HostAddedToAggregate, HostRemovedFromAggregate
 from events.fleet.inventory import DISK_GB, MEMORY_MB, VCPU, Hypervisor, Inventory
 from events.fleet.request import SHARD, Resources, Shard
-from events.message import Event, HostName
+from events.message import Event, HostName, Text
 
 MIB_PER_GIB = 1024
 
@@ -56,7 +57,7 @@ class ServiceDisabled(Event, frozen=True, kw_only=True):
 
     folds = (("host", "host"),)
     host: HostName
-    reason: Annotated[str | None, "Why, in the operator's words."] = None
+    reason: Annotated[Text | None, "Why, in the operator's words."] = None
 
 
 class ServiceEnabled(Event, frozen=True, kw_only=True):
@@ -81,11 +82,12 @@ class ServiceForceDownLifted(Event, frozen=True, kw_only=True):
 
 
 class ServiceWentDown(Event, frozen=True, kw_only=True):
-    """A host's service gave no sign of life for too long."""
+    """A host's service gave no sign of life for too long, or said that it ends."""
 
     folds = (("host", "host"),)
     host: HostName
     silent_s: Annotated[float, "For how long, in seconds."]
+    ended: Annotated[bool, "It said that it ends; false: it just was not heard."] = False
 
 
 class ServiceCameUp(Event, frozen=True, kw_only=True):
@@ -114,11 +116,15 @@ HostEvent = (
     | ServiceDeleted
     | AllocationClaimed
     | AllocationReleased
+    | HostAddedToAggregate
+    | HostRemovedFromAggregate
 )
 
 
 class Host(msgspec.Struct, frozen=True, kw_only=True):
-    """State of a host. ``up``: by its heartbeats; ``servers``: how many hold its room."""
+    """State of a host. ``up``: by its heartbeats; ``servers``: how many hold its room;
+    ``aggregates``: ids of those it is in, in their own order, so that hosts of the same
+    aggregates have the same value."""
 
     host: str
     number: int
@@ -145,6 +151,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     free_vcpus: float = 0.0
     free_ram_mib: int = 0
     free_disk_mib: int = 0
+    aggregates: tuple[str, ...] = ()
 
     @property
     def alive(self) -> bool:
@@ -219,7 +226,7 @@ def _registered(event: HostRegistered) -> Host:
     )
 
 
-def evolve(host: Host, event: HostEvent) -> Host:
+def evolve(host: Host, event: HostEvent) -> Host:  # noqa: C901 - a table of facts
     """The fold of a host's events. The first is always ``HostRegistered``."""
     replace = msgspec.structs.replace
     match event:
@@ -253,6 +260,12 @@ def evolve(host: Host, event: HostEvent) -> Host:
             return replace(host, up=True, changed_at=event.at)
         case ServiceDeleted():
             return replace(host, deleted=True, changed_at=event.at)
+        case HostAddedToAggregate():
+            joined = tuple(sorted({*host.aggregates, event.aggregate_id}))
+            return replace(host, aggregates=joined)
+        case HostRemovedFromAggregate():
+            left = tuple(id for id in host.aggregates if id != event.aggregate_id)
+            return replace(host, aggregates=left)
         case _:
             assert_never(event)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, assert_never
 
+import immutables
 import msgspec
 
 from events.aggregate import Aggregate, register
@@ -50,7 +51,7 @@ class AggregateMetadataChanged(Event, frozen=True, kw_only=True):
 class HostAddedToAggregate(Event, frozen=True, kw_only=True):
     """A host became a member of an aggregate."""
 
-    folds = (("host_aggregate", "aggregate_id"),)
+    folds = (("host_aggregate", "aggregate_id"), ("host", "host"))
     aggregate_id: AggregateId
     host: HostName
 
@@ -58,7 +59,7 @@ class HostAddedToAggregate(Event, frozen=True, kw_only=True):
 class HostRemovedFromAggregate(Event, frozen=True, kw_only=True):
     """A host is no longer a member of an aggregate."""
 
-    folds = (("host_aggregate", "aggregate_id"),)
+    folds = (("host_aggregate", "aggregate_id"), ("host", "host"))
     aggregate_id: AggregateId
     host: HostName
 
@@ -81,16 +82,23 @@ AggregateEvent = (
 
 
 class HostAggregate(msgspec.Struct, frozen=True, kw_only=True):
-    """State. ``hosts`` in the order in which they were added."""
+    """State. ``members``: each host with its place in the order of joining; ``joined`` counts
+    those that ever did. Which aggregates a host is in is known to the host as well."""
 
     id: str
     number: int
     name: str
     created_at: int
     updated_at: int | None = None
-    hosts: tuple[str, ...] = ()
+    members: immutables.Map[str, int] = immutables.Map()
+    joined: int = 0
     metadata: dict[str, str] = {}
     deleted: bool = False
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The members in the order in which they were added."""
+        return tuple(sorted(self.members, key=self.members.__getitem__))
 
     @property
     def availability_zone(self) -> str | None:
@@ -99,12 +107,14 @@ class HostAggregate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def zone_of(host: str, aggregates: Iterable[HostAggregate]) -> str:
-    """The availability zone of a host."""
-    for aggregate in aggregates:
-        zone = aggregate.metadata.get(ZONE_KEY)
-        if zone and host in aggregate.hosts:
-            return zone
-    return DEFAULT_ZONE
+    """The availability zone of a host, given all aggregates."""
+    return zone_among(aggregate for aggregate in aggregates if host in aggregate.members)
+
+
+def zone_among(aggregates: Iterable[HostAggregate]) -> str:
+    """The availability zone that these aggregates of a host put it into."""
+    zones = (aggregate.metadata.get(ZONE_KEY) for aggregate in aggregates)
+    return next((zone for zone in zones if zone), DEFAULT_ZONE)
 
 
 def evolve(aggregate: HostAggregate, event: AggregateEvent) -> HostAggregate:
@@ -124,10 +134,14 @@ def evolve(aggregate: HostAggregate, event: AggregateEvent) -> HostAggregate:
         case AggregateMetadataChanged():
             return replace(aggregate, metadata=event.metadata, updated_at=event.at)
         case HostAddedToAggregate():
-            return replace(aggregate, hosts=(*aggregate.hosts, event.host), updated_at=event.at)
+            members = aggregate.members.set(event.host, aggregate.joined)
+            joined = aggregate.joined + 1
+            return replace(aggregate, members=members, joined=joined, updated_at=event.at)
         case HostRemovedFromAggregate():
-            hosts = tuple(host for host in aggregate.hosts if host != event.host)
-            return replace(aggregate, hosts=hosts, updated_at=event.at)
+            if event.host not in aggregate.members:
+                return replace(aggregate, updated_at=event.at)
+            members = aggregate.members.delete(event.host)
+            return replace(aggregate, members=members, updated_at=event.at)
         case AggregateDeleted():
             return replace(aggregate, deleted=True, updated_at=event.at)
         case _:

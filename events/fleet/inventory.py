@@ -6,9 +6,15 @@ from typing import Annotated
 
 import msgspec
 
+from events.bounds import too_nested
+from events.message import MOMENT, Text
+
 VCPU = "VCPU"
 MEMORY_MB = "MEMORY_MB"
 DISK_GB = "DISK_GB"
+
+AMOUNT_MAX = 2**42
+"""The most of anything on one host: 4 EiB of memory in MiB. Exact in any arithmetic."""
 
 
 class Inventory(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,12 +51,14 @@ class Hypervisor(msgspec.Struct, frozen=True, kw_only=True):
     type: Annotated[str, "Hypervisor type, e.g. QEMU."]
     version: Annotated[int, "major * 1,000,000 + minor * 1,000 + release."]
     host_ip: Annotated[str, "Address of the host."]
-    cpu_info: Annotated[str, "JSON object: arch, model, vendor, features, topology."] = "{}"
+    cpu_info: Annotated[Text, "JSON object: arch, model, vendor, features, topology."] = "{}"
     supported_instances: Annotated[list[SupportedInstance], "What guests it can run."] = []
     disk_available_least_gib: Annotated[int | None, "Disk left if all sparse files filled up."] = (
         None
     )
-    booted_at: Annotated[int | None, "When the host booted, microseconds since 1970."] = None
+    booted_at: Annotated[int | None, MOMENT, "When the host booted, microseconds since 1970."] = (
+        None
+    )
 
 
 def unsound(hypervisor: Hypervisor, inventories: dict[str, Inventory]) -> str | None:
@@ -62,6 +70,8 @@ def unsound(hypervisor: Hypervisor, inventories: dict[str, Inventory]) -> str | 
             return f"Inventory of {name}: total and max_unit must not be negative."
         if not 0 <= inventory.reserved <= inventory.total:
             return f"Inventory of {name}: reserved must be between 0 and total."
+        if max(inventory.total, inventory.max_unit) > AMOUNT_MAX:
+            return f"Inventory of {name}: total and max_unit must not exceed {AMOUNT_MAX}."
         if not 0 < inventory.allocation_ratio < 1e6:
             return f"Inventory of {name}: allocation_ratio must be above 0 and below 1,000,000."
     return None
@@ -69,6 +79,7 @@ def unsound(hypervisor: Hypervisor, inventories: dict[str, Inventory]) -> str | 
 
 def _is_object(text: str) -> bool:
     try:
-        return isinstance(msgspec.json.decode(text), dict)
-    except msgspec.DecodeError:
+        value = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
         return False
+    return isinstance(value, dict) and not too_nested(value)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-from events.message import UserId
+from events.message import Large, UserId
 
 DEFAULT_ZONE = "nova"
 """The availability zone of hosts that no aggregate gives one (default_availability_zone)."""
@@ -34,7 +34,7 @@ class RequestSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     vcpus: Annotated[int, "Virtual CPUs."]
     ram_mib: Annotated[int, "Memory in MiB."]
-    disk_gib: Annotated[int, "Root + ephemeral + swap (rounded up), in GiB."]
+    disk_gib: Annotated[Large, "Root + ephemeral + swap (rounded up), in GiB."]
     flavor_name: Annotated[str, "Name of the flavor."]
     extra_specs: Annotated[dict[str, str], "The flavor's extra specs."] = {}
     image_id: Annotated[str | None, "UUID of the image; null without one."] = None
@@ -54,5 +54,5 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
 
     vcpus: Annotated[int, "VCPU."]
     ram_mib: Annotated[int, "MEMORY_MB."]
-    disk_gib: Annotated[int, "DISK_GB."]
+    disk_gib: Annotated[Large, "DISK_GB."]
     others: Annotated[dict[str, int], "Amounts of other classes, e.g. PCPU, by class."] = {}

@@ -11,7 +11,7 @@ import msgspec
 
 from events.aggregate import Aggregate, register
 from events.identity.terms import Description, PasswordHash
-from events.message import Event, ProjectId, UserId
+from events.message import MOMENT, Event, ProjectId, UserId
 
 CredentialId = Annotated[str, "Id of the application credential: 32 hex digits."]
 
@@ -28,7 +28,9 @@ class ApplicationCredentialCreated(Event, frozen=True, kw_only=True):
     role_ids: Annotated[list[str], "Ids of the roles it gives, as far as the user has them."]
     description: Description = None
     unrestricted: Annotated[bool, "Whether it may make and delete others of its kind."] = False
-    expires_at: Annotated[int | None, "Moment (microseconds) of its end; null: never."] = None
+    expires_at: Annotated[int | None, MOMENT, "Moment (microseconds) of its end; null: never."] = (
+        None
+    )
 
 
 class ApplicationCredentialDeleted(Event, frozen=True, kw_only=True):

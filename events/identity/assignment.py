@@ -13,7 +13,7 @@ import msgspec
 
 from events.aggregate import Aggregate, register
 from events.identity.terms import RoleId
-from events.message import Event
+from events.message import Event, Key
 
 ActorKind = Literal["user", "group"]
 TargetKind = Literal["project", "domain", "system"]
@@ -21,7 +21,7 @@ TargetKind = Literal["project", "domain", "system"]
 SYSTEM = "all"
 """The id of the one target of kind ``system``."""
 
-AssignmentId = Annotated[str, "<target kind>/<target id>/<actor kind>/<actor id>/<role id>"]
+AssignmentId = Annotated[Key, "<target kind>/<target id>/<actor kind>/<actor id>/<role id>"]
 
 
 def assignment_id(target: str, target_id: str, actor: str, actor_id: str, role_id: str) -> str:

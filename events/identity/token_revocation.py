@@ -11,7 +11,7 @@ from typing import Annotated, Any, assert_never
 import msgspec
 
 from events.aggregate import Aggregate, register
-from events.message import Command, Event, UserId
+from events.message import MOMENT, Command, Event, UserId
 
 AuditId = Annotated[str, "Audit id of the token: 22 characters, URL-safe base64."]
 
@@ -22,7 +22,7 @@ class TokenRevoked(Event, frozen=True, kw_only=True):
     folds = (("token_revocation", "audit_id"),)
     audit_id: AuditId
     user_id: UserId
-    expires_at: Annotated[int, "When the token ends anyway, grace included (microseconds)."]
+    expires_at: Annotated[int, MOMENT, "When the token ends anyway, grace included (microseconds)."]
 
 
 class TokenRevocationExpired(Event, frozen=True, kw_only=True):

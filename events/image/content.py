@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from events.image.attributes import ImageFact
-from events.message import Instant
+from events.message import Instant, Large, Text
 
 UploadId = Annotated[str, "UUID of one attempt to upload."]
 Sha512 = Annotated[str, "SHA-512 of the data, hex: os_hash_value, and its name in the store."]
 Md5 = Annotated[str, "MD5 of the data, hex: the API's field checksum, for old clients only."]
-SizeBytes = Annotated[int, "Length of the data in bytes."]
-VirtualSizeBytes = Annotated[int | None, "Size of the disk that a guest sees, when known."]
+SizeBytes = Annotated[Large, "Length of the data in bytes."]
+VirtualSizeBytes = Annotated[Large | None, "Size of the disk that a guest sees, when known."]
 LeaseUntil = Annotated[Instant, "Unless extended, the upload counts as abandoned from then on."]
 DetectedFormats = Annotated[
     list[str], "Formats that the data itself shows, as inspected; raw means none of them."
@@ -35,7 +35,7 @@ class ImageUploadExtended(ImageFact, frozen=True, kw_only=True):
     """Data is still arriving; its lease was extended."""
 
     upload_id: UploadId
-    received_bytes: Annotated[int, "Bytes that have arrived so far."]
+    received_bytes: Annotated[Large, "Bytes that have arrived so far."]
     lease_until: LeaseUntil
 
 
@@ -43,7 +43,7 @@ class ImageUploadFailed(ImageFact, frozen=True, kw_only=True):
     """The data did not arrive whole, or was refused; the image is queued again."""
 
     upload_id: UploadId
-    reason: Annotated[str, "One sentence."]
+    reason: Annotated[Text, "One sentence."]
 
 
 class ImageUploaded(ImageFact, frozen=True, kw_only=True):

@@ -102,6 +102,10 @@ class RecordTooLarge(LogError):
     """A record exceeds the log's limit (``Log.record_bytes_max``): nothing was written."""
 
 
+class Unstorable(LogError):
+    """A record holds text that this log cannot store: nothing was written."""
+
+
 class TopicMismatch(LogError):
     """A topic exists with another number of partitions, or does not exist."""
 
@@ -256,9 +260,9 @@ class Log(Protocol):
 
         ``Fenced``: a later term has begun, and nothing that was written counts. ``LogUnavailable``:
         unknown; the journal writes no more (``Fenced`` from then on), a new term has to be begun
-        and what lies in the partition to be read. ``RecordTooLarge``: nothing was written, the
-        journal goes on. Any other ``LogError``: as ``LogUnavailable``. One journal's end is not
-        the others'. Raises nothing for what goes wrong with a journal.
+        and what lies in the partition to be read. ``RecordTooLarge``, ``Unstorable``: nothing was
+        written, the journal goes on. Any other ``LogError``: as ``LogUnavailable``. One journal's
+        end is not the others'. Raises nothing for what goes wrong with a journal.
         """
 
     def membership(self, group: str, topics: Sequence[str]) -> Member:
@@ -270,6 +274,10 @@ class Log(Protocol):
 
     def fixed(self, name: str, sources: Sequence[TopicPartition]) -> Worker:
         """The worker ``name`` of exactly these partitions; an earlier one is fenced."""
+
+    def ends(self, sources: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """For each partition the offset after its last record. Raises ``LogUnavailable``, or
+        ``TopicMismatch`` for one that is not there."""
 
     def settled_end(self, source: TopicPartition, timeout_s: float = 15.0) -> int:
         """The offset after the last record, once no transaction on this partition is open any

@@ -127,6 +127,12 @@ class KafkaLog:
             consumer.join(topics)
             return KafkaMember(consumer)
 
+    def ends(self, sources: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """For each partition the offset after its last record."""
+        for topic, _ in sources:
+            self.partitions(topic)
+        return self._ends(sources)
+
     def offset_at(self, source: TopicPartition, timestamp: int) -> int | None:
         """The first offset appended at or after ``timestamp`` (Kafka keeps milliseconds)."""
         return kafka_topics.offset_at(self._connection, source, timestamp, self._timeout_s)

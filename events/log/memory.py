@@ -165,6 +165,11 @@ class MemoryLog:
             self.cluster.partition(source)
         return self._worker(f"fixed:{name}", (), sources)
 
+    def ends(self, sources: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """See the contract."""
+        self.cluster.strike("ends", self.process)
+        return {source: self.cluster.partition(source).end for source in sources}
+
     def settled_end(self, source: TopicPartition, timeout_s: float = 15.0) -> int:
         """See the contract; nothing is ever half done here."""
         self.cluster.strike("settled_end", self.process)

@@ -17,6 +17,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from events.log.contract import (
     EARLIEST,
     LATEST,
+    Commit,
+    Journal,
+    Member,
     Outgoing,
     Reader,
     Topic,
@@ -25,12 +28,15 @@ from events.log.contract import (
     Worker,
     partition_of,
 )
-from events.log.postgres_batch import Moved, Place, Written, write_statement
+from events.log.postgres_batch import Batch, Moved, Place, no_text
 from events.log.postgres_connection import Pool, Row
+from events.log.postgres_journal import begin_term, commit
 from events.log.postgres_listener import Listener, Watch
+from events.log.postgres_member import PostgresMember
 from events.log.postgres_membership import Membership
 from events.log.postgres_reader import Feed, PostgresReader
 from events.log.postgres_worker import PostgresWorker
+from events.log.postgres_writer import Writer
 
 CLOSE_S = 5.0
 
@@ -59,6 +65,7 @@ class PostgresLog:
         self._session_s = session_s
         self._pool = Pool(url, schema, connections_max)
         self._listener = Listener(self._pool, schema, session_s)
+        self._writer = Writer(self._pool, schema, self._listener, record_bytes_max)
         self._topics: dict[str, tuple[int, tuple[int, ...]]] = {}
 
     def identity(self) -> str:
@@ -69,7 +76,7 @@ class PostgresLog:
         """See the contract. ``ValueError`` for what no topic can be."""
         made = []
         for topic in topics:
-            if topic.partitions < 1 or not topic.name or "\0" in topic.name:
+            if topic.partitions < 1 or not topic.name or not _is_text(topic.name):
                 raise ValueError(f"not a topic: {topic}")
             if topic.retention_ms is not None and topic.name.endswith(".events"):
                 raise ValueError(f"{topic.name}: what happened is kept for ever")
@@ -92,7 +99,12 @@ class PostgresLog:
 
     def append(self, records: Sequence[Outgoing], timeout_s: float = 10.0) -> Sequence[int]:
         """See the contract, and the module for what is not retried."""
-        return self._write(records, None, [], timeout_s)
+        deadline = time.monotonic() + timeout_s
+        batches, where = self._batches(records)
+        if not batches:
+            return []
+        firsts = self._writer.write(batches, max(0.001, deadline - time.monotonic()))
+        return [(firsts[index] or 0) + rank for index, rank in where]
 
     def reader(self, start: Mapping[TopicPartition, int]) -> Reader:
         """See the contract."""
@@ -107,18 +119,40 @@ class PostgresLog:
         self._listener.add(watch)
         return PostgresReader(feed, watch, self._listener, parts, self._ends)
 
+    def begin_term(
+        self, source: TopicPartition, record: Outgoing, timeout_s: float = 10.0
+    ) -> Journal:
+        """See the contract."""
+        place = Place(self._part(source), self._topic(source[0])[0])
+        return begin_term(self._writer, source, place, record, timeout_s)
+
+    def commit(
+        self, appends: Sequence[tuple[Journal, Sequence[Outgoing]]], timeout_s: float = 10.0
+    ) -> Sequence[Commit]:
+        """See the contract. One statement; what is larger than Postgres takes is refused."""
+        return commit(self._writer, appends, timeout_s)
+
+    def membership(self, group: str, topics: Sequence[str]) -> Member:
+        """See the contract."""
+        ids = {topic: self._topic(topic)[0] for topic in topics}
+        watch = Watch(ids.values())
+        sources = [(topic, n) for topic in topics for n in range(self.partitions(topic))]
+        return PostgresMember(
+            self._pool,
+            self._schema,
+            self._listener,
+            watch,
+            _membership(group, ids, watch),
+            {self._part(source): source for source in sources},
+            self._statement_s,
+            self._session_s,
+        )
+
     def member(self, group: str, topics: Sequence[str]) -> Worker:
         """See the contract."""
         ids = {topic: self._topic(topic)[0] for topic in topics}
         watch = Watch(ids.values())
-        membership = Membership(f"member:{group}", ids, lambda: None)
-
-        def changed() -> None:
-            identity = membership.identity
-            watch.group = identity[1] if identity is not None else watch.group
-            watch.regroup()
-
-        membership.changed = changed
+        membership = _membership(f"member:{group}", ids, watch)
         sources = [(topic, n) for topic in topics for n in range(self.partitions(topic))]
         worker = self._worker(watch, sources, membership=membership)
         self._listener.join(membership)
@@ -134,6 +168,12 @@ class PostgresLog:
         watch = Watch({self._topic(topic)[0] for topic, _ in sources})
         watch.group = group
         return self._worker(watch, sources, identity=(owner, group))
+
+    def ends(self, sources: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """See the contract."""
+        parts = {source: self._part(source) for source in sources}
+        ends = self._ends(parts.values())
+        return {source: ends[part] for source, part in parts.items()}
 
     def settled_end(self, source: TopicPartition, timeout_s: float = 15.0) -> int:
         """See the contract: waits for the partition row's lock."""
@@ -178,60 +218,31 @@ class PostgresLog:
         return worker
 
     def _transact(self, records: Sequence[Outgoing], group: int, moved: list[Moved]) -> None:
-        self._write(records, group, moved, self._statement_s)
+        batches, _ = self._batches(records)
+        self._writer.write(batches, self._statement_s, group, moved)
 
-    def _write(
-        self, records: Sequence[Outgoing], group: int | None, moved: list[Moved], timeout_s: float
-    ) -> list[int]:
-        if not records and not moved:
-            return []
-        deadline = time.monotonic() + timeout_s
-        places = [self._place(record) for record in records]
-        statement, found = write_statement(
-            self._schema,
-            records,
-            places,
-            self.record_bytes_max,
-            group,
-            moved,
-        )
-        self._listener.start()
-        answer = self._pool.run(statement, max(0.001, deadline - time.monotonic()))[0][0]
-        written = len(answer) // 2
-        self._own(records, places, found, answer[:written], answer[written:])
-        return [answer[each.slot] + each.rank for each in found]
-
-    def _own(
-        self,
-        records: Sequence[Outgoing],
-        places: Sequence[Place],
-        found: Sequence[Written],
-        bases: Sequence[int],
-        stamps: Sequence[int],
-    ) -> None:
-        """What was written here and is read here need not come back from the database."""
-        read = self._listener.parts
-        own: dict[int, list[Row]] = {}
-        for record, place, each in zip(records, places, found, strict=True):
-            if place.part in read:
-                own.setdefault(place.part, []).append(
-                    (
-                        place.part,
-                        bases[each.slot] + each.rank,
-                        stamps[each.slot],
-                        record.key,
-                        each.headers,
-                        record.value,
-                    )
-                )
-        for part, rows in own.items():
-            self._listener.hear(part, rows[-1][1] + 1, rows)
+    def _batches(self, records: Sequence[Outgoing]) -> tuple[list[Batch], list[tuple[int, int]]]:
+        """A batch for each partition, and where each record is: the index of its batch, its
+        rank in that."""
+        batches: list[Batch] = []
+        indices: dict[int, int] = {}
+        where = []
+        for record in records:
+            place = self._place(record)
+            index = indices.setdefault(place.part, len(batches))
+            if index == len(batches):
+                batches.append(Batch(place))
+            where.append((index, batches[index].add(record, self.record_bytes_max)))
+        return batches, where
 
     def _place(self, record: Outgoing) -> Place:
         topic, parts = self._topic(record.topic)
-        if record.partition is None:
+        if record.partition is not None:
+            return Place(self._part((record.topic, record.partition)), topic)
+        try:
             return Place(parts[partition_of(record.key, len(parts))], topic)
-        return Place(self._part((record.topic, record.partition)), topic)
+        except UnicodeEncodeError as error:
+            raise no_text(record) from error
 
     def _part(self, source: TopicPartition) -> int:
         topic, number = source
@@ -242,6 +253,8 @@ class PostgresLog:
 
     def _topic(self, name: str) -> tuple[int, tuple[int, ...]]:
         found = self._topics.get(name)
+        if found is None and not _is_text(name):
+            raise TopicMismatch(f"no topic can have the name {name!r}")
         if found is None:
             rows = self._run(
                 f"SELECT t.id, p.id FROM {self._schema}.topic t "
@@ -262,6 +275,24 @@ class PostgresLog:
 
     def _run(self, statement: str) -> list[Row]:
         return self._pool.run(statement, self._statement_s)
+
+
+def _membership(group: str, topics: Mapping[str, int], watch: Watch) -> Membership:
+    """A membership whose changes ring the bell of ``watch``."""
+    membership = Membership(group, topics, lambda: None)
+
+    def changed() -> None:
+        identity = membership.identity
+        watch.group = identity[1] if identity is not None else watch.group
+        watch.regroup()
+
+    membership.changed = changed
+    return membership
+
+
+def _is_text(text: str) -> bool:
+    """Whether Postgres can hold it."""
+    return "\0" not in text and not any("\ud800" <= one <= "\udfff" for one in text)
 
 
 def _literal(text: str) -> str:

@@ -14,11 +14,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from events.log.contract import Outgoing, Record, RecordTooLarge, TopicPartition
+from events.log.contract import Outgoing, Record, RecordTooLarge, TopicPartition, Unstorable
 from events.log.postgres_connection import Row
 from events.log.postgres_tail import Lengths
 
 _from_json = msgspec.json.Decoder(dict[str, str]).decode
+
+BEGINS = -1
+"""In place of a term: the batch begins one, which is the offset of its first record."""
 
 
 class Place(NamedTuple):
@@ -36,86 +39,101 @@ class Moved(NamedTuple):
     next_offset: int | None
 
 
-class Written(NamedTuple):
-    """A record that is written: the index of its partition in the answer, its rank in that, its
-    headers as they are stored."""
+class Stored(NamedTuple):
+    """A record as it is stored; the lengths are those of its texts in bytes."""
 
-    slot: int
-    rank: int
+    key: str
     headers: str
+    value: bytes
+    key_bytes: int
+    header_bytes: int
+
+
+def no_text(record: Outgoing) -> Unstorable:
+    """Return the refusal of a record whose key or headers are not Unicode text."""
+    return Unstorable(f"the key or a header of a record for {record.topic} is no Unicode text")
+
+
+class Batch:
+    """The records that one statement appends to one partition.
+
+    ``term`` None appends whatever the partition's term is; ``BEGINS`` begins a term; any other
+    number is the term that must be the partition's, or nothing of the batch is written.
+    """
+
+    def __init__(self, place: Place, term: int | None = None) -> None:
+        self.part, self.topic = place
+        self.term = term
+        self.rows: list[Stored] = []
+        self.size = 0
+        self.largest = 0
+        self.lengths = Lengths()
+
+    def add(self, record: Outgoing, record_bytes_max: int) -> int:
+        """Add a record and return its rank. Raises ``RecordTooLarge`` and ``Unstorable``."""
+        if "\0" in record.key:
+            raise Unstorable(f"the key of a record for {record.topic} has a NUL in it")
+        try:
+            headers = encode_headers(record.headers)
+            key_bytes, header_bytes = len(record.key.encode()), len(headers.encode())
+        except UnicodeEncodeError as error:
+            raise no_text(record) from error
+        size = key_bytes + header_bytes + len(record.value)
+        if size > record_bytes_max:
+            raise RecordTooLarge(
+                f"a record of {size} bytes for {record.topic} exceeds the limit of "
+                f"{record_bytes_max}"
+            )
+        self.rows.append(Stored(record.key, headers, record.value, key_bytes, header_bytes))
+        self.size += size
+        self.largest = max(self.largest, size)
+        self.lengths.add(record.key, headers, record.value, key_bytes + header_bytes)
+        return len(self.rows) - 1
 
 
 def write_statement(
     schema: str,
-    records: Sequence[Outgoing],
-    places: Sequence[Place],
-    record_bytes_max: int,
+    batches: Sequence[Batch],
     group: int | None = None,
     moved: Iterable[Moved] = (),
-) -> tuple[str, list[Written]]:
-    """The statement that writes ``records`` to ``places``, and what becomes of each record; the
-    answer is an array of first offsets, then as many append times.
+) -> str:
+    """Return the statement that writes ``batches``, which are sorted by partition id.
 
-    Raises ``RecordTooLarge`` and, for a key with a NUL in it, ``ValueError``.
+    Its answer is an array: the first offset of each batch (NULL: its term is over), then the
+    append time of each.
     """
-    order = sorted(range(len(records)), key=lambda index: places[index].part)
-    parts: list[int] = []
-    topics: list[int] = []
-    counts: list[int] = []
-    largest: list[int] = []
-    lengths: list[Lengths] = []
     columns: list[tuple[int, ...]] = []
     texts: list[str] = []
     values: list[bytes] = []
-    found = [Written(0, 0, "")] * len(records)
     text_at = value_at = 1
-    for index in order:
-        record, place = records[index], places[index]
-        if not parts or parts[-1] != place.part:
-            parts.append(place.part)
-            topics.append(place.topic)
-            counts.append(0)
-            largest.append(0)
-            lengths.append(Lengths())
-        headers = encode_headers(record.headers)
-        key_bytes, header_bytes = len(record.key.encode()), len(headers.encode())
-        size = key_bytes + header_bytes + len(record.value)
-        _check(record, size, record_bytes_max)
-        slot, rank = len(parts), counts[-1]
-        columns.append((slot, rank, text_at, key_bytes, header_bytes, value_at, len(record.value)))
-        found[index] = Written(slot - 1, rank, headers)
-        counts[-1] = rank + 1
-        largest[-1] = max(largest[-1], size)
-        lengths[-1].add(record.key, headers, record.value, key_bytes + header_bytes)
-        texts += (record.key, headers)
-        values.append(record.value)
-        text_at += key_bytes + header_bytes
-        value_at += len(record.value)
+    for slot, batch in enumerate(batches, 1):
+        for rank, row in enumerate(batch.rows):
+            key_bytes, header_bytes, size = row.key_bytes, row.header_bytes, len(row.value)
+            columns.append((slot, rank, text_at, key_bytes, header_bytes, value_at, size))
+            texts += (row.key, row.headers)
+            values.append(row.value)
+            text_at += key_bytes + header_bytes
+            value_at += size
     moves = sorted(moved)
     arguments = [
         "NULL" if group is None else str(group),
         _array([move.part for move in moves]),
         _array([move.epoch for move in moves]),
         _array([move.next_offset for move in moves]),
-        *map(_array, (parts, topics, counts, largest)),
-        _texts([each.line() for each in lengths]),
-        _array([each.text_bytes for each in lengths]),
-        _array([each.value_bytes for each in lengths]),
+        _array([batch.part for batch in batches]),
+        _array([batch.topic for batch in batches]),
+        _array([batch.term for batch in batches]),
+        _array([len(batch.rows) for batch in batches]),
+        _array([batch.largest for batch in batches]),
+        _texts([batch.lengths.line() for batch in batches]),
+        _array([batch.lengths.text_bytes for batch in batches]),
+        _array([batch.lengths.value_bytes for batch in batches]),
         *map(_array, zip(*columns, strict=True) if columns else [()] * 7),
         # Bytes in Postgres's "escape" form, which for text is the text itself.
         "'" + "".join(texts).replace("\\", "\\\\").replace("'", "''") + "'",
         "'\\x" + b"".join(values).hex() + "'",
     ]
-    return f"SELECT {schema}.write({','.join(arguments)})", found
-
-
-def _check(record: Outgoing, size: int, record_bytes_max: int) -> None:
-    if size > record_bytes_max:
-        raise RecordTooLarge(
-            f"a record of {size} bytes for {record.topic} exceeds the limit of {record_bytes_max}"
-        )
-    if "\0" in record.key:
-        raise ValueError(f"the key of a record for {record.topic} has a NUL in it")
+    return f"SELECT {schema}.write({','.join(arguments)})"
 
 
 def _array(numbers: Iterable[int | None]) -> str:

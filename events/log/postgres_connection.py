@@ -18,8 +18,8 @@ from typing import Any
 import psycopg2
 import psycopg2.extensions as pg
 
-from events.log.contract import Fenced, LogError, LogUnavailable
-from events.log.postgres_schema import FENCED, VERSION, fetch_statement, installation
+from events.log.contract import Fenced, LogError, LogUnavailable, RecordTooLarge, Unstorable
+from events.log.postgres_schema import FENCED, FORM, VERSION, fetch_statement, installation
 
 Row = tuple[Any, ...]
 
@@ -38,6 +38,8 @@ _SESSION = {
     "statement_timeout": str(STATEMENT_TIMEOUT_MS),
     "client_min_messages": "warning",
     "standard_conforming_strings": "on",
+    # A write that waited for another's lock has to see what that one wrote.
+    "default_transaction_isolation": "read\\ committed",
     "bytea_output": "hex",
 }
 _NETWORK = {
@@ -48,6 +50,13 @@ _NETWORK = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+
+
+_DURABLE = """
+SELECT set_config('synchronous_commit', 'on', false)
+WHERE current_setting('synchronous_commit') = 'off';
+"""
+"""What is acknowledged survives a power cut, whatever the database's default is."""
 
 
 def check_schema_name(schema: str) -> str:
@@ -137,23 +146,37 @@ class Connection:
 
     def _translated(self, error: psycopg2.Error) -> LogError:
         code = error.pgcode
-        if code == FENCED:
-            return Fenced(_sentence(error))
-        if code is None or code[:2] in _LOST:
+        sentence = _sentence(error)
+        if code is None or code[:2] in _LOST or code in _NOT_INSTALLED:
             self.close()
-            return LogUnavailable(_sentence(error))
-        if code[:2] in _PASSING or code in _NOT_INSTALLED:
-            return LogUnavailable(_sentence(error))
-        return LogError(f"Postgres refused a statement of the log: {_sentence(error)}")
+            return LogUnavailable(sentence)
+        if code[:2] in _PASSING:
+            return LogUnavailable(sentence)
+        if code == FENCED:
+            return Fenced(sentence)
+        if code in _NO_SUCH_TEXT:
+            return Unstorable(f"this database cannot store a text: {sentence}")
+        if code[:2] == _TOO_LARGE:
+            return RecordTooLarge(f"Postgres takes no statement as large as this: {sentence}")
+        if code[:2] == _BROKEN:
+            self.close()
+        return LogError(f"Postgres refused a statement of the log: {sentence}")
 
 
-_LOST = ("08", "57")
-"""SQLSTATE classes after which the session is not to be trusted."""
+_LOST = ("08", "25", "57")
+"""SQLSTATE classes after which the session is not to be trusted: what concerns the connection,
+the server's stop, and a session that is read-only, which it stays when the database is not."""
 
 _PASSING = ("40", "53", "55", "58")
 """Deadlock, no resources (a full disk), lock not available, system error."""
 
 _NOT_INSTALLED = ("3F000", "42P01", "42883", "26000")
+"""Somebody dropped the schema: a new session looks for it."""
+
+_NO_SUCH_TEXT = ("22021", "22P05")
+_TOO_LARGE = "54"
+_BROKEN = "XX"
+"""Internal errors, damaged data."""
 
 
 def _parse(url: str) -> dict[str, Any]:
@@ -256,7 +279,8 @@ class Pool:
                 self._install(connection)
                 self._installed = True
         try:
-            connection.run(fetch_statement(self._schema), STATEMENT_TIMEOUT_MS / 1000)
+            statements = _DURABLE + fetch_statement(self._schema)
+            connection.run(statements, STATEMENT_TIMEOUT_MS / 1000)
         except LogError:
             self._installed = False  # someone dropped the schema: look again next time
             raise
@@ -265,7 +289,17 @@ class Pool:
         timeout_s = STATEMENT_TIMEOUT_MS / 1000
         there = connection.run(f"SELECT to_regclass('{self._schema}.cluster')", timeout_s)
         if there[0][0] is not None:
-            version = connection.run(f"SELECT version FROM {self._schema}.cluster", timeout_s)
-            if version == [(VERSION,)]:
+            # As JSON: the oldest form does not have the column.
+            version, form = connection.run(
+                f"SELECT version, to_jsonb(c)->>'form' FROM {self._schema}.cluster c", timeout_s
+            )[0]
+            if form != str(FORM):
+                raise LogError(
+                    f"the schema {self._schema} of this database holds a log in form "
+                    f"{form or 1}, and this version of Chronova reads form {FORM} only: "
+                    "begin with an empty database (or data folder), or go on with the version "
+                    "that made it"
+                )
+            if version == VERSION:
                 return
         connection.run(installation(self._schema), timeout_s)

@@ -8,7 +8,8 @@ read that partition. Lost ones
 all else fails, once a second.
 
 The thread also keeps the process's group memberships (``postgres_membership``) and forgets
-records whose retention is over. It never stops for a failure: it connects again, for ever.
+records whose retention is over. It never stops for a failure of any kind: it logs it and begins
+again with a new connection.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Watch:
         self.topics = frozenset(topics)
         self.parts = frozenset(parts)
         self.group: int | None = None
-        self.group_changed = False
+        self.group_changed = True
         self.woken = False
         self.bell = threading.Event()
 
@@ -134,7 +135,7 @@ class Listener:
     def _start(self) -> None:
         if self._closing:
             raise LogUnavailable("the log has been closed")
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._run, name="log-listener", daemon=True)
             self._thread.start()
 
@@ -153,6 +154,10 @@ class Listener:
                 if not self._closing:
                     _log.warning("the log's listener connects again: %s", error)
                     self._sleep(BACKOFF_S)
+            except Exception:  # noqa: BLE001 - logged; it begins again
+                # Without this thread nobody hears of records and no membership is kept.
+                _log.exception("the log's listener failed and begins again")
+                self._sleep(BACKOFF_S)
 
     def _connect(self) -> Connection:
         connection = self._pool.connect(time.monotonic() + STATEMENT_S, stop=lambda: self._closing)

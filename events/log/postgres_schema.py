@@ -6,19 +6,27 @@ partition, partition rows by id.
 
 - ``partition.next_offset`` is counted up under that row's lock, which is held until commit:
   offsets are gapless and rise in commit order, so a reader that goes by offset misses nothing.
+- ``partition.term`` is the offset with which the present writer's term began. The same update
+  that counts up the offset checks it, so nothing of an older term gets in after a later one.
 - ``consumer`` holds a group's offset of each partition, its owner and the ``epoch`` that
   changes with every owner. A write names the epochs it believes in; a wrong one refuses it all.
 - ``generation`` counts changes of a group's members, ``assigned`` is the generation for which
   partitions were shared out; whoever sees them differ shares out and stores the result only
   if neither has changed meanwhile.
 
-Installing is idempotent and guarded by an advisory lock: any number of processes may start at
-once. A crash halfway rolls the whole installation back.
+``VERSION`` names the text of the functions, which any start renews; ``FORM`` the form of the
+tables, which nothing changes once they are made. Installing is idempotent and guarded by an
+advisory lock: any number of processes may start at once. A crash halfway rolls the whole
+installation back.
 """
 
 from __future__ import annotations
 
 import hashlib
+
+FORM = 2
+"""The form in which records and journals are stored: 2 has journals with terms. A log in another
+form is refused, nothing converts it."""
 
 FENCED = "LG001"
 """SQLSTATE of a write whose epoch is not the partition's any more."""
@@ -28,7 +36,8 @@ CREATE SCHEMA IF NOT EXISTS {s};
 CREATE TABLE IF NOT EXISTS {s}.cluster (
     only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
     id uuid NOT NULL DEFAULT gen_random_uuid(),
-    version text NOT NULL
+    version text NOT NULL,
+    form int NOT NULL
 );
 CREATE TABLE IF NOT EXISTS {s}.topic (
     id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -45,6 +54,7 @@ CREATE TABLE IF NOT EXISTS {s}.partition (
     next_offset bigint NOT NULL DEFAULT 0,
     last_timestamp bigint NOT NULL DEFAULT 0,
     largest int NOT NULL DEFAULT 0,
+    term bigint,
     UNIQUE (topic_id, number)
 ) WITH (fillfactor = 20);
 -- Rows of some KiB stay in one piece and uncompressed: that costs least CPU.
@@ -80,7 +90,9 @@ CREATE TABLE IF NOT EXISTS {s}.consumer (
 ) WITH (fillfactor = 20);
 """
 
-# p_nexts[i] NULL: the epoch is checked, the offset stays. Of the records' columns, slot points
+# p_terms[i] NULL: appended whatever the term is; negative: a term begins with the first record;
+# else nothing of this partition is written unless that is its term. p_nexts[i] NULL: the epoch
+# is checked, the offset stays. Of the records' columns, slot points
 # into p_parts and rank counts within a partition; keys and headers lie in p_text, values in
 # p_values, one after the other, so that Postgres parses two literals instead of thousands.
 # A notification carries its partition's records if they fit (p_lines[i] is then their lengths;
@@ -88,7 +100,7 @@ CREATE TABLE IF NOT EXISTS {s}.consumer (
 _WRITE = """
 CREATE OR REPLACE FUNCTION {s}.write(
     p_group int, p_sources int[], p_epochs bigint[], p_nexts bigint[],
-    p_parts int[], p_topics int[], p_counts int[], p_largest int[],
+    p_parts int[], p_topics int[], p_terms bigint[], p_counts int[], p_largest int[],
     p_lines text[], p_texts_bytes int[], p_values_bytes int[],
     p_slots int[], p_ranks int[], p_texts_at int[], p_keys int[], p_headers int[],
     p_values_at int[], p_lengths int[], p_text bytea, p_values bytea
@@ -113,20 +125,23 @@ BEGIN
     FOR i IN 1 .. cardinality(p_parts) LOOP
         UPDATE {s}.partition SET
             next_offset = next_offset + p_counts[i],
+            term = CASE WHEN p_terms[i] < 0 THEN next_offset ELSE term END,
             last_timestamp = greatest(
                 last_timestamp, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint),
             largest = greatest(largest, p_largest[i])
-        WHERE id = p_parts[i]
+        WHERE id = p_parts[i] AND (p_terms[i] IS NULL OR p_terms[i] < 0 OR term = p_terms[i])
         RETURNING next_offset - p_counts[i], last_timestamp INTO base, stamp;
         bases[i] := base;
         stamps[i] := stamp;
-        payload := p_parts[i] || ':' || (base + p_counts[i]);
-        IF p_lines[i] IS NOT NULL AND NOT crowded THEN
-            payload := payload || ':' || stamp || ':' || p_lines[i] || ':'
-                || convert_from(substring(p_text, next_text, p_texts_bytes[i]), 'UTF8')
-                || encode(substring(p_values, next_value, p_values_bytes[i]), 'base64');
+        IF base IS NOT NULL AND p_counts[i] > 0 THEN
+            payload := p_parts[i] || ':' || (base + p_counts[i]);
+            IF p_lines[i] IS NOT NULL AND NOT crowded THEN
+                payload := payload || ':' || stamp || ':' || p_lines[i] || ':'
+                    || convert_from(substring(p_text, next_text, p_texts_bytes[i]), 'UTF8')
+                    || encode(substring(p_values, next_value, p_values_bytes[i]), 'base64');
+            END IF;
+            PERFORM pg_notify('{s}:t' || p_topics[i], payload);
         END IF;
-        PERFORM pg_notify('{s}:t' || p_topics[i], payload);
         next_text := next_text + p_texts_bytes[i];
         next_value := next_value + p_values_bytes[i];
     END LOOP;
@@ -136,7 +151,8 @@ BEGIN
         convert_from(substring(p_text, text_at + key, headers), 'UTF8'),
         substring(p_values, value_at, length)
     FROM unnest(p_slots, p_ranks, p_texts_at, p_keys, p_headers, p_values_at, p_lengths)
-        AS r(slot, rank, text_at, key, headers, value_at, length);
+        AS r(slot, rank, text_at, key, headers, value_at, length)
+    WHERE bases[slot] IS NOT NULL OR p_terms[slot] IS NULL;
     RETURN bases || stamps;
 END $$;
 """
@@ -344,7 +360,7 @@ def installation(schema: str) -> str:
     """The statements that make or renew everything in ``schema``, to be sent as one query."""
     lock = "SELECT pg_advisory_xact_lock(hashtextextended('{s}:install', 0));"
     done = (
-        "INSERT INTO {s}.cluster (version) VALUES ('" + VERSION + "') "
+        f"INSERT INTO {{s}}.cluster (version, form) VALUES ('{VERSION}', {FORM}) "
         "ON CONFLICT (only_one) DO UPDATE SET version = excluded.version;"
     )
     return (lock + _INSTALL + done).replace("{s}", schema)

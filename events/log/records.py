@@ -4,7 +4,7 @@ Value: the Confluent wire format (byte 0, four bytes of schema id, Avro body). M
 headers by the CloudEvents Kafka binding in binary mode. Both directions are here and only here.
 
 Each event also holds the hash of the record before it in its partition, so that a changed,
-dropped, swapped or inserted record shows (``chain_hash``).
+dropped, swapped or inserted record shows (``chain_hash``; over control records ``control_hash``).
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from typing import Any
 import fastavro
 import msgspec
 
+from events.bounds import OutOfBounds, check
 from events.log.contract import Record
 from events.log.unions import Naming, naming
-from events.message import Context, Message, message_class
+from events.message import Context, Event, Message, message_class
 from schemas.catalog import Catalog, catalog
 
 _PREFIX = struct.Struct(">bI")
@@ -58,7 +59,12 @@ class Codec:
         self._forms: dict[type[Message], _Form] = {}
 
     def encode(self, message: Message) -> bytes:
-        """The wire form. Raises ``schemas.catalog.SchemaNotCommitted``."""
+        """The wire form. Raises ``OutOfBounds`` or ``schemas.catalog.SchemaNotCommitted``."""
+        check(message)
+        return self.written(message)
+
+    def written(self, message: Message) -> bytes:
+        """The wire form of a message whose bounds were checked."""
         form = self._forms.get(type(message)) or self._form(type(message))
         fields: Any = msgspec.to_builtins(message, builtin_types=(bytes,))
         if form.naming is not None:
@@ -74,6 +80,16 @@ class Codec:
         return form
 
     def decode(self, value: bytes) -> Message:
+        """The message, in its bounds. An event was checked when it was made. Raises as ``read``."""
+        message = self.read(value)
+        if not isinstance(message, Event):
+            try:
+                check(message)
+            except OutOfBounds as error:
+                raise BadRecord(f"{message.type_name}: {error}") from error
+        return message
+
+    def read(self, value: bytes) -> Message:
         """The message. Raises ``BadRecord`` or ``events.message.UnknownMessage``."""
         if len(value) < 5 or value[0] != 0:
             raise BadRecord("the value does not begin with a schema id")
@@ -214,6 +230,16 @@ def chain_hash(key: str, value: bytes, made: Mapping[str, str]) -> str:
         encoded = made[name].encode()
         parts += (_measured(name), _length(len(encoded)), encoded)
     return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def control_hash(previous: str, record: Record) -> str:
+    """Return the running hash after a control record (``events.journal``), from the one before it.
+
+    SHA-256 (hex) of both hashes as text, one after the other. A control record names no previous
+    hash, so this is what makes the next event's ``ce_previoushash`` cover it.
+    """
+    own = chain_hash(record.key, record.value, record.headers)
+    return hashlib.sha256((previous + own).encode()).hexdigest()
 
 
 @lru_cache(maxsize=256)

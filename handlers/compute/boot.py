@@ -9,26 +9,26 @@ from commands.compute.boot import (
     ReportDomainStarted,
     ReportImageFetched,
 )
-from handlers.compute.performing import Hands, performs, spec_of
+from handlers.compute.performing import GuestTask, performs, spec_of
 
 
-def failed(work: BuildGuest, hands: Hands, reason: str) -> None:
+def failed(work: BuildGuest, task: GuestTask, reason: str) -> ReportBootFailed:
     """The build failed; the decider has what was made removed."""
-    hands.report(ReportBootFailed, reason=reason)
+    return task.of(ReportBootFailed, reason=reason)
 
 
-@performs(BuildGuest, failed)
-def build(work: BuildGuest, hands: Hands) -> None:
+@performs(BuildGuest, failed, long=True)
+def build(work: BuildGuest, task: GuestTask) -> ReportDomainStarted:
     """Leaves the guest running."""
     spec = spec_of(work.guest)
-    driver = hands.driver
-    driver.ensure_image(spec, lambda image_id, path: hands.fetch(spec.image_checksum, path))
-    hands.report(ReportImageFetched)
-    hands.proceed()
+    driver = task.driver
+    task.ensure_image(spec)
+    task.report(ReportImageFetched)
+    task.proceed()
     driver.ensure_disks(spec)
     driver.ensure_config_drive(spec)
-    hands.report(ReportDisksCreated)
-    hands.proceed()
+    task.report(ReportDisksCreated)
+    task.proceed()
     driver.ensure_defined(spec)
     driver.ensure_running(work.server_id)
-    hands.report(ReportDomainStarted, power_state=int(driver.power_state(work.server_id)))
+    return task.of(ReportDomainStarted, power_state=int(driver.power_state(work.server_id)))

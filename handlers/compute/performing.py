@@ -1,90 +1,149 @@
-"""How a host performs its work: one function for each kind, in the file of its operation.
+"""How a host performs work on guests: one function for each kind, in the file of its operation.
 
-``perform(work, hands)`` makes the world so with the driver's *ensure* steps and reports what is
-true afterwards. Every step is a no-op when it was done before, so after a crash the work is
-simply performed again. Between two steps ``hands.proceed()`` gives way to newer work for the
-same server, which supersedes this.
+``perform(work, task)`` makes the world so with the driver's *ensure* steps and returns the report
+of what is true afterwards. Between two steps ``task.proceed()`` gives way to newer work for the
+same server. What is done, tried again and reported is the performer's matter
+(``handlers/performer``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import msgspec
+
 from commands.compute.guest import Guest, GuestReport, GuestWork
+from commands.compute.work_failed import ReportWorkFailed
 from events.message import Command
-from handlers.compute.drivers.contract import (
-    Driver,
-    DriverError,
-    GuestSpec,
-    PublicKey,
-)
+from handlers.compute.drivers.contract import Driver, DriverError, GuestSpec, PublicKey
+from handlers.compute.image_fetch import ImageFetches
+from handlers.performer.kind import Kind, Lost
+from handlers.performer.piece import Task
 
-Fetch = Callable[[str, Path], None]
-"""``fetch(checksum, path)`` streams the image data with this SHA-512 into the new file ``path``.
-
-Raises ``ImageUnavailable``; OSErrors of writing may pass through.
-"""
+R = TypeVar("R", bound=GuestReport)
 
 
-class Superseded(Exception):
-    """Newer work for the same server waits; this one is given up."""
+class GuestTask:
+    """What a performance has at hand: the driver, the images, and the way to say what it did."""
 
-
-class Hands:
-    """What a performance has at hand: the driver, and the way to say what it did."""
-
-    def __init__(
-        self,
-        work: GuestWork,
-        driver: Driver,
-        fetch: Fetch,
-        report: Callable[[Command], None],
-        superseded: Callable[[], bool],
-    ) -> None:
+    def __init__(self, work: GuestWork, task: Task, driver: Driver, images: ImageFetches) -> None:
         self.driver = driver
-        self.fetch = fetch
+        self.happened = task.happened
+        self.proceed = task.proceed
         self._work = work
-        self._report = report
-        self._superseded = superseded
+        self._task = task
+        self._images = images
 
-    def proceed(self) -> None:
-        """Raises ``Superseded`` when something newer is to be done for this server."""
-        if self._superseded():
-            raise Superseded
+    def ensure_image(self, spec: GuestSpec) -> None:
+        """Have the image in the host's cache. Progress is reported while it is fetched."""
+        self._images.ensure(
+            self.driver,
+            spec,
+            self._task,
+            self.of,
+            lambda fetch: self.driver.ensure_image(spec, fetch),
+        )
+
+    def ensure_bases(self, spec: GuestSpec) -> None:
+        """Have what the guest's disks are layers of; a lost image is fetched again."""
+        self._images.ensure(
+            self.driver,
+            spec,
+            self._task,
+            self.of,
+            lambda fetch: self.driver.ensure_bases(spec, fetch),
+        )
 
     def report(self, kind: type[GuestReport], **fields: Any) -> None:
-        """Say what was done; generation and operation are the work's."""
+        """Say that a step is done."""
+        self._task.report(self.of(kind, **fields))
+
+    def of(self, kind: type[R], **fields: Any) -> R:
+        """A report about this work."""
         work = self._work
-        self._report(
-            kind(
-                server_id=work.server_id,
-                project_id=work.project_id,
-                generation=work.generation,
-                operation=work.operation,
-                **fields,
-            )
+        return kind(
+            server_id=work.server_id,
+            project_id=work.project_id,
+            host=self._task.host,
+            generation=work.generation,
+            operation=work.operation,
+            **fields,
         )
 
 
-Perform = Callable[[Any, Hands], None]
-Fail = Callable[[Any, Hands, str], None]
+Perform = Callable[[Any, GuestTask], GuestReport]
+Fail = Callable[[Any, GuestTask, str], GuestReport]
 
-PERFORMANCES: dict[str, tuple[Perform, Fail]] = {}
-"""By the work's message name: how it is performed, and what is reported when that fails."""
+
+class Performance(msgspec.Struct, frozen=True, kw_only=True):
+    """How one kind of work is performed, and what is reported when that fails.
+
+    ``once``, ``long``: see ``handlers.performer.kind.Kind``. ``marked``: the outcome is kept with
+    the guest.
+    """
+
+    perform: Perform
+    failed: Fail
+    once: bool = False
+    long: bool = False
+    marked: bool = True
+
+
+PERFORMANCES: dict[str, Performance] = {}
+"""By the work's message name."""
 
 F = TypeVar("F", bound=Perform)
 
 
-def performs(work: type[GuestWork], failed: Fail) -> Callable[[F], F]:
-    """``perform(work, hands)``; ``failed(work, hands, reason)`` reports that it could not be."""
+def performs(
+    work: type[GuestWork],
+    failed: Fail,
+    *,
+    once: bool = False,
+    long: bool = False,
+    marked: bool = True,
+) -> Callable[[F], F]:
+    """``perform`` does this kind of work."""
 
     def record(perform: F) -> F:
-        PERFORMANCES[work.type_name] = (perform, failed)
+        PERFORMANCES[work.type_name] = Performance(
+            perform=perform, failed=failed, once=once, long=long, marked=marked
+        )
         return perform
 
     return record
+
+
+def kinds_of(drivers: Mapping[str, Driver], images: ImageFetches) -> dict[str, Kind]:
+    """The kinds of work that these hosts' drivers do, for the performer."""
+    return {name: _kind(one, drivers, images) for name, one in PERFORMANCES.items()}
+
+
+def _kind(one: Performance, drivers: Mapping[str, Driver], images: ImageFetches) -> Kind:
+    def task_of(work: GuestWork, task: Task) -> GuestTask:
+        return GuestTask(work, task, drivers[task.host], images)
+
+    return Kind(
+        perform=lambda work, task: one.perform(work, task_of(work, task)),
+        failed=lambda work, task, reason: one.failed(work, task_of(work, task), reason),
+        marks=(lambda host: drivers[host]) if one.marked else None,
+        once=one.once,
+        long=one.long,
+    )
+
+
+def unable(lost: Lost) -> Command | None:
+    """The report about work that the host cannot do."""
+    generation, operation, _ = lost.version
+    return ReportWorkFailed(
+        server_id=lost.subject,
+        project_id=lost.context.project_id,
+        host=lost.host,
+        generation=generation,
+        operation=operation,
+        reason=lost.reason[:1000],
+    )
 
 
 def spec_of(guest: Guest) -> GuestSpec:

@@ -10,34 +10,34 @@ from commands.compute.power import (
     StartGuest,
     StopGuest,
 )
-from handlers.compute.performing import Hands, performs, spec_of
+from handlers.compute.performing import GuestTask, performs, spec_of
 
 
-def stop_failed(work: StopGuest, hands: Hands, reason: str) -> None:
+def stop_failed(work: StopGuest, task: GuestTask, reason: str) -> ReportStopFailed:
     """The guest could not be powered off."""
-    hands.report(ReportStopFailed, reason=reason)
+    return task.of(ReportStopFailed, reason=reason)
 
 
-def start_failed(work: StartGuest, hands: Hands, reason: str) -> None:
+def start_failed(work: StartGuest, task: GuestTask, reason: str) -> ReportStartFailed:
     """The guest could not be powered on."""
-    hands.report(ReportStartFailed, reason=reason)
+    return task.of(ReportStartFailed, reason=reason)
 
 
 @performs(StopGuest, stop_failed)
-def stop(work: StopGuest, hands: Hands) -> None:
+def stop(work: StopGuest, task: GuestTask) -> ReportGuestStopped:
     """Leaves the guest off."""
-    hands.driver.ensure_stopped(work.server_id, float(work.grace_s))
-    power = int(hands.driver.power_state(work.server_id))
-    hands.report(ReportGuestStopped, power_state=power)
+    task.driver.ensure_stopped(work.server_id, float(work.grace_s))
+    power = int(task.driver.power_state(work.server_id))
+    return task.of(ReportGuestStopped, power_state=power)
 
 
 @performs(StartGuest, start_failed)
-def start(work: StartGuest, hands: Hands) -> None:
-    """Leaves the guest running, defined anew if the host had lost its definition."""
+def start(work: StartGuest, task: GuestTask) -> ReportGuestStarted:
+    """Leaves the guest running, defined again if the host had lost its definition."""
     spec = spec_of(work.guest)
-    driver = hands.driver
-    driver.ensure_disks(spec)
+    driver = task.driver
+    task.ensure_bases(spec)
     driver.ensure_config_drive(spec)
     driver.ensure_defined(spec)
     driver.ensure_running(work.server_id)
-    hands.report(ReportGuestStarted, power_state=int(driver.power_state(work.server_id)))
+    return task.of(ReportGuestStarted, power_state=int(driver.power_state(work.server_id)))

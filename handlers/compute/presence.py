@@ -91,11 +91,11 @@ class Presence:
         self._version = version
         self._started = clock()
         self._codec = codec or Codec()
-        self._said: dict[str, Message] = {}
+        self._said: dict[str, ReportInventory] = {}
 
     def register(self) -> None:
         """Say what each host is and has. Raises ``LogUnavailable`` or the driver's errors."""
-        records = []
+        records, said = [], {}
         for host, driver in self._hosts.items():
             resources = driver.resources()
             identity = self._identities[host]
@@ -106,19 +106,21 @@ class Presence:
                 hypervisor=hypervisor_of(resources),
                 inventories=inventories_of(resources),
             )
-            self._said[host] = self._inventory(host, resources)
+            said[host] = self._inventory(host, resources)
             records.append(self._record(topics.reports("fleet"), SHARD, command))
         self._append(records)
+        self._said.update(said)
 
     def report_changes(self) -> None:
-        """Say what changed since it was last said."""
-        records = []
+        """Say what changed since the log last took it."""
+        records, said = [], {}
         for host, driver in self._hosts.items():
             report = self._inventory(host, driver.resources())
             if self._said.get(host) != report:
-                self._said[host] = report
+                said[host] = report
                 records.append(self._record(topics.reports("fleet"), SHARD, report))
         self._append(records)
+        self._said.update(said)
 
     def beat(self) -> None:
         """Say that each host's service lives."""

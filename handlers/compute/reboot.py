@@ -1,7 +1,8 @@
-"""Reboot a guest."""
+"""Reboot a guest, once for each request."""
 
 from __future__ import annotations
 
+from commands.compute.guest import GuestReport
 from commands.compute.reboot import (
     RebootGuest,
     ReportGuestRebooted,
@@ -9,23 +10,28 @@ from commands.compute.reboot import (
     ReportRebootStarted,
     ReportSoftRebootUnanswered,
 )
-from handlers.compute.performing import Hands, performs, spec_of
+from handlers.compute.performing import GuestTask, performs, spec_of
 
 
-def failed(work: RebootGuest, hands: Hands, reason: str) -> None:
+def failed(work: RebootGuest, task: GuestTask, reason: str) -> ReportRebootFailed:
     """The reboot failed; whether the guest runs all the same decides what the server is now."""
-    power = int(hands.driver.power_state(work.server_id))
-    hands.report(ReportRebootFailed, reason=reason, power_state=power)
+    power = int(task.driver.power_state(work.server_id))
+    return task.of(ReportRebootFailed, reason=reason, power_state=power)
 
 
-@performs(RebootGuest, failed)
-def reboot(work: RebootGuest, hands: Hands) -> None:
+@performs(RebootGuest, failed, once=True)
+def reboot(work: RebootGuest, task: GuestTask) -> GuestReport:
     """Leaves the guest running, or reports that it did not follow a soft reboot."""
-    driver = hands.driver
-    hands.report(ReportRebootStarted)
-    if work.hard:
-        driver.reboot_hard(spec_of(work.guest))
-    elif not driver.reboot_soft(work.server_id, float(work.timeout_s)):
-        hands.report(ReportSoftRebootUnanswered)
-        return
-    hands.report(ReportGuestRebooted, power_state=int(driver.power_state(work.server_id)))
+    driver = task.driver
+    spec = spec_of(work.guest)
+    task.report(ReportRebootStarted)
+    task.ensure_bases(spec)
+    if not task.happened():
+        if work.hard:
+            driver.reboot_hard(spec)
+        else:
+            driver.ensure_config_drive(spec)
+            driver.ensure_defined(spec)  # a guest whose definition is lost could not start again
+            if not driver.reboot_soft(work.server_id, float(work.timeout_s)):
+                return task.of(ReportSoftRebootUnanswered)
+    return task.of(ReportGuestRebooted, power_state=int(driver.power_state(work.server_id)))

@@ -47,7 +47,8 @@ def request_spec(server: Server) -> RequestSpec:
     )
 
 
-def _place(server: Server, server_ids: list[str]) -> Send:
+def place(server: Server, server_ids: list[str]) -> Send:
+    """Ask the scheduler for a host for each of these servers, which are like ``server``."""
     command = PlaceServers(
         server_ids=server_ids,
         project_id=server.project_id,
@@ -63,7 +64,7 @@ def _place(server: Server, server_ids: list[str]) -> Send:
 def place_all(event: f.ServersRequested, server: Server | None) -> Iterator[Follow]:
     """All servers of one request are placed in one decision: all or none."""
     if server is not None:
-        yield _place(server, event.server_ids)
+        yield place(server, event.server_ids)
 
 
 @reacts(f.HostSelected)
@@ -87,17 +88,18 @@ def remove_first(event: f.BuildAbandoned, server: Server) -> Iterator[Follow]:
 
 @reacts(f.BootFailed)
 def clean_up(event: f.BootFailed, server: Server) -> Iterator[Follow]:
-    """Whatever was made is removed and the room given back."""
+    """Whatever was made is removed and the room given back. An adopted guest is left as it is."""
     if event.host is None:
         return
-    yield Dispatch(_remove(server, event.generation), event.host)
+    if not server.keep_disks:
+        yield Dispatch(_remove(server, event.generation), event.host)
     yield _release(server.server_id, event.host, event.generation)
 
 
 @reacts(f.RescheduleRequested)
 def place_again(event: f.RescheduleRequested, server: Server) -> Iterator[Follow]:
     """Another host is looked for, for this server alone."""
-    yield _place(server, [server.server_id])
+    yield place(server, [server.server_id])
 
 
 @reacts(f.HostSelectionDiscarded)
@@ -113,7 +115,8 @@ def remove_stray(event: f.StaleGuestFound, _: object) -> Iterator[Follow]:
         server_id=event.server_id,
         project_id=event.project_id,
         generation=event.generation,
-        operation=0,
+        operation=event.operation,
+        disks=event.disks,
     )
     yield Dispatch(work, event.host)
 
@@ -124,6 +127,7 @@ def _remove(server: Server, generation: int) -> RemoveGuest:
         project_id=server.project_id,
         generation=generation,
         operation=server.operation,
+        disks=True,
     )
 
 

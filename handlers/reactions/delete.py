@@ -29,6 +29,7 @@ def remove(event: f.DeletionRequested, server: Server) -> Iterator[Follow]:
         project_id=server.project_id,
         generation=server.generation,
         operation=server.operation,
+        disks=True,
     )
     yield Dispatch(work, server.host)
 

@@ -14,6 +14,7 @@ from commands.compute import limits
 from commands.compute.guest import guest_of
 from commands.compute.power import StartGuest, StopGuest
 from commands.compute.reboot import RebootGuest
+from commands.numbers import whole_number
 from events.compute.server import Server
 from events.compute.server import facts as f
 from handlers.reaction import Dispatch, Follow, reacts
@@ -37,7 +38,7 @@ def stop(event: f.StopRequested, server: Server) -> Iterator[Follow]:
 def _grace_s(server: Server) -> int:
     """The image's ``os_shutdown_timeout`` where it says one, else the default."""
     asked = server.image.properties.get("os_shutdown_timeout", "") if server.image else ""
-    return min(int(asked), limits.SHUTDOWN_GRACE_S) if asked.isdigit() else limits.SHUTDOWN_GRACE_S
+    return min(whole_number(asked, limits.SHUTDOWN_GRACE_S), limits.SHUTDOWN_GRACE_S)
 
 
 @reacts(f.StartRequested)

@@ -59,16 +59,16 @@ def list_actions(
     with engine.connect() as connection:
         if marker is not None:
             last = connection.execute(
-                select(A.sequence).where(A.server_id == server_id, A.request_id == marker)
+                select(A.position).where(A.server_id == server_id, A.request_id == marker)
             ).scalar()
             if last is None:
                 raise UnknownMarker(marker)
-            statement = statement.where(A.sequence < last)
+            statement = statement.where(A.position < last)
         if since is not None:
             statement = statement.where(A.updated_at >= since)
         if before is not None:
             statement = statement.where(A.updated_at <= before)
-        statement = statement.order_by(A.sequence.desc()).limit(limit)
+        statement = statement.order_by(A.position.desc()).limit(limit)
         return [ActionRow(*tuple(found)) for found in connection.execute(statement)]
 
 
@@ -85,7 +85,7 @@ def list_events(engine: Engine, server_id: str, request_id: str) -> list[EventRo
     statement = (
         select(*EVENT)
         .where(E.server_id == server_id, E.request_id == request_id)
-        .order_by(E.sequence.desc())
+        .order_by(E.position.desc())
     )
     with engine.connect() as connection:
         return [EventRow(*tuple(found)) for found in connection.execute(statement)]

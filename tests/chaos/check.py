@@ -13,6 +13,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from handlers.partition import Partition
+
 from chronova.client import Client, ClientError
 from chronova.connections import open_site_log
 from chronova.domains import load_projections
@@ -21,7 +23,6 @@ from events.log.contract import Log
 from events.log.records import Codec
 from handlers.compute.drivers.contract import PowerState
 from handlers.compute.drivers.simulated_guests import JOURNAL
-from handlers.partition import Partition
 from projections.verify import verify
 from tests.bench.sites import Site
 from tests.chaos.load import ACTIVE, DELETED, Ledger
@@ -47,7 +48,7 @@ def check(
         states = folded(log)
         wrong += _against_the_log(shown, states)
         wrong += _guests(site.data, shown)
-        found = verify(log, site.settings.database)
+        found = verify(log, site.settings.database_url)
         wrong += [
             f"projection: {table.table} differs in {table.differing[:5]}"
             for table in found.tables

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import psutil
 
-from chronova import supervisor
 from chronova.embedded import broker
 from chronova.embedded.postgres import EmbeddedPostgres, PostgresFailed
+from chronova.processes import running
 from tests.bench.sites import Site
 
 AWAY_S = 10.0
@@ -53,14 +53,14 @@ class Victim:
 
     @property
     def on_kafka(self) -> bool:
-        return self.site.settings.log.startswith("kafka:")
+        return self.site.settings.on_kafka
 
     def process(self, role: str) -> psutil.Process:
         """A role's process; waits for one that is just being started again."""
         found: list[psutil.Process] = []
 
         def there() -> bool:
-            process = supervisor.running(self.data, role)
+            process = running(self.data, role)
             found[:] = [process] if process is not None else []
             return bool(found)
 

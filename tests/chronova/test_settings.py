@@ -84,7 +84,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     ("arguments", "environment", "words"),
     [
         (("serve", "api"), {"CHRONOVA_PORT": "x"}, "port"),
-        (("serve", "decider"), {}, "there is no site in"),
+        (("serve", "decider"), {}, "There is no site in"),
         (("serve", "projector"), {"CHRONOVA_LOG": "kafka://127.0.0.1:1"}, "database"),
         (("serve", "api"), {"CHRONOVA_LOG": "kafka://127.0.0.1:1"}, "database"),
         (("serve", "cook"), {}, "there is no role 'cook'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from events.journal import Answer, Marked, TermBegan
 from events.log.contract import Record
 from events.log.records import (
     GENESIS,
@@ -21,6 +23,7 @@ from events.log.records import (
     EventStamp,
     chain_hash,
     context_of,
+    control_hash,
     headers,
     instant,
     rfc3339,
@@ -66,8 +69,8 @@ def test_naming_unions_changes_no_byte(version: Any) -> None:
         plain.write(struct.pack(">bI", 0, version.id))
         fields = msgspec.to_builtins(message, builtin_types=(bytes,))
         fastavro.schemaless_writer(plain, version.schema, fields)
-        assert CODEC.encode(message) == plain.getvalue()
-        assert CODEC.decode(plain.getvalue()) == message
+        assert CODEC.written(message) == plain.getvalue()
+        assert CODEC.read(plain.getvalue()) == message
 
 
 OPTIONAL = ["null", "string"]
@@ -252,3 +255,19 @@ def test_different_events_have_different_hashes(one: Any, other: Any) -> None:
 )
 def test_parts_cannot_run_together(other: Any) -> None:
     assert chain_hash(*other) != chain_hash("k", b"v", {"a": "1", "b": "2"})
+
+
+def test_the_running_hash_covers_control_records() -> None:
+    began = record({"ce_type": "chronova.journal.TermBegan"})
+    own = chain_hash(began.key, began.value, began.headers)
+    after = control_hash(GENESIS, began)
+    assert after == hashlib.sha256((GENESIS + own).encode()).hexdigest()
+    assert after != control_hash(own, began)
+    assert after != control_hash(GENESIS, record({"ce_type": "chronova.journal.Marked"}))
+
+
+def test_control_records_are_messages() -> None:
+    answer = Answer(command_id="c", reply_to="3", status=409, code="conflict", detail="No.")
+    for message in (TermBegan(at=1, owner="host:7"), Marked(at=1, answers=[answer])):
+        assert CODEC.decode(CODEC.encode(message)) == message
+        assert message.type_domain == "journal"

@@ -11,11 +11,11 @@ from events.log.contract import Record
 from events.log.records import GENESIS, Codec, EventStamp, headers, stamp_headers
 from events.message import Context
 from events.outcome import CommandFailed
-from handlers.partition import ForeignLog, Partition
+from handlers.decider.partition import ForeignLog, Partition
+from tests.parts.given import Story
 
 CODEC = Codec()
 NOW = 1_800_000_000_000_000
-BYTES_MAX = 1 << 20
 STOP = CODEC.encode(StopServer(server_id="x"))
 ENVELOPE = headers(Context(id="c", time=NOW, project_id="p", reply_to="0"), "StopServer", "/t")
 
@@ -33,20 +33,22 @@ def record(value: bytes, made: dict[str, str]) -> Record:
 @settings(max_examples=400, deadline=None)
 @given(values, envelopes)
 def test_nothing_that_is_read_raises(value: bytes, made: dict[str, str]) -> None:
-    partition = Partition("compute", 0, CODEC)
-    done = partition.decide(record(value, made), NOW, BYTES_MAX)
+    story = Story("compute")
+    done = story.take(record(value, made), NOW)
     assert done.outcome in ("accepted", "refused", "failed")
-    again = partition.decide(record(value, made), NOW, BYTES_MAX)
+    written = story.outgoing
+    again = story.take(record(value, made), NOW)
     assert again.outcome in ("repeated", done.outcome)
-    for out in (*done.outgoing, *again.outgoing):
+    for out in (*written, *story.outgoing):
         assert "\0" not in out.key
         assert not any("\0" in text for text in out.headers.values())
 
 
 def test_what_cannot_be_read_is_recorded_in_plain_words() -> None:
-    partition = Partition("compute", 0, CODEC)
+    story = Story("compute")
     made = {"ce_id": "a\0b", "ce_type": "chronova.\n\0odd"}
-    (out,) = partition.decide(record(b"\0\xff", made), NOW, BYTES_MAX).outgoing
+    story.take(record(b"\0\xff", made), NOW)
+    (out,) = story.outgoing
     failed = CODEC.decode(out.value)
     assert isinstance(failed, CommandFailed)
     assert failed.command_id == "compute.commands/0@7"
@@ -64,6 +66,6 @@ def test_what_cannot_be_read_is_recorded_in_plain_words() -> None:
 )
 def test_garbage_among_the_events_is_never_passed_over(value: bytes, made: dict[str, str]) -> None:
     partition = Partition("compute", 0, CODEC)
-    with pytest.raises(ForeignLog, match=r"^compute.commands/0@7 is "):
+    with pytest.raises(ForeignLog, match=r"^compute.commands/0@7 "):
         partition.fold(record(value, made))
     assert partition.position == 0

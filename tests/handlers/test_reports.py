@@ -8,43 +8,43 @@ from events.log.contract import Record
 from events.log.records import Codec, headers
 from events.message import Command, Context
 from events.outcome import CommandFailed
-from handlers.partition import Decided, Partition
+from handlers.decider.draft import Decided
+from tests.parts.given import Story
 
 CODEC = Codec()
 NOW = 1_800_000_000_000_000
-BYTES_MAX = 1 << 20
 STOPPED = ReportGuestStopped(
     server_id="s", project_id="p", generation=1, operation=2, power_state=4
 )
 
 
-def decided(partition: Partition, topic: str, command: Command, id: str) -> Decided:
+def decided(story: Story, topic: str, command: Command, id: str) -> Decided:
     context = Context(id=id, time=NOW, project_id="p", reply_to="0")
     made = headers(context, command.type_name, "/test")
     record = Record(topic, 0, 7, NOW, "p", CODEC.encode(command), made)
-    return partition.decide(record, NOW, BYTES_MAX)
+    return story.take(record, NOW)
 
 
 def test_a_report_is_decided_and_nobody_is_answered() -> None:
-    partition = Partition("compute", 0, CODEC)
-    done = decided(partition, topics.reports("compute"), STOPPED, f"x:{STOPPED.type_name}")
+    story = Story("compute")
+    done = decided(story, topics.reports("compute"), STOPPED, f"x:{STOPPED.type_name}")
     assert done.outcome == "accepted"
-    assert not [out for out in done.outgoing if out.topic == topics.REPLIES]
+    assert not [out for out in story.outgoing if out.topic == topics.REPLIES]
 
 
 def test_what_is_not_a_host_s_to_ask_for_is_recorded_as_failed() -> None:
-    partition = Partition("compute", 0, CODEC)
+    story = Story("compute")
     stop = StopServer(server_id="s")
-    done = decided(partition, topics.reports("compute"), stop, f"x:{stop.type_name}")
-    (out,) = done.outgoing
+    decided(story, topics.reports("compute"), stop, f"x:{stop.type_name}")
+    (out,) = story.outgoing
     failed = CODEC.decode(out.value)
     assert isinstance(failed, CommandFailed) and "not for a host to send" in failed.reason
 
 
 def test_a_host_cannot_make_another_s_command_pass_for_decided() -> None:
-    partition = Partition("compute", 0, CODEC)
+    story = Story("compute")
     stop = StopServer(server_id="s")
     for forged in (STOPPED, stop):
-        decided(partition, topics.reports("compute"), forged, "compute.events/0/12>0")
-    real = decided(partition, topics.commands("compute"), stop, "compute.events/0/12>0")
+        decided(story, topics.reports("compute"), forged, "fleet.events/0/12>0")
+    real = decided(story, topics.commands("compute"), stop, "fleet.events/0/12>0")
     assert real.outcome == "refused"  # there is no such server: it was looked at

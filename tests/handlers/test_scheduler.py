@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from threading import Event, Thread
@@ -15,9 +16,10 @@ from commands.fleet.policy import Policy
 from commands.fleet.service import DeleteService, ReportServiceDown, ReportServiceUp
 from events import topics
 from events.fleet.heartbeat import Heartbeat
-from events.fleet.host import Host
-from events.log.contract import LogUnavailable, Outgoing
+from events.fleet.host import Host, ServiceWentDown
+from events.log.contract import LogError, LogUnavailable, Outgoing, TopicMismatch
 from events.log.memory import Cluster, Fault, MemoryLog
+from events.log.memory_cluster import Operation
 from events.log.records import Codec
 from handlers.heartbeat import heartbeat_record
 from handlers.liveness import Liveness
@@ -101,6 +103,8 @@ class Site:
     def __init__(self, *names: str) -> None:
         self.now = 0.0
         self.away = False
+        self.broken: Exception | None = None
+        self.operations: Counter[str] = Counter()
         self.owner = True
         self.codec = Codec()
         self.cluster = Cluster(self.micros, faults=self.fault)
@@ -117,21 +121,24 @@ class Site:
             wall_clock=self.micros,
             new_id=lambda: next(self.ids),
             name="ctl",
-            poll_s=0.01,
+            every_s=0.01,
         )
 
     def micros(self) -> int:
         return int(self.now * 1_000_000)
 
-    def fault(self, operation: object) -> Fault | None:
+    def fault(self, operation: Operation) -> Fault | None:
+        self.operations[operation.name] += 1
+        if self.broken is not None:
+            raise self.broken
         return Fault.UNAVAILABLE if self.away else None
 
     def hosts(self) -> Mapping[str, Host] | None:
         return dict(self.fleet.all("host")) if self.owner else None
 
-    def beat(self, *names: str) -> None:
+    def beat(self, *names: str, ending: bool = False) -> None:
         for name in names:
-            beat = Heartbeat(host=name, at=self.micros(), started_at=0, version="1")
+            beat = Heartbeat(host=name, at=self.micros(), started_at=0, version="1", ending=ending)
             self.log.append([heartbeat_record(self.codec, beat, next(self.ids))])
 
     def pass_time(self, seconds: int, *beating: str) -> list[str]:
@@ -215,6 +222,86 @@ def test_a_log_that_was_away_kills_nobody() -> None:
     site.now += 500.0
     site.away = False
     assert site.pass_time(40, "a") == []
+
+
+def test_a_host_that_says_goodbye_is_down_at_once() -> None:
+    site = Site("a", "b")
+    assert site.pass_time(5, "a", "b") == []
+    site.beat("a", ending=True)
+    assert site.pass_time(1) == ["ServiceWentDown a"]
+    went_down = site.fleet.last.events[0]
+    assert isinstance(went_down, ServiceWentDown) and went_down.ended
+    assert site.pass_time(30, "b") == []
+    assert site.pass_time(1, "a", "b") == ["ServiceCameUp a"]
+
+
+def test_a_goodbye_before_a_restart_does_not_count() -> None:
+    site = Site("a")
+    assert site.pass_time(5, "a") == []
+    site.beat("a", ending=True)
+    site.beat("a")
+    assert site.pass_time(5) == []
+    judge = Liveness()
+    judge.judge(0.0, UP)
+    judge.ended("a")
+    assert judge.judge(1.0, DOWN) == []
+    assert judge.judge(2.0, UP) == []  # its agent has registered again
+
+
+def test_anybody_may_say_anything_of_hosts_that_are_not_there() -> None:
+    judge = Liveness()
+    for number in range(100):
+        judge.heard(f"nobody-{number}", 0.0)
+        judge.ended(f"no one-{number}")
+    assert judge.judge(1.0, UP) == []
+    assert not judge._heard and not judge._ended
+
+
+def test_a_turn_costs_the_same_for_many_heartbeats() -> None:
+    site = Site(*(f"h{n:03}" for n in range(500)))
+    site.pass_time(1, *site.fleet.all("host"))
+    site.beat(*site.fleet.all("host"))
+    site.operations.clear()
+    site.now += 1.0
+    site.monitor.step()
+    assert site.operations["reader.ends"] == 1
+    assert site.operations["reader.poll"] <= 2
+
+
+class TurnsOf:
+    """An ``Event`` that is set after some waits; ``between`` happens at each."""
+
+    def __init__(self, turns: int, between: Callable[[], None]) -> None:
+        self.turns = turns
+        self.between = between
+
+    def is_set(self) -> bool:
+        return self.turns <= 0
+
+    def wait(self, timeout: float) -> bool:
+        self.turns -= 1
+        self.between()
+        return self.is_set()
+
+
+@pytest.mark.parametrize("error", [LogError("25006 read only"), TopicMismatch("no such topic")])
+def test_no_error_of_the_log_ends_the_monitor(error: Exception) -> None:
+    site = Site("a")
+    site.broken = error
+
+    def between() -> None:
+        site.broken = None
+        site.now += 1.0
+
+    site.monitor.run(TurnsOf(70, between))
+    assert site.decided() == ["ServiceWentDown a"]
+
+
+def test_a_defect_ends_the_monitor_loudly() -> None:
+    site = Site("a")
+    site.broken = RuntimeError("a defect")
+    with pytest.raises(RuntimeError, match="a defect"):
+        site.monitor.run(TurnsOf(5, lambda: None))
 
 
 def test_what_is_no_heartbeat_is_skipped() -> None:

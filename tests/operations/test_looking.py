@@ -107,7 +107,7 @@ def test_up_again_is_harmless(site: Site) -> None:
 
 
 def test_what_a_site_cannot_become(site: Site) -> None:
-    other = "kafka" if site.settings.log.startswith("postgres") or not site.settings.log else ""
+    other = "" if site.settings.on_kafka else "kafka"
     refused = site.chronova("up", "--log", other or "postgres", code=2).error
     assert refused.startswith("chronova: the log of the site in ")
     assert "cannot move to" in refused

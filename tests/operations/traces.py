@@ -90,7 +90,7 @@ def _until_settled(site: Site, client: Client, path: str, status: str) -> None:
 def _requests(site: Site, server: str) -> list[list[Step]]:
     """The server's events by request, once the last of them is there."""
     load_projections()
-    reading = engine(site.settings.database, 1)
+    reading = engine(site.settings.database_url, 1)
     requests: dict[str, list[Step]] = {}
 
     def complete() -> bool:

@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from chronova.embedded import broker as embedded
+from chronova.embedded.broker_properties import SETTINGS
 from chronova.embedded.jars import KAFKA_VERSION
 from events.log.contract import LogUnavailable
 from events.log.kafka import KafkaLog
@@ -159,7 +160,7 @@ def _container() -> Iterator[DockerBroker]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     settings = {
-        **embedded.SETTINGS,
+        **SETTINGS,
         "process.roles": "broker,controller",
         "node.id": "1",
         "controller.quorum.voters": "1@localhost:9093",

@@ -13,15 +13,20 @@ from typing import Any
 
 import handlers.reactions  # noqa: F401 - registers what follows
 from commands.decision import DECIDERS
+from events import topics
 from events.aggregate import AGGREGATES, folds_of
 from events.log.contract import Outgoing, Record
 from events.log.records import Codec, headers
 from events.message import Command, Context, Event, Message
 from events.outcome import CommandFailed, CommandRefused
-from handlers.partition import Decided, Partition
+from handlers.decider.draft import Decided, Draft
+from handlers.decider.effects import Effects
+from handlers.decider.inputs import from_record
+from handlers.decider.partition import Partition
 
 NOW = 1_800_000_000_000_000
 CODEC = Codec()
+BYTES_MAX = 1 << 20
 
 
 class Story:
@@ -29,6 +34,7 @@ class Story:
 
     def __init__(self, domain: str) -> None:
         self.partition = Partition(domain, 0, CODEC)
+        self._effects = Effects(topics.events(domain), 0, lambda topic: topics.PARTITIONS)
         self.at = NOW
         self.written: list[Message] = []
         self._commands = 0
@@ -58,11 +64,22 @@ class Story:
         """This command, in this envelope."""
         made = headers(context, command.type_name, "/test")
         value = CODEC.encode(command)
-        record = Record("commands", 0, self._commands, context.time, "key", value, made)
-        done = self.partition.decide(record, context.time, 1 << 20)
-        self.written = [CODEC.decode(out.value) for out in done.outgoing]
-        self.outgoing: list[Outgoing] = done.outgoing
-        return done
+        topic = topics.commands(self.partition.domain)
+        record = Record(topic, 0, self._commands, context.time, "key", value, made)
+        return self.take(record, context.time)
+
+    def take(self, record: Record, now: int) -> Decided:
+        """This record, whatever it holds; what it leads to is committed."""
+        partition = self.partition
+        draft = Draft(partition, self._effects, now, BYTES_MAX)
+        draft.decide(from_record(record, partition.domain, now))
+        draft.finish(-1, [])
+        partition.take(draft, partition.offset)
+        facts = [out for out in draft.records if not out.headers["ce_type"].endswith(".Marked")]
+        effects = [effect for _, effect in draft.effects]
+        self.outgoing: list[Outgoing] = [*facts, *(effect.record(CODEC) for effect in effects)]
+        self.written = [CODEC.decode(out.value) for out in self.outgoing]
+        return draft.decided[0]
 
     @property
     def facts(self) -> list[Event]:

@@ -34,6 +34,7 @@ from events.log.records import Codec
 from events.message import MESSAGES, Command, Event
 from events.state_codec import encode_state
 from events.topics import FLEET_SHARDS, PARTITIONS
+from handlers.indexes import Indexes
 from handlers.reaction import Dispatch, follows_of
 from projections.table import METADATA, PROJECTED
 from schemas.catalog import Catalog, Version, id_of, namespace_of
@@ -96,6 +97,7 @@ class Partition:
 
     def __init__(self) -> None:
         self.states: dict[str, dict[str, Any]] = {}
+        self._indexes = Indexes(self.states)
 
     def get(self, aggregate: str, id: str) -> Any:
         """The state, or None."""
@@ -105,12 +107,22 @@ class Partition:
         """Every live state of that kind."""
         return self.states.get(aggregate, {})
 
+    def index(self, name: str) -> Any:
+        """An index of the live states."""
+        return self._indexes.get(name)
+
+    def changed(self, aggregate: str) -> Mapping[str, Any | None]:
+        """Nothing: all that was decided is committed."""
+        return {}
+
     def fold(self, aggregate: Aggregate, id: str, happened: Event) -> None:
         """Evolve one aggregate; forget it when it is gone."""
         states = self.states.setdefault(aggregate.name, {})
-        states[id] = aggregate.evolve(states.get(id), happened)
+        before = states.get(id)
+        states[id] = aggregate.evolve(before, happened)
         if aggregate.gone(states[id]):
             del states[id]
+        self._indexes.replace(aggregate.name, id, before, states.get(id))
 
 
 class LocalBus:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -30,7 +31,7 @@ import pytest
 from psycopg2.extensions import parse_dsn
 from sqlalchemy import make_url
 
-from chronova import credentials
+from chronova import credentials, health
 from chronova.connections import open_site_log
 from chronova.inspect.state import known_hosts
 from chronova.settings import Settings, load
@@ -71,6 +72,7 @@ class Site:
 
     def __init__(self, data: Path, environment: Mapping[str, str]) -> None:
         self.data = data
+        self.command = _chronova(data)
         self.secrets: set[str] = set()
         self._environment = dict(environment)
 
@@ -83,6 +85,10 @@ class Site:
         return credentials.read(self.settings, {})
 
     @property
+    def healthy(self) -> bool:
+        return health.ask(self.settings.url).status == "ok"
+
+    @property
     def clouds(self) -> Path:
         return self.data / "clouds.yaml"
 
@@ -92,7 +98,7 @@ class Site:
 
     def shell(self, line: str, code: int = 0) -> Ended:
         """Run a line as a user types it, after ``. <data>/openrc``."""
-        script = f". {self.data}/openrc\n{line}\n"
+        script = f". {shlex.quote(str(self.data))}/openrc\n{line}\n"
         return self._run(["sh", "-eu", "-c", script], code, self._environment)
 
     def chronova(self, *arguments: str, code: int = 0) -> Ended:
@@ -171,12 +177,17 @@ class Site:
 
 @contextmanager
 def site(
-    log: str, driver: str = "simulated", hosts: int = 1, demo_images: Path | None = None
+    log: str,
+    driver: str = "simulated",
+    hosts: int = 1,
+    demo_images: Path | None = None,
+    folder: str = "site",
 ) -> Iterator[Site]:
-    """A site that is up, and forgotten afterwards. ``demo_images``: built before, not again."""
-    # Not pytest's folder: a socket's path has to be short, and QEMU must be let in.
-    data = Path(tempfile.mkdtemp(prefix="chronova-site-", dir="/var/tmp"))
-    data.chmod(0o755)
+    """A site that is up, and forgotten afterwards. ``demo_images``: built before, not again;
+    ``folder``: the name of its folder."""
+    # Not pytest's folder: a socket's path has to be short.
+    above = Path(tempfile.mkdtemp(prefix="chronova-site-", dir="/var/tmp"))
+    data = above / folder
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -185,7 +196,7 @@ def site(
     environment |= {"CHRONOVA_VIRT_TYPE": "qemu", "COLUMNS": "100"}
     if demo_images is not None:
         shutil.copytree(demo_images, data / "demo-image")
-    options = ["--log", log, "--driver", driver, "--hosts", str(hosts), "--port", str(_free_port())]
+    options = ["--log", log, "--driver", driver, "--hosts", str(hosts), "--port", str(free_port())]
     with ExitStack() as stack:
         if os.environ.get(ADDRESS) or docker_answers():
             server = stack.enter_context(postgres_server()).url
@@ -197,7 +208,7 @@ def site(
             yield Site(data, environment)
         finally:
             _must([*_chronova(data), "reset"], environment, data)
-            shutil.rmtree(data, ignore_errors=True)
+            shutil.rmtree(above, ignore_errors=True)
 
 
 def _chronova(data: Path) -> list[str]:
@@ -221,6 +232,6 @@ def _url(server: str, database: str) -> str:
     return make_url(server).set(database=name).render_as_string(hide_password=False)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])

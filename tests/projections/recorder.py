@@ -7,8 +7,17 @@ from collections.abc import Iterable, Sequence
 from events import topics
 from events.compute.flavor import FlavorSnapshot
 from events.compute.server import facts as f
-from events.log.contract import Log, Outgoing
-from events.log.records import GENESIS, Codec, EventStamp, chain_hash, headers, stamp_headers
+from events.journal import Marked, TermBegan
+from events.log.contract import Log, Outgoing, Record
+from events.log.records import (
+    GENESIS,
+    Codec,
+    EventStamp,
+    chain_hash,
+    control_hash,
+    headers,
+    stamp_headers,
+)
 from events.message import Context, Event
 
 START = 1_700_000_000_000_000
@@ -26,6 +35,7 @@ class Recorder:
         self.log = log
         self.positions: dict[tuple[str, int], int] = {}
         self._hashes: dict[tuple[str, int], str] = {}
+        self._terms: dict[tuple[str, int], int] = {}
         self._sequences: dict[tuple[str, str], int] = {}
         self._codec = Codec()
 
@@ -41,6 +51,7 @@ class Recorder:
         source = (topics.events(domain), partition)
         position = self.positions[source] = self.positions.get(source, 0) + 1
         key = event.subject if event.folds else ("command", "none")
+        record_key = key[1].replace("\0", "")  # a log may refuse it
         sequence = self._sequences[key] = self._sequences.get(key, 0) + 1
         context = Context(
             id=f"{source[0]}/{partition}/{position}",
@@ -51,11 +62,39 @@ class Recorder:
             user_id=user_id,
             project_id="project",
         )
-        made = headers(context, event.type_name, "/test", "/".join(key))
+        made = headers(context, event.type_name, "/test", "/".join(key).replace("\0", ""))
         stamp_headers(made, EventStamp(position, sequence, self._hashes.get(source, GENESIS)))
-        value = self._codec.encode(event)
-        self._hashes[source] = chain_hash(key[1], value, made)
-        return Outgoing(source[0], key[1], value, made, partition)
+        if source in self._terms:
+            made["ce_term"] = str(self._terms[source])
+        value = self._codec.written(event)
+        self._hashes[source] = chain_hash(record_key, value, made)
+        return Outgoing(source[0], record_key, value, made, partition)
+
+    def forget(self, server_id: str) -> None:
+        """The server's next event is its first again, as when a forgotten id is used again."""
+        self._sequences.pop(("server", server_id))
+
+    def begin_term(self, partition: int = 0) -> Recorder:
+        """Take the journal over; a recorder that goes on as the owner of before."""
+        old = Recorder(self.log)
+        old.positions, old._hashes = dict(self.positions), dict(self._hashes)
+        old._terms, old._sequences = dict(self._terms), dict(self._sequences)
+        self.control(TermBegan(at=START, owner="host:1"), partition)
+        return old
+
+    def control(self, message: TermBegan | Marked, partition: int = 0) -> None:
+        """Write a control record."""
+        source = (topics.events("compute"), partition)
+        context = Context(id=f"control-{message.at}", time=message.at)
+        made = headers(context, message.type_name, "/test")
+        if isinstance(message, Marked):
+            made["ce_term"] = str(self._terms[source])
+        value = self._codec.encode(message)
+        (offset,) = self.log.append([Outgoing(source[0], "journal", value, made, partition)])
+        record = Record(*source, offset, 0, "journal", value, made)
+        self._hashes[source] = control_hash(self._hashes.get(source, GENESIS), record)
+        if isinstance(message, TermBegan):
+            self._terms[source] = offset
 
     def append(self, events: Iterable[Event], partition: int = 0, request_id: str = "") -> None:
         """Write events of one request."""

@@ -50,3 +50,19 @@ def catch_up(one: Follower) -> int:
     while one.behind():
         events += one.step(1.0)
     return events
+
+
+def forge(control: Connection, old: bytes, new: bytes) -> None:
+    """Change a text in the records of the Postgres log, wherever it occurs; of equal length."""
+    ((schema,),) = rows(
+        control, "SELECT table_schema FROM information_schema.tables WHERE table_name = 'record'"
+    )
+    assert len(old) == len(new)
+    assert rows(
+        control,
+        f"UPDATE {schema}.record SET value = overlay(value placing %s from position(%s in value))"
+        " WHERE position(%s in value) > 0 RETURNING 1",
+        new,
+        old,
+        old,
+    )

@@ -10,6 +10,7 @@ import pytest
 from events.compute.server import facts as f
 from events.log.postgres import PostgresLog
 from events.message import MESSAGES, Event
+from projections import aside
 from projections.actions import RULES
 from projections.connection import Connection
 from projections.model import read_model
@@ -42,14 +43,14 @@ def told(request: pytest.FixtureRequest, log: PostgresLog, url: str, control: Co
         actions = rows(
             control,
             "SELECT action, request_id, message, start_time - %s, updated_at - %s"
-            " FROM projection_1.instance_actions ORDER BY sequence",
+            " FROM projection_1.instance_actions ORDER BY position",
             START,
             START,
         )
         steps = rows(
             control,
             "SELECT event, request_id, start_time - %s, finish_time - %s, result, host, details"
-            " FROM projection_1.instance_action_events ORDER BY sequence",
+            " FROM projection_1.instance_action_events ORDER BY position",
             START,
             START,
         )
@@ -160,3 +161,30 @@ def test_every_rule_is_about_a_fact_of_servers() -> None:
     assert read_model()
     for name in RULES:
         assert MESSAGES[name].folds[0] == ("server", "server_id")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("records_max", [1, 1000])
+def test_an_id_that_is_used_again_begins_new_actions(
+    log: PostgresLog, url: str, control: Connection, recorder: Recorder, records_max: int
+) -> None:
+    recorder.append(boot("one"), 0, "req-1")
+    recorder.append(deletion("one", START + 100), 0, "req-2")
+    recorder.forget("one")
+    recorder.append(boot("one", START + 1000), 0, "req-3")
+    recorder.append(power("one", START + 2000)[:1], 0, "")
+    one = follower(log, url, new_build(control, log), records_max=records_max)
+    catch_up(one)
+    one.close()
+    assert aside.notes(control, "projection_1") == []
+    actions = rows(
+        control,
+        "SELECT action, request_id FROM projection_1.instance_actions ORDER BY position",
+    )
+    assert actions[:3] == [("create", "req-1"), ("delete", "req-2"), ("create", "req-3")]
+    steps = rows(
+        control,
+        "SELECT event, request_id FROM projection_1.instance_action_events ORDER BY position",
+    )
+    assert [request for _, request in steps[:5]] == ["req-1", "req-1", "req-2", "req-3", "req-3"]
+    assert steps[5] == ("compute_stop_instance", actions[3][1])
+    assert rows(control, "SELECT vm_state, sequence FROM projection_1.servers") == [("active", 6)]

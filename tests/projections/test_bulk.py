@@ -10,11 +10,13 @@ from functools import partial
 
 import pytest
 
+from events.journal import Marked
 from events.log.postgres import PostgresLog
+from events.outcome import CommandRefused
 from projections import builds, bulk, verify
 from projections.connection import Connection
 from projections.rebuild import Progress, Rebuild, rebuild
-from tests.projections.recorder import Recorder
+from tests.projections.recorder import START, Recorder
 from tests.projections.tables import content
 from tests.projections.test_rebuild import record
 
@@ -92,3 +94,34 @@ def test_the_shares_are_about_equal_and_leave_nothing_out() -> None:
     assert bulk.shares(unread, 2) == [[("a", 0), ("c", 0)], [("a", 1), ("b", 0)]]
     assert bulk.shares(unread, 9) == [[("a", 0)], [("a", 1)], [("b", 0)], [("c", 0)]]
     assert bulk.shares({("a", 0): 0}, 2) == []
+
+
+def test_processes_read_what_no_domain_owns(
+    log: PostgresLog,
+    url: str,
+    recorder: Recorder,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """A log of real length, with a refusal, a term and a mark in it."""
+    monkeypatch.setattr(bulk, "EVENTS_MIN", 20_000)
+    for partition in range(3):
+        recorder.begin_term(partition)
+    events = record(recorder, 2100)
+    refused = CommandRefused(
+        at=START, command_id="c", command="compute.X", status=409, code="conflict", detail="No."
+    )
+    recorder.append([refused])
+    recorder.control(Marked(at=START))
+    assert events > 20_000
+    seen: list[bool] = []
+
+    def show(progress: Progress) -> None:
+        seen.append(bool(multiprocessing.active_children()) and progress.events > 10_000)
+
+    done = read_by(log, url).run(show)
+    assert done is not None and (done.events, done.set_aside, done.waiting) == (events + 1, 0, [])
+    assert any(seen), "processes have read most of it"
+    said = capfd.readouterr()
+    assert "Traceback" not in said.err + said.out
+    assert "rebuild_process_ends" not in said.err + said.out

@@ -61,7 +61,7 @@ class Cloud:
             log,
             HOST,
             {HOST: SimulatedDriver(HOST)},
-            lambda checksum, path: _fetch(path),
+            lambda checksum, path, transfer: _fetch(path),
             threads=0,
             clock=wall_clock,
             pause=lambda seconds: None,

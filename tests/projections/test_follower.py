@@ -21,10 +21,8 @@ from events.topics import all_topics
 from projections import builds
 from projections.connection import GONE, Connection
 from projections.failures import (
-    PositionGap,
     ProjectionAhead,
     ProjectorFenced,
-    UnreadableEvent,
     WrongLog,
 )
 from tests.projections.conftest import PARTITIONS
@@ -57,7 +55,9 @@ def test_the_rows_are_the_fold(
     ]
     assert decode_state(bytes(found[0][5]), Server) == folded
     assert list(orjson.loads(found[0][6])["metadata"]) == ["z", "a"], "in the order it was given"
-    assert one.places[EVENTS, 1] == builds.Place(len(story), len(story))
+    place = one.places[EVENTS, 1]
+    assert (place.offset, place.position) == (len(story), len(story))
+    assert builds.places(control, "projection_1") == one.places
     one.close()
 
 
@@ -285,37 +285,6 @@ def test_a_projection_ahead_of_the_log_is_refused(
     )
     with pytest.raises(ProjectionAhead, match=r"has read \S+/2 up to offset 3, .* ends at 0"):
         follower(log, url, build)
-
-
-@pytest.mark.parametrize("missing", [1, 2])
-def test_a_gap_is_named(
-    log: PostgresLog, url: str, control: Connection, recorder: Recorder, missing: int
-) -> None:
-    records = [recorder.outgoing(event) for event in boot("one")]
-    del records[missing]
-    log.append(records)
-    one = follower(log, url, new_build(control, log))
-    with pytest.raises(
-        PositionGap, match=rf"{EVENTS}/0 offset {missing} has position {missing + 2}"
-    ):
-        one.step(10.0)
-    one.close()
-    assert rows(control, "SELECT * FROM projection_1.servers") == []
-
-
-@pytest.mark.parametrize(
-    "value",
-    [b"", b"\x00\x00\x00\x00\x07abc", b"not avro"],
-)
-def test_an_event_of_another_version_is_named(
-    log: PostgresLog, url: str, control: Connection, recorder: Recorder, value: bytes
-) -> None:
-    good = recorder.outgoing(created("one"))
-    log.append([Outgoing(good.topic, good.key, value, good.headers, 0)])
-    one = follower(log, url, new_build(control, log))
-    with pytest.raises(UnreadableEvent, match=rf"{EVENTS}/0 offset 0 cannot be read"):
-        one.step(10.0)
-    one.close()
 
 
 def test_what_is_gone_begins_anew(

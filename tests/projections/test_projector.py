@@ -14,9 +14,9 @@ from events import topics
 from events.log.contract import Outgoing
 from events.log.postgres import PostgresLog
 from events.topics import all_topics
-from projections import builds, verify
+from projections import aside, builds, verify
 from projections.connection import Connection, connect
-from projections.failures import PositionGap, ProjectionError, ProjectionSuperseded
+from projections.failures import ProjectionError, ProjectionSuperseded
 from projections.model import ReadModel, read_model
 from projections.projector import Projector
 from projections.rebuild import rebuild
@@ -176,8 +176,8 @@ def test_another_version_builds_beside_and_the_old_projector_ends(
     assert verify.verify(log, url, model=newer).equal
 
 
-def test_a_gap_in_the_log_ends_it_with_a_sentence(
-    log: PostgresLog, url: str, recorder: Recorder, waiter: PositionWaiter
+def test_a_gap_in_one_partition_does_not_stop_the_others(
+    log: PostgresLog, url: str, control: Connection, recorder: Recorder, waiter: PositionWaiter
 ) -> None:
     with running(Projector(log, url)) as raised:
         recorder.append(boot("one"))
@@ -185,6 +185,10 @@ def test_a_gap_in_the_log_ends_it_with_a_sentence(
         lost = recorder.outgoing(created("two"))
         assert isinstance(lost, Outgoing)
         recorder.append([created("three")])
-        until(lambda: bool(raised))
-    assert isinstance(raised[0], PositionGap)
-    assert "has position 7 where 6 must follow" in str(raised[0])
+        recorder.append(boot("four"), 1)
+        assert waiter.wait(EVENTS, 1, 5, LIMIT_S)
+        until(lambda: bool(aside.waiting(control, "projection_live")))
+    assert raised == []
+    (found,) = aside.waiting(control, "projection_live")
+    assert (found.source, found.offset) == ((EVENTS, 0), 5)
+    assert "has position 7 where 6 must follow" in found.error

@@ -162,3 +162,23 @@ def test_it_tells_whose_events_show(
     assert {topics.events(domain) for domain in read_model().domains} in told, "missed anything"
     waiter.close()
     one.close()  # type: ignore[attr-defined]
+
+
+def test_a_thread_that_fails_is_not_passed_over(log: PostgresLog, url: str) -> None:
+    rebuild(log, url)
+    failed = threading.Event()
+    reasons: list[str] = []
+
+    def told(topics: Collection[str]) -> None:
+        raise ZeroDivisionError("a defect in what is called")
+
+    def unexpected(reason: str) -> None:
+        reasons.append(reason)
+        failed.set()
+
+    made = PositionWaiter(url, told, unexpected)
+    made.listen()
+    assert failed.wait(LONG_S)
+    made.close()
+    assert "thread positions failed" in reasons[0]
+    assert "ZeroDivisionError: a defect in what is called" in reasons[0]

@@ -109,7 +109,7 @@ def common(hint: Any, path: str, fill: Fill) -> Any:
 def golden(cls: type[Message], fill: Fill) -> Golden:
     """A record of ``cls``."""
     message = msgspec.convert(fill(cls, ""), cls)
-    return Golden(Codec().encode(message).hex(), msgspec.to_builtins(message))
+    return Golden(Codec().written(message).hex(), msgspec.to_builtins(message))
 
 
 def write_missing() -> list[Path]:

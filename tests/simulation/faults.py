@@ -25,8 +25,8 @@ from tests.simulation.process import Process
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-WRITES = ("transact", "append")
-RARE = ("settled_end", "rewind", "member", "fixed", "reader")
+WRITES = ("transact", "append", "commit", "begin_term")
+RARE = ("begin_term", "ends", "rewind", "membership", "fixed", "reader")
 """Operations that come seldom are struck ten times as often."""
 
 
@@ -161,7 +161,7 @@ class Unavailable(FaultKind):
     def on_log(self, process: Process, operation: Operation) -> Fault | None:
         if self.world.kernel.now < self.away_until:
             return Fault.UNAVAILABLE
-        if operation.name not in (*WRITES, "poll", "rewind", "settled_end", "reader.poll"):
+        if operation.name not in (*WRITES, "poll", "rewind", "ends", "reader.poll"):
             return None
         if not self.hits(operation.name):
             return None
@@ -173,6 +173,20 @@ class Unavailable(FaultKind):
         seconds = self.rng.choice((1, 5, 12))
         self.said(f"away for {seconds} s")
         self.away_until = self.world.kernel.now + seconds * SECOND
+
+
+class Refused(FaultKind):
+    """The log refuses a write for a reason that the contract has no name for: a database that
+    became read-only, a statement that it cannot take."""
+
+    name = "refused"
+    rates = (0.001, 0.02)
+
+    def on_log(self, process: Process, operation: Operation) -> Fault | None:
+        if operation.name not in ("commit", "begin_term") or not self.hits(operation.name):
+            return None
+        self.said(f"{process.name} {operation.name}")
+        return Fault.REFUSED
 
 
 class SlowHosts(FaultKind):
@@ -264,6 +278,7 @@ class Guests(FaultKind):
         elif self.rng.random() < 0.3 and guest.state is PowerState.SHUTDOWN:
             self.said(f"somebody starts {guest.name}")
             driver.guest_does(guest.server_id, LifecycleEvent.STARTED)
+            machine.started_by_others.add((guest.server_id, guest.boots))
 
 
 class Restarts(FaultKind):
@@ -300,6 +315,7 @@ KINDS: tuple[type[FaultKind], ...] = (
     Zombies,
     Delays,
     Unavailable,
+    Refused,
     SlowHosts,
     LostHosts,
     StepFailures,

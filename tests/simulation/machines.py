@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Literal
 
 from events.log.memory import Crash
@@ -11,6 +12,7 @@ from handlers.compute.drivers.contract import ImageUnavailable, PowerState
 from handlers.compute.drivers.simulated import SimulatedDriver, simulated_resources
 from handlers.compute.drivers.simulated_faults import Fault, FaultPlan
 from handlers.compute.drivers.simulated_guests import SimulatedGuest, SimulatedHypervisor
+from handlers.compute.image_fetch import Transfer
 from handlers.compute.presence import Identity
 from tests.simulation.process import RESTART_S, Process
 
@@ -37,6 +39,24 @@ class Hypervisor(SimulatedHypervisor):
             self._world.observer.guest_runs(self._host, guest.server_id)
 
 
+class Forgetful:
+    """``handlers.performer.bookmark.Keeper`` on a disk that loses it now and then."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._rng = Random(world.seed)
+        self._kept: bytes | None = None
+
+    def load(self) -> bytes | None:
+        if self._rng.random() < 0.1:
+            self._world.note("FAULT", "a bookmark is lost")
+            return None
+        return self._kept
+
+    def save(self, content: bytes) -> None:
+        self._kept = content
+
+
 class Machine:
     """One compute host."""
 
@@ -49,6 +69,8 @@ class Machine:
         self.was_slow = False
         self.off = False
         self.driver: SimulatedDriver | None = None
+        self.keeper = Forgetful(world)
+        self.started_by_others: set[tuple[str, int]] = set()
         self.holder: Process | None = None
         """Who may touch the guests: the newest agent. A real host's lock sees to that."""
 
@@ -70,6 +92,18 @@ class Machine:
         driver.faults = Plan(self, process)
         self.driver, self.holder = driver, process
         return driver
+
+    def look_for_a_second_reboot(self, server_name: str) -> None:
+        """A reboot begins: the guest was not yet started for the same order."""
+        for guest in self.hypervisor.guests.values():
+            mark = guest.mark
+            if guest.name != server_name or mark is None or mark.stage != "begun":
+                continue
+            asked = (guest.server_id, guest.boots) not in self.started_by_others
+            if asked and guest.state is PowerState.RUNNING and str(guest.boots) != mark.before:
+                self.world.complain(
+                    "done twice", f"{mark.version} rebooted {server_name} before", guest.server_id
+                )
 
     def power_cut(self) -> None:
         """All guests are off, as after the machine's restart."""
@@ -100,13 +134,18 @@ class Plan(FaultPlan):
         if machine.holder is not process:
             process.world.restart_later(process, RESTART_S)
             raise Crash(process.name)
+        if when == "before" and step.startswith("reboot"):
+            machine.look_for_a_second_reboot(server_name)
         process.world.note(machine.host, f"{step} {server_name} ({when})")
         return process.world.faults.on_step(process, step, when)
 
 
-def fetch_for(process: Process, checksum: str, path: Path) -> None:
-    """``handlers.compute.performing.Fetch`` once the process is bound."""
-    process.pause(0.2)
+def fetch_for(process: Process, checksum: str, path: Path, transfer: Transfer) -> None:
+    """``handlers.compute.image_fetch.Fetch`` once the process is bound."""
+    size = len(IMAGES[checksum])
+    for quarter in range(4):
+        process.pause(0.05)
+        transfer.moved(size * quarter // 4, size)
     if process.world.faults.image_away(process):
         raise ImageUnavailable("The image service does not answer.")
     path.write_bytes(IMAGES[checksum])

@@ -22,9 +22,11 @@ from events.fleet.host import Host
 from events.fleet.inventory import DISK_GB, MEMORY_MB, VCPU
 from events.fleet.request import Resources
 from events.log.contract import Record
-from events.log.records import GENESIS, Codec, chain_hash, stamp_of
+from events.log.records import GENESIS, Codec, chain_hash, control_hash, stamp_of
+from events.log.terms import Terms, is_control
 from events.message import Event
 from events.outcome import CommandFailed, CommandRefused, Reply
+from handlers.decider.marks import Marks, marks_of
 from tests.simulation.transitions import unlawful
 
 OVERDUE = 240 * limits.SECOND
@@ -43,6 +45,8 @@ class Line:
     def __init__(self) -> None:
         self.position = 0
         self.hash = GENESIS
+        self.at = 0
+        self.marks = Marks()
         self.causes: dict[str, tuple[int, set[tuple[str, ...]]]] = {}
 
 
@@ -60,6 +64,8 @@ class Observer:
         self.answers: dict[str, Reply] = {}
         self.accepted: set[str] = set()
         self.events = 0
+        self.void = 0
+        self._terms = Terms()
         self.facts: Counter[str] = Counter()
         self.healed_at: int | None = None
         self.deadlines: dict[str, int] = {}
@@ -71,16 +77,42 @@ class Observer:
         """One transaction, or one append."""
         for record in records:
             if record.topic.endswith(".events"):
-                self._event(record)
+                self._journal(record)
             elif record.topic == topics.REPLIES:
                 self._reply(record)
 
-    def _event(self, record: Record) -> None:
+    def _journal(self, record: Record) -> None:
+        """A record of a journal; one that an old owner wrote late is void."""
+        if not self._terms.admits(record):
+            self.void += 1
+            return
+        line = self.lines.setdefault(record.source, Line())
+        if is_control(record):
+            line.hash = control_hash(line.hash, record)
+        else:
+            self._event(record, line)
+        marks = marks_of(record)
+        if marks is not None:
+            self._marked(line, record, marks)
+
+    def _marked(self, line: Line, record: Record, marks: Marks) -> None:
+        """An owner goes forward in its inputs."""
+        for topic, offset in marks.inputs.items():
+            if offset < line.marks.inputs.get(topic, 0):
+                self._complain("marks", f"{record.source} went back in {topic} to {offset}")
+        for journal, number in marks.taken.items():
+            if number <= line.marks.taken.get(journal, (0, -1)):
+                self._complain("taken twice", f"{record.source} took {number} of {journal} again")
+        line.marks = line.marks.after(marks)
+
+    def _event(self, record: Record, line: Line) -> None:
         event = self._codec.decode(record.value)
         assert isinstance(event, Event)
         self.events += 1
         self.facts[event.type_name] += 1
-        line = self.lines.setdefault(record.source, Line())
+        if event.at < line.at:
+            self._complain("time", f"{event.type_name} of {record.source} is before the last one")
+        line.at = max(line.at, event.at)
         stamp = stamp_of(record)
         if stamp.position != line.position + 1 or stamp.previous_hash != line.hash:
             self._complain(
@@ -100,7 +132,10 @@ class Observer:
         self._fold(event)
 
     def _once(self, line: Line, record: Record, event: Event, position: int) -> None:
-        """All facts of one command come from one decision."""
+        """All facts of one command come from one decision. A host may say once more what it said
+        long ago: that is ignored, which is a fact as well."""
+        if isinstance(event, f.ReportIgnored):
+            return
         cause = record.headers.get("ce_causationid", "")
         subject = event.subject[1] if event.folds else ""
         fact = (event.type_name, *(str(getattr(event, field)) for _, field in event.folds))

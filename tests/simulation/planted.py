@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import msgspec
+from handlers.partition import Decided, Partition
 
 import commands.compute.boot
 import commands.compute.delete
@@ -29,14 +30,16 @@ from events.compute.server import Server
 from events.compute.server import facts as f
 from events.fleet.allocation import AllocationClaimed
 from events.fleet.host import Host
-from events.log.contract import Fenced, LogUnavailable, Outgoing, Record, TopicPartition
+from events.log.contract import Fenced, LogUnavailable, Record, TopicPartition
 from events.log.memory_groups import Groups
 from events.message import Event
-from handlers.compute.agent import Agent
-from handlers.compute.performing import PERFORMANCES, Hands
-from handlers.compute.queues import Offsets, Piece
+from handlers.compute.performing import PERFORMANCES, GuestTask
 from handlers.decider import BATCH_MAX, Decider
-from handlers.partition import Decided, Partition
+from handlers.performer.bookmark import Bookmark
+from handlers.performer.lanes import Lanes
+from handlers.performer.perform import PieceTask
+from handlers.performer.performer import Performer
+from handlers.performer.piece import Piece
 from handlers.reaction import REACTIONS
 from projections.fold import Fold
 from tests.simulation.faults import SlowHosts
@@ -316,18 +319,18 @@ def silent_host_replaced() -> Iterator[None]:
     """A build that a host did not end in time begins elsewhere at once. It shows where the deadline
     falls into a build's last steps: so hosts are slow by that much, and stay so."""
 
-    right = commands.compute.overdue._way_out
+    right = commands.compute.overdue.way_out
 
-    def wrong(server: Server, task: str, at: int) -> list[Event]:
+    def wrong(server: Server, task: str, at: int, reason: str) -> list[Event]:
         more = server.alternates and len(server.failed_hosts) + 1 < limits.ATTEMPTS_MAX
         if task in commands.compute.boot.BUILDING and more:
             return commands.compute.boot.build_removed(server, at)
-        return right(server, task, at)
+        return right(server, task, at, reason)
 
     with (
         swapped(SlowHosts, "steps_s", (0.0, 110.0, 130.0, 150.0, 180.0)),
         swapped(SlowHosts, "growth", 10.0),
-        swapped(commands.compute.overdue, "_way_out", wrong),
+        swapped(commands.compute.overdue, "way_out", wrong),
     ):
         yield
 
@@ -335,12 +338,12 @@ def silent_host_replaced() -> Iterator[None]:
 @planted(faults=("lost", "slow"))
 def deadline_without_a_way_out() -> Iterator[None]:
     """Nobody ends a stop that its host does not answer."""
-    right = commands.compute.overdue._way_out
+    right = commands.compute.overdue.way_out
 
-    def wrong(server: Server, task: str, at: int) -> list[Event]:
-        return [] if task in ("powering-off", "networking") else right(server, task, at)
+    def wrong(server: Server, task: str, at: int, reason: str) -> list[Event]:
+        return [] if task in ("powering-off", "networking") else right(server, task, at, reason)
 
-    with swapped(commands.compute.overdue, "_way_out", wrong):
+    with swapped(commands.compute.overdue, "way_out", wrong):
         yield
 
 
@@ -348,56 +351,68 @@ def deadline_without_a_way_out() -> Iterator[None]:
 
 
 @planted()
-def offsets_before_reports() -> Iterator[None]:
-    """The agent says that work is done first, and what came of it afterwards."""
+def ended_before_reported() -> Iterator[None]:
+    """The agent notes that work has ended first, and writes what came of it afterwards."""
 
-    def flush(self: Agent) -> None:
-        offsets = {s: n for s, n in self._offsets.done().items() if self._committed.get(s) != n}
-        reports: list[Outgoing] = list(self._outbox)
-        if offsets:
-            self._worker.transact([], offsets)
-            self._committed.update(offsets)
-        if reports:
-            self._worker.transact(reports, {})
-            for _ in reports:
-                self._outbox.popleft()
+    def flush(self: Performer) -> None:
+        ended, self._ended = self._ended, []
+        for topic, offset in ended:
+            self._bookmark.settle(topic, offset)
+        self._bookmark.save()
+        self._outbox.flush()
 
-    with swapped(Agent, "_flush", flush):
+    with swapped(Performer, "_flush", flush):
         yield
 
 
-@planted()
-def unfinished_work_committed() -> Iterator[None]:
-    """The agent's offset passes work that is still under way."""
+@planted(faults=("crash", "restart"))
+def unfinished_work_forgotten() -> Iterator[None]:
+    """The bookmark passes work that is still under way."""
 
-    def done(self: Offsets) -> dict[TopicPartition, int]:
-        return dict(self._next)
+    def begin(self: Bookmark, topic: str, offset: int) -> None:
+        self._changed = True
 
-    with swapped(Offsets, "done", done):
+    with swapped(Bookmark, "begin", begin):
         yield
 
 
 @planted()
 def reported_before_done() -> Iterator[None]:
     """A guest is called running before it is even defined."""
-    perform, failed = PERFORMANCES[BuildGuest.type_name]
+    right = PERFORMANCES[BuildGuest.type_name]
 
-    def build(work: BuildGuest, hands: Hands) -> None:
-        hands.report(ReportDomainStarted, power_state=1)
-        perform(work, hands)
+    def build(work: BuildGuest, task: GuestTask) -> Any:
+        task.report(ReportDomainStarted, power_state=1)
+        return right.perform(work, task)
 
-    with replaced(PERFORMANCES, BuildGuest.type_name, (build, failed)):
+    wrong = msgspec.structs.replace(right, perform=build)
+    with replaced(PERFORMANCES, BuildGuest.type_name, wrong):
         yield
 
 
-@planted(workload="reboots", faults=("slow",))
-def removal_does_not_supersede() -> Iterator[None]:
-    """The agent performs what it has in any order, whatever is newer."""
+@planted()
+def newer_work_dropped() -> Iterator[None]:
+    """The agent performs what came first, whatever is newer."""
+    right = Lanes._put
 
-    def age(self: Piece) -> tuple[int, int, bool]:
-        return (0, 0, False)
+    def put(self: Lanes, piece: Piece, over: list[Piece], called_off: list[Piece]) -> None:
+        if piece.key in self._lanes:
+            over.append(piece)
+        else:
+            right(self, piece, over, called_off)
 
-    with swapped(Piece, "age", property(age)):
+    with swapped(Lanes, "_put", put):
+        yield
+
+
+@planted(workload="reboots", faults=("crash",))
+def effects_repeated() -> Iterator[None]:
+    """An agent that starts again does not look whether the reboot that it began took place."""
+
+    def happened(self: PieceTask) -> bool:
+        return False
+
+    with swapped(PieceTask, "happened", happened):
         yield
 
 

@@ -34,6 +34,7 @@ class Process(Owner):
         self.skew = 0
         self.incarnation = 0
         self.decider: Any = None
+        self.agent: Any = None
         self.fenced = False
         self._main = main
         self._ids = 0
@@ -100,7 +101,7 @@ class Process(Owner):
         assert not self.alive
         self.incarnation += 1
         self.alive, self.stopping, self.frozen, self.fenced = True, False, False, False
-        self.decider = None
+        self.decider = self.agent = None
         self.log = MemoryLog(cluster=self.world.cluster, process=f"{self.name}.{self.incarnation}")
         self.world.running[self.log.process] = self
         self.world.note(self.name, "starts")
@@ -155,7 +156,7 @@ class Process(Owner):
 
 
 class TaskPool:
-    """``handlers.compute.queues.Pool``: each piece in a task of the process."""
+    """``handlers.performer.pool.Pool``: each piece in a task of the process."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -167,9 +168,8 @@ class TaskPool:
         self._tasks.append(task)
         return task
 
-    def shutdown(self, wait: bool, *, cancel_futures: bool) -> None:
-        while wait and any(not task.over for task in self._tasks):
-            self._process.pause(0.5)
+    def wait(self, seconds: float) -> None:
+        self._process.pause(seconds)
 
 
 class Stop:

@@ -27,7 +27,7 @@ class Tables:
     def __init__(self, sources: Sequence[TopicPartition], codec: Codec) -> None:
         self.model = read_model()
         self.codec = codec
-        self.places: dict[TopicPartition, Place] = dict.fromkeys(sources, Place(0, 0))
+        self.places: dict[TopicPartition, Place] = dict.fromkeys(sources, Place())
         self.rows: dict[Key, tuple[Row, bytes, int]] = {}
         self.begin()
 
@@ -43,7 +43,10 @@ class Tables:
         """One batch, as ``projections.follower`` does it."""
         if not records:
             return
-        reads = self._fold.read(records, self.places)
+        reading = self._fold.read(records, self.places)
+        for error in reading.broken.values():
+            raise error
+        reads = reading.reads
         loaded: dict[Key, Folded] = {}
         for name, ids in self._fold.needs(reads).items():
             type: Any = self.model.aggregates[name].state
@@ -51,7 +54,8 @@ class Tables:
                 if (name, id) in self.rows:
                     _, state, sequence = self.rows[name, id]
                     loaded[name, id] = (decode_state(state, type), sequence)
-        batch = self._fold.fold(reads, loaded)
+        batch = self._fold.fold(reads, loaded, reading.reached)
+        assert batch.aside == {}
         for (name, id), (state, sequence) in batch.touched.items():
             row = self.model.projected[name].row(state)
             self.rows[name, id] = (row, encode_state(state), sequence)

@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from commands.compute.create import CreateServers
+from commands.compute.power_state import ReportPowerState
 from events import topics
 from events.aggregate import AGGREGATES
 from events.compute.server import Server
 from events.state_codec import encode_state
 from handlers.compute.drivers.contract import PowerState
-from handlers.decider import GROUP, Decider
+from handlers.decider import Decider
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
+
+POWER = f"chronova.{ReportPowerState.type_name}"
+"""Comes for ever, and mostly says nothing new: a decider notes it as read when it is idle."""
 
 MEANT = {
     "active": (PowerState.RUNNING,),
@@ -27,20 +31,42 @@ def in_flight(world: World) -> tuple[str, str]:
     for (name, id), state in world.observer.states.items():
         if name == "server" and state is not None and state.task_state is not None:
             return id, f"server {id} is {state.vm_state}, {state.task_state}"
-    groups = world.cluster.groups
+    undecided = _undecided(world)
+    if undecided:
+        return "", undecided
     for source, partition in world.cluster.partitions.items():
-        if source[0].endswith((".commands", ".reports")):
-            if groups.offset(f"member:{GROUP}", source) < partition.end:
-                return "", f"commands of {source} are undecided"
-        elif source[0].endswith(".events") and world.tables.places[source].offset < partition.end:
+        if source[0].endswith(".events") and world.tables.places[source].offset < partition.end:
             return "", f"events of {source} are not projected"
-    for machines in world.machines_of:
-        for machine in machines:
-            source = (topics.dispatch(machine.host), 0)
-            group = f"fixed:agent.{machines[0].host}"
-            if groups.offset(group, source) < world.cluster.partitions[source].end:
-                return "", f"{machine.host} has work to do"
+    for process in world.agents:
+        if process.agent is None or not process.agent.at_rest():
+            return "", f"{process.name} has work to do"
+        for topic, offset in process.agent.reached().items():
+            if offset < world.cluster.partitions[topic, 0].end:
+                return "", f"{process.name} has not read {topic} to its end"
     return "", ""
+
+
+def _undecided(world: World) -> str:
+    """A partition that is not owned, or has something to take or to deliver."""
+    deciders = [process.decider for process in world.deciders if process.decider is not None]
+    for topic, number in world.cluster.partitions:
+        if not topic.endswith(".commands"):
+            continue
+        domain = topic.removesuffix(".commands")
+        if not any(_level(world, decider, domain, number) for decider in deciders):
+            return f"{topic}/{number} has inputs or effects on their way"
+    return ""
+
+
+def _level(world: World, decider: Decider, domain: str, number: int) -> bool:
+    owned = decider._ownership.owned.get((topics.commands(domain), number))
+    if owned is None or not owned.deciding or owned.queue:
+        return False
+    ends = {topic: world.cluster.partitions[topic, n].end for topic, n in owned.sources}
+    behind = any(owned.polled.get(topic, 0) < end for topic, end in ends.items())
+    journal = world.cluster.partitions[owned.journal_key]
+    delivered, held = decider._outbox.progress(owned.journal_key)
+    return not behind and not held and delivered == owned.partition.offset - 1 <= journal.end - 1
 
 
 def check(world: World) -> None:

@@ -9,7 +9,8 @@ from events.log.contract import LogError
 from handlers.compute.agent import Agent
 from handlers.compute.drivers.contract import DriverError
 from handlers.compute.presence import Presence
-from handlers.decider import RETRY_S, Decider
+from handlers.decider import Decider
+from handlers.decider.loop import RETRY_S
 from handlers.scheduler import LivenessMonitor
 from tests.simulation.machines import Machine, fetch_for
 from tests.simulation.process import Process, Stop, TaskPool
@@ -35,7 +36,8 @@ def decider(process: Process) -> None:
         snapshots=folder,
         clock=process.clock,
         codec=world.codec,
-        followed_max=world.followed_max,
+        handing_over=world.handing_over,
+        threaded=False,
     )
     monitor = LivenessMonitor(
         process.log,
@@ -47,7 +49,7 @@ def decider(process: Process) -> None:
         clock=process.monotonic,
         wall_clock=process.clock,
         new_id=process.new_id,
-        poll_s=5.0,
+        every_s=5.0,
     )
     stop: Any = Stop(process)
     process.spawn(lambda: monitor.run(stop))
@@ -78,6 +80,7 @@ def agent(machines: list[Machine], process: Process) -> None:
         new_id=process.new_id,
         codec=world.codec,
         pool=TaskPool(process),
+        keeper=machines[0].keeper,
     )
     presence = Presence(
         process.log,
@@ -89,12 +92,15 @@ def agent(machines: list[Machine], process: Process) -> None:
         codec=world.codec,
     )
     process.spawn(lambda: _keep_up(process, one, presence))
+    process.agent = one
     while not process.stopping:
+        if any(machine.holder is not process for machine in machines):
+            process.fenced = True  # a real host's lock keeps the second one out
+            process.end()
+            return
         try:
             one.step(WAIT_S)
         except LogError as error:
-            if type(error).__name__ == "Fenced":
-                raise
             world.note(process.name, f"log away: {error}")
             process.pause(RETRY_S)
     one.close()

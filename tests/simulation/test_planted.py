@@ -14,7 +14,7 @@ QUICK = (
     "missed_release",
     "overcommitted_host",
     "quota_not_returned",
-    "unfinished_work_committed",
+    "unfinished_work_forgotten",
     "projector_forgets_rows",
 )
 """Found within a few seeds: for every day. The others take CI a minute."""

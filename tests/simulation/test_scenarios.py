@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import handlers.decider
-from commands.compute.boot import BuildGuest
-from commands.compute.delete import RemoveGuest
 from commands.compute.flavor import CreateFlavor
-from commands.compute.guest import guest_of
 from events import topics
 from events.compute.flavor import KEY
 from events.log.contract import LogUnavailable, Outgoing
 from events.log.memory import Cluster, Fault, MemoryLog, Operation
 from events.log.records import Codec, headers
 from events.message import Context, Message
-from handlers.compute.agent import Agent
-from handlers.compute.drivers.simulated import SimulatedDriver
-from handlers.compute.queues import Piece, Queues
 from handlers.decider import Decider
-from tests.commands.compute.servers import HOST, S, building, compute
+from tests.commands.compute.servers import HOST
 
 CODEC = Codec()
 COMMANDS, DISPATCH = topics.commands("compute"), topics.dispatch(HOST)
@@ -131,75 +124,3 @@ def test_a_decider_whose_rewind_fails_too_still_decides_what_it_read() -> None:
     assert not away
     settle(decider)
     assert flavors(decider) == {"one"}
-
-
-class Held:
-    """A pool that begins nothing."""
-
-    def submit(self, run: Callable[..., Any], /, *arguments: Any) -> object:
-        return None
-
-    def shutdown(self, wait: bool, *, cancel_futures: bool) -> None:
-        return None
-
-
-def build() -> BuildGuest:
-    server = compute(*building()).state("server", S)
-    return BuildGuest(
-        server_id=S,
-        project_id=server.project_id,
-        generation=server.generation,
-        operation=server.operation,
-        guest=guest_of(server),
-    )
-
-
-def test_an_agent_whose_rewind_fails_too_does_not_skip_work() -> None:
-    """It had forgotten what was open and read on: the next commit went past unfinished work."""
-    site = Site()
-    agent = Agent(
-        site.log("agent"),
-        HOST,
-        {HOST: SimulatedDriver(HOST)},
-        lambda checksum, path: None,
-        threads=0,
-        clock=lambda: NOW,
-        pause=lambda seconds: None,
-        codec=CODEC,
-        pool=Held(),
-    )
-    agent.step(0.0)
-    site.append(DISPATCH, HOST, build())
-    away = [Operation("transact", "agent"), Operation("rewind", "agent")]
-
-    def unavailable(operation: Operation) -> Fault | None:
-        if operation in away:
-            away.remove(operation)
-            return Fault.UNAVAILABLE
-        return None
-
-    site.faults = unavailable
-    for _ in range(2):
-        with pytest.raises(LogUnavailable):
-            agent.step(0.0)
-    site.append(DISPATCH, "another host", build())
-    for _ in range(3):
-        agent.step(0.0)
-    assert site.cluster.groups.offset(f"fixed:agent.{HOST}", (DISPATCH, 0)) == 0
-
-
-def test_the_removal_of_a_build_that_was_given_up_supersedes_it() -> None:
-    """Both have the build's numbers: the guest was built to its end first, beside the next one."""
-    work = build()
-    removal = RemoveGuest(
-        server_id=S,
-        project_id=work.project_id,
-        generation=work.generation,
-        operation=work.operation,
-    )
-    context = Context(id="cause", time=NOW)
-    pieces = [Piece((DISPATCH, 0), n, HOST, context, one) for n, one in enumerate((work, removal))]
-    done: list[tuple[str, bool]] = []
-    queues = Queues(lambda p: done.append((p.work.type_name, queues.superseded(p))), threads=0)
-    queues.put(pieces)
-    assert done == [("compute.BuildGuest", True), ("compute.RemoveGuest", False)]

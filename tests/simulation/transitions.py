@@ -49,6 +49,9 @@ TRANSITIONS: Mapping[str, tuple[frozenset[State], State]] = {
         (f.ServerDeleted, (("building", *REST), ("deleting",)), ("deleted", None)),
         (f.GuestHalted, (("active",), (None,)), ("stopped", None)),
         (f.PowerStateObserved, (REST, (None,)), (SAME, SAME)),
+        (f.OperationProgressed, (("building",), BUILDING), (SAME, SAME)),
+        (f.OperationNumberRaised, (REST, (None,)), (SAME, SAME)),
+        (f.GuestAdopted, (REST, (None,)), ("building", "scheduling")),
     )
 }
 

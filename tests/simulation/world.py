@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 from types import TracebackType
 
-import handlers.decider
+import handlers.decider.loop
 from chronova.domains import load_handlers
 from events import topics
 from events.compute.flavor import FlavorSnapshot
@@ -66,7 +66,7 @@ class World:
 
     def __init__(self, seed: int, workload: Workload, faults: tuple[str, ...]) -> None:
         self.seed = seed
-        self.followed_max = 0 if seed % 2 else handlers.decider.FOLLOWED_MAX
+        self.handing_over = seed % 2 == 0
         """Half of the seeds take every command through the log, as between several deciders."""
         self.workload = workload
         self.kernel = Kernel(seed)
@@ -88,8 +88,8 @@ class World:
         self._draw()
 
     def __enter__(self) -> World:
-        self._snapshot_every = handlers.decider.SNAPSHOT_EVERY
-        handlers.decider.SNAPSHOT_EVERY = SNAPSHOT_EVERY
+        self._snapshot_every = handlers.decider.loop.SNAPSHOT_EVERY
+        handlers.decider.loop.SNAPSHOT_EVERY = SNAPSHOT_EVERY
         return self
 
     def __exit__(
@@ -98,7 +98,7 @@ class World:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        handlers.decider.SNAPSHOT_EVERY = self._snapshot_every
+        handlers.decider.loop.SNAPSHOT_EVERY = self._snapshot_every
         for process in self._processes():
             process.crash()
         if self._folder is not None:

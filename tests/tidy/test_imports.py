@@ -43,6 +43,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "libvirt": ("handlers/compute/drivers/libvirt_",),
     "lxml": ("handlers/compute/drivers/",),
     "msgspec": ("",),
+    "numpy": tuple(f"commands/fleet/{file}.py" for file in ("table", "candidates", "ranking")),
     "orjson": ("api/", "projections/"),
     "os_resource_classes": ("api/placement/names.py",),
     "os_traits": ("api/placement/names.py",),

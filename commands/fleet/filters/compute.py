@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from commands.fleet.judges import Question, as_filter
-from events.fleet.host import Host
+
+if TYPE_CHECKING:
+    from commands.fleet.candidates import Candidates
 
 
 @as_filter("ComputeFilter", once=True)
-def compute(hosts: list[Host], question: Question) -> list[Host]:
+def compute(candidates: Candidates, question: Question) -> Candidates:
     """Hosts whose service is enabled, up and not declared dead."""
-    return [h for h in hosts if h.up and not h.disabled and not h.forced_down]
+    return candidates.ready()
 
 
 @as_filter("AllHostsFilter", once=True)
-def all_hosts(hosts: list[Host], question: Question) -> list[Host]:
+def all_hosts(candidates: Candidates, question: Question) -> Candidates:
     """Every host."""
-    return hosts
+    return candidates

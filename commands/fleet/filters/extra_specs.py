@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -14,6 +14,9 @@ from commands.fleet.judges import Question, as_filter
 from commands.fleet.operators import matches
 from events.fleet.host import MIB_PER_GIB, Host
 from events.fleet.inventory import DISK_GB, MEMORY_MB, VCPU
+
+if TYPE_CHECKING:
+    from commands.fleet.candidates import Candidates
 
 AGGREGATE_SCOPE = "aggregate_instance_extra_specs"
 
@@ -42,18 +45,25 @@ CAPABILITIES = frozenset(
 )
 """What an extra spec may name of a host, by Nova's names."""
 
+SHARED = frozenset({"hypervisor_type", "hypervisor_version", "cpu_info"})
+"""Those that are the same for all hosts of a kind."""
+
 
 @as_filter("ComputeCapabilitiesFilter", once=True)
-def compute_capabilities(hosts: list[Host], question: Question) -> list[Host]:
+def compute_capabilities(candidates: Candidates, question: Question) -> Candidates:
     """Hosts that meet each ``capabilities:a:b`` and each unscoped key that names a capability."""
     wanted = _wanted(question.spec.extra_specs)
-    if not wanted:
-        return hosts
-    return [h for h in hosts if all(_meets(h, path, value) for path, value in wanted)]
+    shared = [want for want in wanted if want[0][0] in SHARED]
+    own = [want for want in wanted if want[0][0] not in SHARED]
+    if shared:
+        candidates = candidates.of_kind(lambda host: all(_meets(host, *want) for want in shared))
+    if own:
+        candidates = candidates.each(lambda host: all(_meets(host, *want) for want in own))
+    return candidates
 
 
 @as_filter("AggregateInstanceExtraSpecsFilter", once=True)
-def aggregate_instance_extra_specs(hosts: list[Host], question: Question) -> list[Host]:
+def aggregate_instance_extra_specs(candidates: Candidates, question: Question) -> Candidates:
     """Hosts with an aggregate whose metadata meets each unscoped or so scoped extra spec."""
     wanted = []
     for key, requirement in question.spec.extra_specs.items():
@@ -62,13 +72,17 @@ def aggregate_instance_extra_specs(hosts: list[Host], question: Question) -> lis
             wanted.append((key, requirement))
         elif scope == AGGREGATE_SCOPE:
             wanted.append((rest, requirement))
-    return [h for h in hosts if all(_any_value(h, question, *want) for want in wanted)]
+    if not wanted:
+        return candidates
+    return candidates.by_aggregates(
+        lambda host: all(_any_value(host, question, *want) for want in wanted)
+    )
 
 
 def _any_value(host: Host, question: Question, key: str, requirement: str) -> bool:
     return any(
         matches(value.strip(), requirement)
-        for joined in question.metadata_values(host.host, key)
+        for joined in question.metadata_values(host, key)
         for value in joined.split(",")
     )
 

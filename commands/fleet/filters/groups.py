@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from commands.fleet.judges import Question, as_filter
-from events.fleet.host import Host
+
+if TYPE_CHECKING:
+    from commands.fleet.candidates import Candidates
 
 
 @as_filter("ServerGroupAntiAffinityFilter")
-def anti_affinity(hosts: list[Host], question: Question) -> list[Host]:
+def anti_affinity(candidates: Candidates, question: Question) -> Candidates:
     """Hosts with fewer of the group's members than its rule allows."""
     group = question.spec.group
     if group is None or group.policy != "anti-affinity":
-        return hosts
+        return candidates
     counts = question.hosts_of(group.members)
-    return [h for h in hosts if counts.get(h.host, 0) < group.max_server_per_host]
+    full = [host for host, count in counts.items() if count >= group.max_server_per_host]
+    return candidates.without(full) if group.max_server_per_host > 0 else candidates.none()
 
 
 @as_filter("ServerGroupAffinityFilter")
-def affinity(hosts: list[Host], question: Question) -> list[Host]:
+def affinity(candidates: Candidates, question: Question) -> Candidates:
     """Hosts that hold a member; all of them while there is none."""
     group = question.spec.group
     if group is None or group.policy != "affinity":
-        return hosts
+        return candidates
     counts = question.hosts_of(group.members)
-    return [h for h in hosts if h.host in counts] if counts else hosts
+    return candidates.only(counts) if counts else candidates

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from commands.fleet.judges import Question, as_filter
 from events.fleet.host import Host
+
+if TYPE_CHECKING:
+    from commands.fleet.candidates import Candidates
 
 LEGACY_NAMES = {
     "hw_architecture": "architecture",
@@ -21,6 +25,10 @@ LEGACY_NAMES = {
 
 ARCHITECTURES = {"amd64": "x86_64", "i386": "i686", "i486": "i686", "i586": "i686"}
 """Other names of architectures (nova/objects/fields.py)."""
+
+REQUIREMENT_CHARS_MAX = 255
+"""As long as an image's property may be in Glance: at most 64 predicates, parsed once for a request
+and judged once for each kind of host."""
 
 _PREDICATE = re.compile(r"\s*(<=|>=|!=|==|<|>)\s*(\d+(?:\.\d+)*)\s*")
 
@@ -35,7 +43,7 @@ _HOLDS: dict[str, Callable[[list[int], list[int]], bool]] = {
 
 
 @as_filter("ImagePropertiesFilter", once=True)
-def image_properties(hosts: list[Host], question: Question) -> list[Host]:
+def image_properties(candidates: Candidates, question: Question) -> Candidates:
     """Hosts that can run guests of the image's architecture, hypervisor type and mode."""
     properties = question.spec.image_properties
     architecture = (
@@ -46,15 +54,15 @@ def image_properties(hosts: list[Host], question: Question) -> list[Host]:
     mode = _property(properties, "hw_vm_mode")
     version = _property(properties, "img_hv_requested_version")
     if not (architecture or type or mode):
-        return hosts
+        return candidates
     if architecture:
         architecture = ARCHITECTURES.get(architecture, architecture)
-    return [
-        h
-        for h in hosts
-        if _runs(h, architecture, type, mode)
-        and (not version or version_meets(h.hypervisor.version, version))
-    ]
+    wanted = predicates(version)
+    return candidates.of_kind(
+        lambda host: (
+            _runs(host, architecture, type, mode) and version_meets(host.hypervisor.version, wanted)
+        )
+    )
 
 
 def _property(properties: Mapping[str, str], name: str) -> str:
@@ -70,16 +78,27 @@ def _runs(host: Host, architecture: str | None, type: str, mode: str) -> bool:
     )
 
 
-def version_meets(version: int, wanted: str) -> bool:
-    """Whether e.g. 7002015 (7.2.15) meets ``>=7.0, <8``. What is no predicate is met by none."""
-    have = [version // 1_000_000, version // 1_000 % 1_000, version % 1_000]
-    for part in wanted.split(","):
+Predicate = tuple[str, list[int]]
+"""A sign and the numbers of a version."""
+
+
+def predicates(wanted: str) -> list[Predicate] | None:
+    """What e.g. ``>=7.0, <8`` asks of a version; None when some part of it is no predicate, or
+    when it is longer than any that means something: no version meets it then."""
+    if len(wanted) > REQUIREMENT_CHARS_MAX:
+        return None
+    found: list[Predicate] = []
+    for part in wanted.split(",") if wanted else ():
         predicate = _PREDICATE.fullmatch(part)
         if predicate is None:
-            return False
+            return None
         sign, digits = predicate.groups()
-        want = [int(number) for number in digits.split(".")]
-        want += [0] * (3 - len(want))
-        if not _HOLDS[sign](have, want):
-            return False
-    return True
+        numbers = [int(number) for number in digits.split(".")]
+        found.append((sign, numbers + [0] * (3 - len(numbers))))
+    return found
+
+
+def version_meets(version: int, wanted: list[Predicate] | None) -> bool:
+    """Whether e.g. 7002015 (7.2.15) meets all predicates."""
+    have = [version // 1_000_000, version // 1_000 % 1_000, version % 1_000]
+    return wanted is not None and all(_HOLDS[sign](have, numbers) for sign, numbers in wanted)

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from commands.fleet.judges import Question, as_weigher
-from events.fleet.host import Host
+
+if TYPE_CHECKING:
+    from commands.fleet.candidates import Candidates
+    from commands.fleet.table import Numbers
 
 
 @as_weigher("ServerGroupSoftAffinityWeigher", "soft_affinity_weight_multiplier")
-def soft_affinity(hosts: list[Host], question: Question) -> list[float] | None:
+def soft_affinity(candidates: Candidates, question: Question) -> Numbers | None:
     """Members of the group on the host."""
-    return _members(hosts, question, "soft-affinity", 1.0)
+    return _members(candidates, question, "soft-affinity", 1.0)
 
 
 @as_weigher("ServerGroupSoftAntiAffinityWeigher", "soft_anti_affinity_weight_multiplier")
-def soft_anti_affinity(hosts: list[Host], question: Question) -> list[float] | None:
+def soft_anti_affinity(candidates: Candidates, question: Question) -> Numbers | None:
     """Members of the group on the host, negative."""
-    return _members(hosts, question, "soft-anti-affinity", -1.0)
+    return _members(candidates, question, "soft-anti-affinity", -1.0)
 
 
-def _members(hosts: list[Host], question: Question, policy: str, sign: float) -> list[float] | None:
+def _members(
+    candidates: Candidates, question: Question, policy: str, sign: float
+) -> Numbers | None:
     group = question.spec.group
     if group is None or group.policy != policy:
         return None
-    counts = question.hosts_of(group.members)
-    return [sign * counts.get(h.host, 0) for h in hosts]
+    return sign * candidates.counted(question.hosts_of(group.members))

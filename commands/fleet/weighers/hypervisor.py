@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from commands.fleet.judges import Question, as_weigher
-from events.fleet.host import Host
+
+if TYPE_CHECKING:
+    from commands.fleet.candidates import Candidates
+    from commands.fleet.table import Numbers
 
 
 @as_weigher("HypervisorVersionWeigher", "hypervisor_version_weight_multiplier")
-def hypervisor_version(hosts: list[Host], question: Question) -> list[float]:
+def hypervisor_version(candidates: Candidates, question: Question) -> Numbers:
     """The version as a number."""
-    return [h.hypervisor.version for h in hosts]
+    return candidates.column("hypervisor_version")

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from commands.fleet.judges import Question, as_weigher
-from events.fleet.host import Host
+
+if TYPE_CHECKING:
+    from commands.fleet.candidates import Candidates
+    from commands.fleet.table import Numbers
 
 
 @as_weigher("RAMWeigher", "ram_weight_multiplier", floor=True)
-def ram(hosts: list[Host], question: Question) -> list[float]:
+def ram(candidates: Candidates, question: Question) -> Numbers:
     """Free memory in MiB, without over-allocation."""
-    return [h.free_ram_mib for h in hosts]
+    return candidates.column("free_ram_mib")
 
 
 @as_weigher("CPUWeigher", "cpu_weight_multiplier", floor=True)
-def cpu(hosts: list[Host], question: Question) -> list[float]:
+def cpu(candidates: Candidates, question: Question) -> Numbers:
     """Free virtual CPUs, over-allocation included."""
-    return [h.free_vcpus for h in hosts]
+    return candidates.column("free_vcpus")
 
 
 @as_weigher("DiskWeigher", "disk_weight_multiplier", floor=True)
-def disk(hosts: list[Host], question: Question) -> list[float]:
+def disk(candidates: Candidates, question: Question) -> Numbers:
     """Free disk in MiB, without over-allocation."""
-    return [h.free_disk_mib for h in hosts]
+    return candidates.column("free_disk_mib")
 
 
 @as_weigher("NumInstancesWeigher", "num_instances_weight_multiplier", multiplier=0.0)
-def num_instances(hosts: list[Host], question: Question) -> list[float]:
+def num_instances(candidates: Candidates, question: Question) -> Numbers:
     """Servers on the host."""
-    return [h.servers for h in hosts]
+    return candidates.column("servers")

@@ -25,6 +25,7 @@ Building = (
     | f.BuildAbandoned
     | f.BootFailed
     | f.RescheduleRequested
+    | f.GuestAdopted
 )
 Running = (
     f.StopRequested
@@ -38,11 +39,14 @@ Running = (
     | f.RebootTurnedHard
     | f.ServerRebooted
     | f.RebootFailed
+    | f.OperationTimedOut
     | f.DeletionRequested
     | f.DeletionFailed
     | f.ServerDeleted
     | f.PowerStateObserved
     | f.GuestHalted
+    | f.OperationProgressed
+    | f.OperationNumberRaised
 )
 Describing = (
     f.ServerRenamed
@@ -126,9 +130,9 @@ def _built(server: Server, event: Building) -> Server:
             fault = _fault(event.reason, at, f"{event.hosts_total} hosts; {details}")
             return _idle(server, at, vm_state="error", fault=fault)
         case f.ImageFetched():
-            return replace(server, task_state="block_device_mapping", updated_at=at)
+            return _stepped(server, event, "block_device_mapping")
         case f.DisksCreated():
-            return replace(server, task_state="spawning", updated_at=at)
+            return _stepped(server, event, "spawning")
         case f.DomainStarted():
             return _idle(
                 server,
@@ -137,6 +141,7 @@ def _built(server: Server, event: Building) -> Server:
                 power_state=event.power_state,
                 launched_at=at,
                 sealed_admin_password=None,
+                keep_disks=False,
             )
         case f.BuildAbandoned():
             return replace(
@@ -152,6 +157,7 @@ def _built(server: Server, event: Building) -> Server:
                 at,
                 vm_state="error",
                 fault=_fault(event.reason, at),
+                failed_hosts=_with(server.failed_hosts, event.host),
                 host=None,
                 node=None,
                 availability_zone=None,
@@ -163,6 +169,23 @@ def _built(server: Server, event: Building) -> Server:
                 task_state="scheduling",
                 generation=event.generation,
                 failed_hosts=event.failed_hosts,
+                deadline=event.deadline,
+                updated_at=at,
+            )
+        case f.GuestAdopted():
+            return replace(
+                server,
+                vm_state="building",
+                task_state="scheduling",
+                host=None,
+                node=None,
+                requested_host=event.host,
+                forced_host=True,
+                alternates=[],
+                failed_hosts=[],
+                generation=event.generation,
+                operation=event.operation,
+                keep_disks=True,
                 deadline=event.deadline,
                 updated_at=at,
             )
@@ -201,10 +224,16 @@ def _run(server: Server, event: Running) -> Server:  # noqa: C901 - a table of f
             fault = _fault(event.reason, at)
             power = event.power_state
             return _idle(server, at, vm_state=vm_state, power_state=power, fault=fault)
+        case f.OperationTimedOut():
+            return _idle(server, at, vm_state="error", fault=_fault(event.reason, at))
         case f.DeletionFailed():
             return _idle(server, at, vm_state="error", fault=_fault(event.reason, at))
         case f.ServerDeleted():
             return _idle(server, at, vm_state="deleted", power_state=NOSTATE, terminated_at=at)
+        case f.OperationProgressed():
+            return replace(server, progress=event.percent, deadline=event.deadline, updated_at=at)
+        case f.OperationNumberRaised():
+            return replace(server, operation=event.operation)
         case f.PowerStateObserved():
             return replace(server, power_state=event.power_state, updated_at=at)
         case _:
@@ -254,8 +283,22 @@ def _busy(
     )
 
 
+def _stepped(server: Server, event: f.ImageFetched | f.DisksCreated, task_state: str) -> Server:
+    return replace(
+        server,
+        task_state=task_state,
+        progress=None,
+        deadline=event.deadline or server.deadline,
+        updated_at=event.at,
+    )
+
+
+def _with(hosts: list[str], host: str | None) -> list[str]:
+    return hosts if host is None or host in hosts else [*hosts, host]
+
+
 def _idle(server: Server, at: int, **changes: object) -> Server:
-    return replace(server, task_state=None, deadline=None, updated_at=at, **changes)
+    return replace(server, task_state=None, deadline=None, progress=None, updated_at=at, **changes)
 
 
 def _fault(message: str, at: int, details: str = "") -> Fault:

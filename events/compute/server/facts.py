@@ -12,11 +12,21 @@ import msgspec
 
 from events.compute.flavor import FlavorSnapshot
 from events.compute.server.state import ImageSnapshot, PublicKey
-from events.message import Event, Generation, HostName, Instant, ProjectId, ServerId, UserId
+from events.message import (
+    Event,
+    Generation,
+    HostName,
+    Instant,
+    Large,
+    ProjectId,
+    ServerId,
+    Text,
+    UserId,
+)
 
 Operation = Annotated[int, "Number of the operation among the server's; older reports are stale."]
 Deadline = Annotated[Instant, "When the operation has failed if nothing ended it before."]
-Reason = Annotated[str, "One sentence for the server's fault."]
+Reason = Annotated[Text, "One sentence for the server's fault."]
 Power = Annotated[int, "Power state as read: 0 none, 1 running, 3 paused, 4 off, 6 crashed."]
 
 
@@ -42,23 +52,23 @@ class ServerCreated(ServerFact, frozen=True, kw_only=True):
     image: Annotated[ImageSnapshot | None, "The image as it was."] = None
     metadata: Annotated[dict[str, str], "Metadata."] = {}
     tags: Annotated[list[str], "Tags."] = []
-    description: Annotated[str | None, "Free text."] = None
+    description: Annotated[Text | None, "Free text."] = None
     public_key: Annotated[PublicKey | None, "Public key for the guest."] = None
-    user_data: Annotated[str | None, "User data, base64."] = None
+    user_data: Annotated[Text | None, "User data, base64."] = None
     availability_zone: Annotated[str | None, "Requested zone."] = None
     requested_host: Annotated[str | None, "Host asked for."] = None
     forced_host: Annotated[bool, "The host asked for is taken without filters."] = False
     scheduler_hints: Annotated[dict[str, list[str]], "Scheduler hints."] = {}
     config_drive: Annotated[bool, "A config drive was asked for."] = False
     sealed_admin_password: Annotated[
-        str | None, "Admin password, encrypted for the hosts; never in clear."
+        Text | None, "Admin password, encrypted for the hosts; never in clear."
     ] = None
-    networks: Annotated[str, "none, auto, or the requested networks as JSON."] = "none"
+    networks: Annotated[Text, "none, auto, or the requested networks as JSON."] = "none"
     security_groups: Annotated[list[str], "Requested security groups."] = []
     disk_config: Annotated[str, "AUTO or MANUAL."] = "MANUAL"
     access_ip_v4: Annotated[str, "Access address as told by the user."] = ""
     access_ip_v6: Annotated[str, "Access address as told by the user."] = ""
-    seed: Annotated[int, "Seed of the scheduler's choices for this server."] = 0
+    seed: Annotated[Large, "Seed of the scheduler's choices for this server."] = 0
     fingerprint: Annotated[str, "Hash of the request when it had an Idempotency-Key."] = ""
     deadline: Deadline
 
@@ -103,12 +113,14 @@ class ImageFetched(ServerFact, frozen=True, kw_only=True):
     """The server's image is in its host's cache."""
 
     generation: Generation
+    deadline: Annotated[Instant | None, "The build's deadline from now on; null: as it was."] = None
 
 
 class DisksCreated(ServerFact, frozen=True, kw_only=True):
     """The server's disks are on its host."""
 
     generation: Generation
+    deadline: Annotated[Instant | None, "The build's deadline from now on; null: as it was."] = None
 
 
 class DomainStarted(ServerFact, frozen=True, kw_only=True):
@@ -142,6 +154,37 @@ class RescheduleRequested(ServerFact, frozen=True, kw_only=True):
     generation: Generation
     failed_hosts: Annotated[list[str], "Hosts not to be tried again."]
     deadline: Deadline
+
+
+class OperationProgressed(ServerFact, frozen=True, kw_only=True):
+    """The host goes on with a long operation, which gets more time."""
+
+    operation: Operation
+    step: Annotated[str, "What the host does, e.g. image."]
+    percent: Annotated[int | None, "How much of the step is done, 0 to 100."] = None
+    bytes_done: Annotated[int, "Bytes moved so far."] = 0
+    deadline: Deadline
+
+
+class GuestAdopted(ServerFact, frozen=True, kw_only=True):
+    """An operator said that a guest which the log did not know is this server's.
+
+    The server is placed on that host again. The guest's disks are kept, whatever goes wrong.
+    """
+
+    host: HostName
+    generation: Generation
+    operation: Operation
+    deadline: Deadline
+
+
+class OperationNumberRaised(ServerFact, frozen=True, kw_only=True):
+    """The host did operations that this log does not know; numbers go on after them.
+
+    This happens after a restore from an older copy of the log.
+    """
+
+    operation: Operation
 
 
 class StopRequested(ServerFact, frozen=True, kw_only=True):
@@ -223,6 +266,14 @@ class RebootFailed(ServerFact, frozen=True, kw_only=True):
     power_state: Power
 
 
+class OperationTimedOut(ServerFact, frozen=True, kw_only=True):
+    """An operation that has no way out of its own did not end in time."""
+
+    operation: Operation
+    task: Annotated[str, "The task_state in which it stood."]
+    reason: Reason
+
+
 class DeletionRequested(ServerFact, frozen=True, kw_only=True):
     """The server is to be deleted; whatever else was in flight no longer counts."""
 
@@ -240,7 +291,12 @@ class DeletionFailed(ServerFact, frozen=True, kw_only=True):
 class ServerDeleted(ServerFact, frozen=True, kw_only=True):
     """The server is gone; its quota is free again."""
 
-    folds = (("server", "server_id"), ("project", "project_id"), ("retries", "project_id"))
+    folds = (
+        ("server", "server_id"),
+        ("project", "project_id"),
+        ("retries", "project_id"),
+        ("departed", "project_id"),
+    )
     project_id: ProjectId
     vcpus: Annotated[int, "Virtual CPUs given back to the project's quota."]
     ram_mib: Annotated[int, "Memory (MiB) given back to the project's quota."]
@@ -250,6 +306,8 @@ class ServerDeleted(ServerFact, frozen=True, kw_only=True):
     host_silent: Annotated[
         bool, "The host did not answer; it removes the guest when it is back."
     ] = False
+    operation: Operation = 0
+    leftovers: Annotated[bool, "A host may still hold something of the server."] = False
 
 
 class ServerRenamed(ServerFact, frozen=True, kw_only=True):
@@ -267,7 +325,7 @@ class HostnameChanged(ServerFact, frozen=True, kw_only=True):
 class ServerDescribed(ServerFact, frozen=True, kw_only=True):
     """The description changed."""
 
-    description: Annotated[str | None, "The new description."] = None
+    description: Annotated[Text | None, "The new description."] = None
 
 
 class AccessAddressesChanged(ServerFact, frozen=True, kw_only=True):
@@ -293,7 +351,7 @@ class ServerLocked(ServerFact, frozen=True, kw_only=True):
     """The server was locked against changes by non-admins."""
 
     locked_by: Annotated[str, "owner or admin."]
-    locked_reason: Annotated[str | None, "Why, in the locker's words."] = None
+    locked_reason: Annotated[Text | None, "Why, in the locker's words."] = None
 
 
 class ServerUnlocked(ServerFact, frozen=True, kw_only=True):
@@ -318,7 +376,7 @@ class ReportIgnored(Event, frozen=True, kw_only=True):
 
     server_id: ServerId
     report: Annotated[str, "Message name of the report."]
-    reason: Annotated[str, "Why it does not count."]
+    reason: Annotated[Text, "Why it does not count."]
 
 
 class HostSelectionDiscarded(Event, frozen=True, kw_only=True):
@@ -330,9 +388,14 @@ class HostSelectionDiscarded(Event, frozen=True, kw_only=True):
 
 
 class StaleGuestFound(Event, frozen=True, kw_only=True):
-    """A host holds a guest that is not (or no longer) its server's: it is told to remove it."""
+    """A host holds a guest of which this log knows that it is over: the host is told to remove it.
+
+    Its server was deleted, its build failed there, or the server was placed elsewhere since.
+    """
 
     server_id: ServerId
     project_id: ProjectId
     generation: Generation
     host: HostName
+    operation: Operation = 0
+    disks: Annotated[bool, "Its disks are of no use either and are removed too."] = False

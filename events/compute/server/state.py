@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 
 from events.compute.flavor import FlavorSnapshot
+from events.message import Large, Text
 
 NOSTATE, RUNNING, PAUSED, SHUTDOWN, CRASHED, SUSPENDED = 0, 1, 3, 4, 6, 7
 """Nova's power states."""
@@ -18,9 +19,10 @@ class ImageSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     image_id: Annotated[str, "UUID of the image."]
     name: Annotated[str, "Name of the image."]
     checksum: Annotated[str, "SHA-512 of the image's data, hex."]
-    size_bytes: Annotated[int, "Size of the image's data in bytes."]
+    size_bytes: Annotated[Large, "Size of the image's data in bytes."]
     disk_format: Annotated[str, "raw, qcow2, …"]
     container_format: Annotated[str, "bare, …"] = "bare"
+    virtual_size_bytes: Annotated[int | None, "Size of its disk in bytes; null: unknown."] = None
     min_disk_gib: Annotated[int, "Smallest root disk it fits on, GiB."] = 0
     min_ram_mib: Annotated[int, "Least memory it runs in, MiB."] = 0
     properties: Annotated[dict[str, str], "Image properties (hw_…, img_…, os_…)."] = {}
@@ -31,7 +33,7 @@ class PublicKey(msgspec.Struct, frozen=True, kw_only=True):
 
     name: Annotated[str, "Name of the key pair."]
     type: Annotated[str, "ssh or x509."]
-    public_key: Annotated[str, "OpenSSH line or PEM certificate."]
+    public_key: Annotated[Text, "OpenSSH line or PEM certificate."]
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +93,10 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     availability_zone: str | None = None
     alternates: list[str] = []
     failed_hosts: list[str] = []
+    progress: int | None = None
+    """Percent of the host's step that is done, while it says so."""
+    keep_disks: bool = False
+    """The disks hold something that no failed build may remove: the guest was adopted."""
     launched_at: int | None = None
     terminated_at: int | None = None
     locked_by: str | None = None

@@ -11,9 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import IntEnum, StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import msgspec
+
+from handlers.performer.mark import Mark
+from handlers.performer.piece import WorkError
 
 
 class PowerState(IntEnum):
@@ -102,13 +105,8 @@ class HostResources(msgspec.Struct, frozen=True, kw_only=True):
     running_vms: int
 
 
-class DriverError(Exception):
-    """A step could not be done. The text is one sentence, fit for the server's fault.
-
-    `transient`: the same call may succeed later with nothing changed by anyone.
-    """
-
-    transient: ClassVar[bool] = False
+class DriverError(WorkError):
+    """A step could not be done. The text is one sentence, fit for the server's fault."""
 
 
 class ImageCorrupt(DriverError):
@@ -123,6 +121,10 @@ class ImageUnavailable(DriverError):
 
 class DiskFull(DriverError):
     """The host has no room left for the guest's files."""
+
+
+class DiskMissing(DriverError):
+    """A disk that the guest had is gone from the host. Nothing makes another in its place."""
 
 
 class FlavorDiskTooSmall(DriverError):
@@ -163,7 +165,8 @@ class Driver(Protocol):
     def ensure_image(self, spec: GuestSpec, fetch: ImageFetch) -> None:
         """Have the image in the host's cache, verified. Concurrent calls fetch it once.
 
-        Raises ImageCorrupt, ImageUnavailable or DiskFull; a failed fetch leaves nothing behind.
+        Raises ImageCorrupt, ImageUnavailable, DiskFull, or FlavorDiskTooSmall before the image is
+        converted; a failed fetch leaves nothing behind.
         """
         ...
 
@@ -171,6 +174,14 @@ class Driver(Protocol):
         """Have root, ephemeral and swap disks. Existing ones are kept with their contents.
 
         Raises FlavorDiskTooSmall, DiskFull, or ImageUnavailable when the image is not cached.
+        """
+        ...
+
+    def ensure_bases(self, spec: GuestSpec, fetch: ImageFetch) -> None:
+        """Have what the guest's disks are layers of: fetched or made again where it is gone.
+
+        Every start but the first begins with it. Raises DiskMissing, for a disk itself is made
+        only by `ensure_disks`, in a build; ImageCorrupt, ImageUnavailable or DiskFull.
         """
         ...
 
@@ -187,7 +198,7 @@ class Driver(Protocol):
         ...
 
     def ensure_stopped(self, server_id: str, graceful_timeout_s: float) -> None:
-        """Have the guest off but defined. Raises GuestNotFound.
+        """Have the guest off, and defined if it was. Raises GuestNotFound.
 
         The guest is asked by ACPI, again every 10 s; after the timeout (0: at once) it is cut off.
         """
@@ -202,11 +213,33 @@ class Driver(Protocol):
         ...
 
     def reboot_hard(self, spec: GuestSpec) -> None:
-        """Cut the guest off, define it anew from the spec, start it. Disks keep their contents."""
+        """Cut the guest off, define it anew from the spec, start it. Disks keep their contents.
+
+        Raises DiskMissing, with the guest as it was.
+        """
         ...
 
-    def ensure_absent(self, server_id: str) -> None:
-        """Have no guest and no file of it. Fine when there is nothing, or only a part."""
+    def ensure_absent(self, server_id: str, disks: bool = True) -> None:
+        """Have no guest and, with `disks`, no file of it. Fine when there is only a part."""
+        ...
+
+    def mark(self, server_id: str) -> Mark | None:
+        """The mark of what was last done for the guest; None when there is none."""
+        ...
+
+    def put_mark(self, server_id: str, mark: Mark) -> None:
+        """Keep the mark with the guest's files, durably. No-op when there is nothing of it."""
+        ...
+
+    def incarnation(self, server_id: str) -> str:
+        """A text that differs after each start of the guest; empty while it does not run."""
+        ...
+
+    def remove_unused(self, age_s: float) -> list[str]:
+        """Remove from the host's cache what no guest has used for so long; the names of it.
+
+        Safe beside builds: one that misses its image fetches it again.
+        """
         ...
 
     def power_state(self, server_id: str) -> PowerState:
@@ -214,11 +247,17 @@ class Driver(Protocol):
         ...
 
     def power_states(self) -> dict[str, PowerState]:
-        """The state of each guest that this host's driver defined, by server id."""
+        """The state of each guest that this host's driver defined, by server id.
+
+        NOSTATE: the hypervisor has lost it. Its files are here, and a definition heals it.
+        """
         ...
 
     def generation(self, server_id: str) -> int | None:
-        """The generation that the guest was last defined with; None when there is no guest."""
+        """The generation that the guest was last defined with; None when there is no guest.
+
+        A guest that the hypervisor lost has the one it had.
+        """
         ...
 
     def project_id(self, server_id: str) -> str | None:

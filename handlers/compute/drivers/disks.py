@@ -2,6 +2,7 @@
 
 Each appears by a rename when it is ready, and is never touched again, so a repeat keeps what the
 guest wrote. Names are Nova's: disk, disk.eph0, disk.swap; bases ephemeral_<GiB>_ext4, swap_<MiB>.
+Only a build makes disks. What is beneath them is no data of the guest and may be made again.
 """
 
 from __future__ import annotations
@@ -17,12 +18,17 @@ from typing import NamedTuple
 import msgspec
 
 from handlers.compute.drivers import programs
-from handlers.compute.drivers.contract import FlavorDiskTooSmall, GuestSpec
+from handlers.compute.drivers.contract import DiskMissing, GuestSpec, ImageFetch
 from handlers.compute.drivers.disk_errors import disk_errors_named
 from handlers.compute.drivers.image_cache import ImageCache
+from handlers.compute.drivers.image_inspection import check_fits
 
 GIB = 1 << 30
 MIB = 1 << 20
+# With the same ids and time mkfs and mkswap write the same bytes: a base that is made again fits
+# under the disks that were made on the first one.
+_UUID = "d3b0f6a2-6f1e-4c55-9d2f-0a8f1b7e4c10"
+_SAME_TIME = {"E2FSPROGS_FAKE_TIME": "1700000000"}
 
 
 class Disk(NamedTuple):
@@ -49,8 +55,30 @@ def ensure_disks(spec: GuestSpec, folder: Path, cache: ImageCache) -> None:
         for disk in disks_of(spec):
             path = folder / disk.file_name
             if not path.exists():
-                _overlay(path, *_BASES[disk.role](spec, cache))
+                _MAKERS[disk.role](spec, path, cache)
         _write_formats(spec, folder)
+
+
+def check_present(spec: GuestSpec, folder: Path) -> None:
+    """Raise DiskMissing for a disk of the guest that is not in `folder`."""
+    for disk in disks_of(spec):
+        if not (folder / disk.file_name).exists():
+            raise DiskMissing(
+                f"The {disk.role} disk of server {spec.server_id} is not there. It is not made "
+                "again, for it held the server's data."
+            )
+
+
+def ensure_bases(spec: GuestSpec, folder: Path, cache: ImageCache, fetch: ImageFetch) -> None:
+    """Have the files beneath the guest's disks in `folder`; see `Driver.ensure_bases`."""
+    check_present(spec, folder)
+    cache.restore(spec, fetch)
+    with disk_errors_named(f"server {spec.server_id}"):
+        for disk in disks_of(spec):
+            if disk.role != "root":
+                base = _MADE[disk.role](spec)
+                with cache.locked(base.name):
+                    _ensure_made(base, cache)
 
 
 def supports_direct_io(folder: Path) -> bool:
@@ -86,42 +114,54 @@ def _overlay(path: Path, base: Path, size_bytes: int) -> None:
         programs.run([*command, str(part), str(size_bytes)])
 
 
-def _root_base(spec: GuestSpec, cache: ImageCache) -> tuple[Path, int]:
-    base = cache.cached(spec.image_id)
-    image_bytes = base.stat().st_size
-    if 0 < spec.root_gib * GIB < image_bytes:
-        raise FlavorDiskTooSmall(
-            f"Flavor {spec.flavor_name}'s disk of {spec.root_gib} GiB is smaller than the image's "
-            f"{image_bytes} bytes."
-        )
-    return base, spec.root_gib * GIB or image_bytes
+def _make_root(spec: GuestSpec, path: Path, cache: ImageCache) -> None:
+    with cache.locked(cache.path(spec.image_id).name, shared=True):
+        base = cache.cached(spec.image_id)
+        image_bytes = base.stat().st_size
+        check_fits(spec, image_bytes)
+        _overlay(path, base, spec.root_gib * GIB or image_bytes)
 
 
-def _ephemeral_base(spec: GuestSpec, cache: ImageCache) -> tuple[Path, int]:
-    size = spec.ephemeral_gib * GIB
-    make = ["mkfs.ext4", "-q", "-F", "-L", "ephemeral0"]
-    return _made_base(cache, f"ephemeral_{spec.ephemeral_gib}_ext4", size, make), size
+def _make_other(role: str) -> Callable[[GuestSpec, Path, ImageCache], None]:
+    def make(spec: GuestSpec, path: Path, cache: ImageCache) -> None:
+        base = _MADE[role](spec)
+        with cache.locked(base.name):
+            _overlay(path, _ensure_made(base, cache), base.size_bytes)
+
+    return make
 
 
-def _swap_base(spec: GuestSpec, cache: ImageCache) -> tuple[Path, int]:
-    size = spec.swap_mib * MIB
-    return _made_base(cache, f"swap_{spec.swap_mib}", size, ["mkswap"]), size
+class _Made(NamedTuple):
+    """A base that is made here, always with the same contents: disks are layers on it."""
+
+    name: str
+    size_bytes: int
+    command: list[str]
 
 
-def _made_base(cache: ImageCache, name: str, size_bytes: int, make: list[str]) -> Path:
-    path = cache.folder / name
-    with cache.locked(name):
-        if path.exists():
-            os.utime(path)
-            return path
-        with written_whole(path) as part:
-            descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            try:
-                os.truncate(descriptor, size_bytes)
-                programs.run([*make, str(part)])
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+def _ephemeral(spec: GuestSpec) -> _Made:
+    make = ["mkfs.ext4", "-q", "-F", "-L", "ephemeral0", "-U", _UUID, "-E", f"hash_seed={_UUID}"]
+    return _Made(f"ephemeral_{spec.ephemeral_gib}_ext4", spec.ephemeral_gib * GIB, make)
+
+
+def _swap(spec: GuestSpec) -> _Made:
+    return _Made(f"swap_{spec.swap_mib}", spec.swap_mib * MIB, ["mkswap", "-U", _UUID])
+
+
+def _ensure_made(base: _Made, cache: ImageCache) -> Path:
+    """Have the base, whose lock the caller holds; marked as used now."""
+    path = cache.folder / base.name
+    if path.exists():
+        os.utime(path)
+        return path
+    with written_whole(path) as part:
+        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            os.truncate(descriptor, base.size_bytes)
+            programs.run([*base.command, str(part)], environment=_SAME_TIME)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
     return path
 
 
@@ -134,8 +174,9 @@ def _write_formats(spec: GuestSpec, folder: Path) -> None:
             part.write_bytes(msgspec.json.encode(formats))
 
 
-_BASES: dict[str, Callable[[GuestSpec, ImageCache], tuple[Path, int]]] = {
-    "root": _root_base,
-    "ephemeral": _ephemeral_base,
-    "swap": _swap_base,
+_MADE: dict[str, Callable[[GuestSpec], _Made]] = {"ephemeral": _ephemeral, "swap": _swap}
+_MAKERS: dict[str, Callable[[GuestSpec, Path, ImageCache], None]] = {
+    "root": _make_root,
+    "ephemeral": _make_other("ephemeral"),
+    "swap": _make_other("swap"),
 }

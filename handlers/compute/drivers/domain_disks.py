@@ -6,18 +6,23 @@ counts on its own), so they stay the same however often the domain is defined.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from string import ascii_lowercase
 
 from lxml import etree
 from lxml.builder import E
 
+from commands.numbers import whole_number
 from handlers.compute.drivers.config_drive import FILE_NAME as CONFIG_DRIVE
 from handlers.compute.drivers.config_drive import wants_config_drive
 from handlers.compute.drivers.contract import DriverError, GuestSpec
 from handlers.compute.drivers.disks import disks_of
 
 _PREFIX = {"virtio": "vd", "scsi": "sd", "sata": "sd", "usb": "sd", "ide": "hd"}
+_IO_LIMITS = tuple(
+    f"{way}_{what}_sec" for way in ("read", "total", "write") for what in ("bytes", "iops")
+)
 _MACHINES_WITHOUT_IDE = ("q35", "virt", "microvm")
 
 
@@ -30,7 +35,7 @@ def disk_elements(
     for disk, letter in zip(disks_of(spec), ascii_lowercase, strict=False):
         driver = E.driver(name="qemu", type="qcow2", cache=disk_cache)
         element = _disk(folder / disk.file_name, driver, "disk", f"{_PREFIX[bus]}{letter}", bus)
-        limits = _io_limits(spec)
+        limits = _io_limits(spec.flavor_extra_specs)
         if limits is not None:
             element.append(limits)
         elements.append(element)
@@ -53,15 +58,14 @@ def _disk(path: Path, driver: etree._Element, device: str, name: str, bus: str) 
     return E.disk(driver, source, target, type="file", device=device)
 
 
-def _io_limits(spec: GuestSpec) -> etree._Element | None:
+def _io_limits(extra_specs: Mapping[str, str]) -> etree._Element | None:
     """The flavor's quota:disk_* limits, e.g. quota:disk_read_bytes_sec."""
-    prefix = "quota:disk_"
-    limits = {
-        key.removeprefix(prefix): value
-        for key, value in sorted(spec.flavor_extra_specs.items())
-        if key.startswith(prefix) and key.endswith(("bytes_sec", "iops_sec"))
-    }
-    return E.iotune(*(E(name, value) for name, value in limits.items())) if limits else None
+    limits = [
+        E(name, str(limit))
+        for name in _IO_LIMITS
+        if (limit := whole_number(extra_specs.get(f"quota:disk_{name}", ""), None)) is not None
+    ]
+    return E.iotune(*limits) if limits else None
 
 
 def _bus(spec: GuestSpec, name: str, default: str) -> str:

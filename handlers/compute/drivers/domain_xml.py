@@ -14,12 +14,17 @@ import msgspec
 from lxml import etree
 from lxml.builder import E, ElementMaker
 
+from commands.numbers import whole_number
 from handlers.compute.drivers.contract import GuestSpec
 from handlers.compute.drivers.domain_disks import disk_elements
 
 NOVA_XMLNS = "http://openstack.org/xmlns/libvirt/nova/1.1"
 CHRONOVA_XMLNS = "urn:chronova:libvirt:1"
 CONSOLE_LOG = "console.log"
+CPUS_MAX = 4096
+"""More sockets, cores or threads than any machine type has."""
+SHARES_MAX = 262_144
+"""The most that libvirt takes for a guest's CPU shares."""
 
 _RNG_NO = ("false", "0", "no")
 _YES = ("true", "1", "yes")
@@ -77,7 +82,7 @@ def ownership(metadata_xml: str) -> Ownership:
     return Ownership(
         host=element.get("host", ""),
         project_id=element.get("project", ""),
-        generation=int(element.get("generation", "0")),
+        generation=whole_number(element.get("generation", ""), 0),
         digest=element.get("digest", ""),
     )
 
@@ -110,9 +115,9 @@ def _domain(spec: GuestSpec, host: DomainHost, folder: Path) -> etree._Element:
         _devices(spec, host, folder, machine),
         type=host.virt_type,
     )
-    shares = spec.flavor_extra_specs.get("quota:cpu_shares")
+    shares = whole_number(spec.flavor_extra_specs.get("quota:cpu_shares", ""), 0, SHARES_MAX)
     if shares:
-        domain.insert(5, E.cputune(E.shares(shares)))
+        domain.insert(5, E.cputune(E.shares(str(shares))))
     return domain
 
 
@@ -177,7 +182,7 @@ def _count(spec: GuestSpec, name: str) -> int:
     text = spec.flavor_extra_specs.get(f"hw:cpu_{name}") or spec.image_properties.get(
         f"hw_cpu_{name}", "0"
     )
-    return int(text) if text.isdecimal() else 0
+    return whole_number(text, 0, CPUS_MAX)
 
 
 def _clock(host: DomainHost, windows: bool) -> etree._Element:

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import msgspec
 
-from handlers.compute.drivers import programs
 from handlers.compute.drivers.contract import (
     DriverError,
     GuestSpec,
@@ -26,22 +25,10 @@ from handlers.compute.drivers.contract import (
     ImageUnavailable,
 )
 from handlers.compute.drivers.disk_errors import disk_errors_named
+from handlers.compute.drivers.image_inspection import check_fits, check_room, convert, inspect
 
 LOCK_TIMEOUT_S = 3600
 LOCK_POLL_S = 0.02
-# Nova's limits for inspecting what a stranger uploaded (nova/virt/images.py).
-INSPECT_LIMITS = ("prlimit", "--cpu=30", "--as=2147483648")
-INSPECT_TIMEOUT_S = 60
-# Glance's disk formats and qemu-img's names for them.
-FORMATS = {
-    "raw": "raw",
-    "qcow2": "qcow2",
-    "vmdk": "vmdk",
-    "vdi": "vdi",
-    "vhd": "vpc",
-    "vhdx": "vhdx",
-}
-_VMDK_TYPES = ("streamOptimized", "monolithicSparse")
 
 
 class _Cached(msgspec.Struct):
@@ -54,7 +41,7 @@ class ImageCache:
 
     def __init__(self, instances_dir: Path) -> None:
         self.folder = instances_dir / "_base"
-        self._locks = instances_dir / "locks"
+        self.locks = instances_dir / "locks"
 
     def path(self, image_id: str) -> Path:
         """Where the image's raw data is, once cached."""
@@ -71,6 +58,7 @@ class ImageCache:
 
     def ensure(self, spec: GuestSpec, fetch: ImageFetch) -> None:
         """Have the image; see `Driver.ensure_image`."""
+        check_fits(spec, spec.image_size_bytes)
         path = self.path(spec.image_id)
         if self._is_there(spec, path):
             return
@@ -79,21 +67,45 @@ class ImageCache:
                 with disk_errors_named(f"image {spec.image_id}"):
                     self._fetch(spec, fetch, path)
 
+    def restore(self, spec: GuestSpec, fetch: ImageFetch) -> None:
+        """Have the base under existing disks; see `Driver.ensure_bases`."""
+        with self.locked(self.path(spec.image_id).name, shared=True):
+            try:
+                self.cached(spec.image_id)
+                return
+            except ImageUnavailable:
+                pass
+        self.ensure(spec, fetch)
+
     @contextmanager
-    def locked(self, name: str) -> Iterator[None]:
-        """Alone with the cache's file of that name, among all processes and threads."""
-        for folder in (self._locks, self.folder):
+    def locked(self, name: str, *, shared: bool = False) -> Iterator[None]:
+        """Alone with the cache's file of that name, among all processes and threads.
+
+        `shared`: together with others who share it. A file is removed only by one who is alone.
+        """
+        for folder in (self.locks, self.folder):
             folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._locks / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        until = time.monotonic() + LOCK_TIMEOUT_S
+        while (descriptor := _try_lock(self.locks / name, kind)) is None:
+            if time.monotonic() > until:
+                raise DriverError(f"The lock of {name} was not free for {LOCK_TIMEOUT_S} s.")
+            time.sleep(LOCK_POLL_S)
         try:
-            until = time.monotonic() + LOCK_TIMEOUT_S
-            while not _try_lock(descriptor):
-                if time.monotonic() > until:
-                    raise DriverError(f"The lock of {name} was not free for {LOCK_TIMEOUT_S} s.")
-                time.sleep(LOCK_POLL_S)
             yield
         finally:
             os.close(descriptor)
+
+    @contextmanager
+    def locked_if_free(self, name: str) -> Iterator[bool]:
+        """The same without waiting: False when another has the lock."""
+        self.locks.mkdir(parents=True, exist_ok=True)
+        descriptor = _try_lock(self.locks / name, fcntl.LOCK_EX)
+        try:
+            yield descriptor is not None
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
 
     def _is_there(self, spec: GuestSpec, path: Path) -> bool:
         try:
@@ -106,6 +118,7 @@ class ImageCache:
                 f"Image {spec.image_id} is cached with the sha512 {cached.sha512[:16]}…, "
                 f"expected {spec.image_checksum[:16]}…."
             )
+        check_fits(spec, path.stat().st_size)
         return True
 
     def _fetch(self, spec: GuestSpec, fetch: ImageFetch, path: Path) -> None:
@@ -115,15 +128,15 @@ class ImageCache:
         )
         try:
             part.unlink(missing_ok=True)
+            check_room(spec, self.folder, spec.image_size_bytes)
             fetch(spec.image_id, part)
             _verify(spec, part)
-            source = _inspected(spec, part)
-            if source == "raw":
+            inspected = inspect(spec, part)
+            check_fits(spec, inspected.virtual_size_bytes)
+            if inspected.format == "raw":
                 converted = part
             else:
-                programs.run(
-                    ["qemu-img", "convert", "-f", source, "-O", "raw", str(part), str(converted)]
-                )
+                convert(spec, inspected, part, converted)
             converted.chmod(0o644)
             _synced(converted)
             # The note first: a base without a note is fetched again, a note alone says nothing.
@@ -144,12 +157,17 @@ def _note(path: Path) -> Path:
     return path.with_name(path.name + ".json")
 
 
-def _try_lock(descriptor: int) -> bool:
+def _try_lock(path: Path, kind: int) -> int | None:
+    """The locked file's descriptor; None when it is not free, or was removed just now."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_ino == path.stat().st_ino:
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(descriptor)
+    return None
 
 
 def _verify(spec: GuestSpec, part: Path) -> None:
@@ -160,31 +178,6 @@ def _verify(spec: GuestSpec, part: Path) -> None:
             f"Image {spec.image_id} is corrupt: the sha512 of its data is {found[:16]}…, "
             f"expected {spec.image_checksum[:16]}…."
         )
-
-
-def _inspected(spec: GuestSpec, part: Path) -> str:
-    """qemu-img's name of the format, when the data has it and refers to no other file."""
-    declared = FORMATS.get(spec.image_disk_format)
-    if declared is None:
-        raise DriverError(f"Images of disk format {spec.image_disk_format} cannot be booted here.")
-    command = [*INSPECT_LIMITS, "qemu-img", "info", "--output=json", str(part)]
-    try:
-        shown = msgspec.json.decode(programs.run(command, INSPECT_TIMEOUT_S))
-    except DriverError as error:
-        raise ImageCorrupt(f"Image {spec.image_id} cannot be read: {error}") from error
-    found = shown["format"]
-    # A raw disk has no signature, so a fixed VHD looks raw and is right to.
-    if found != declared and not (declared == "vpc" and found == "raw"):
-        raise ImageCorrupt(f"Image {spec.image_id} is declared {declared} but its data is {found}.")
-    details = shown.get("format-specific", {}).get("data", {})
-    if "backing-filename" in shown or "data-file" in details:
-        raise ImageCorrupt(f"Image {spec.image_id} refers to another file, which is not allowed.")
-    if declared == "vmdk" and details.get("create-type") not in _VMDK_TYPES:
-        raise ImageCorrupt(
-            f"Image {spec.image_id} is a VMDK of type {details.get('create-type')}, "
-            f"allowed are {', '.join(_VMDK_TYPES)}."
-        )
-    return declared
 
 
 def _synced(path: Path) -> None:

@@ -33,18 +33,25 @@ _UNDEFINE = (
 
 
 def read_ownership(domain: Any, host: str) -> Ownership | None:
-    """What the domain's persistent metadata says; None for a domain not of this host's driver."""
-    try:
-        xml = domain.metadata(
-            libvirt.VIR_DOMAIN_METADATA_ELEMENT, CHRONOVA_XMLNS, libvirt.VIR_DOMAIN_AFFECT_CONFIG
-        )
-    except libvirt.libvirtError as error:
-        absent = (libvirt.VIR_ERR_NO_DOMAIN_METADATA, libvirt.VIR_ERR_OPERATION_INVALID)
-        if error.get_error_code() in absent:
-            return None
-        raise
-    known = ownership(xml)
-    return known if known.host == host else None
+    """What the domain's metadata says; None for a domain not of this host's driver.
+
+    That of the next start, or of the running guest when an operator undefined its domain.
+    """
+    absent = (
+        libvirt.VIR_ERR_NO_DOMAIN_METADATA,
+        libvirt.VIR_ERR_OPERATION_INVALID,
+        libvirt.VIR_ERR_NO_DOMAIN,
+    )
+    for state in (libvirt.VIR_DOMAIN_AFFECT_CONFIG, libvirt.VIR_DOMAIN_AFFECT_LIVE):
+        try:
+            xml = domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, CHRONOVA_XMLNS, state)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() not in absent:
+                raise
+            continue
+        known = ownership(xml)
+        return known if known.host == host else None
+    return None
 
 
 def find(connection: Any, server_id: str) -> Any:
@@ -58,8 +65,13 @@ def find(connection: Any, server_id: str) -> Any:
 
 
 def power_state(domain: Any) -> PowerState:
-    """The domain's state, in Nova's terms."""
-    return nova_state(*domain.state())
+    """The domain's state, in Nova's terms; NOSTATE when it has gone since it was found."""
+    try:
+        return nova_state(*domain.state())
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return PowerState.NOSTATE
+        raise
 
 
 def nova_state(state: int, reason: int) -> PowerState:
@@ -97,13 +109,14 @@ def ask_to_shut_down(domain: Any) -> None:
 def destroy(domain: Any) -> None:
     """Cut the guest off, patiently: a process in the middle of I/O takes its time to die."""
     for attempt in range(1, DESTROY_ATTEMPTS + 1):
-        if not domain.isActive():
-            return
         try:
+            if not domain.isActive():
+                return
             domain.destroy()
         except libvirt.libvirtError as error:
             code = error.get_error_code()
-            if code == libvirt.VIR_ERR_OPERATION_INVALID:
+            # It is off by now; one that was undefined while it ran is then gone.
+            if code in (libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_DOMAIN):
                 return
             if code != libvirt.VIR_ERR_SYSTEM_ERROR or attempt == DESTROY_ATTEMPTS:
                 raise

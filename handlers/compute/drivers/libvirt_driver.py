@@ -16,7 +16,7 @@ from typing import Any
 
 import libvirt
 
-from handlers.compute.drivers import config_drive, disks
+from handlers.compute.drivers import config_drive, disks, guest_mark
 from handlers.compute.drivers.contract import (
     DriverError,
     GuestNotFound,
@@ -28,6 +28,7 @@ from handlers.compute.drivers.contract import (
     PowerState,
     Unseal,
 )
+from handlers.compute.drivers.defined_guests import marked, read_mark, write_mark
 from handlers.compute.drivers.disk_errors import disk_errors_named
 from handlers.compute.drivers.domain_xml import (
     CONSOLE_LOG,
@@ -38,6 +39,7 @@ from handlers.compute.drivers.domain_xml import (
 )
 from handlers.compute.drivers.host_resources import host_resources
 from handlers.compute.drivers.image_cache import ImageCache
+from handlers.compute.drivers.image_cache_removal import remove_unused
 from handlers.compute.drivers.libvirt_connection import LibvirtConnection
 from handlers.compute.drivers.libvirt_domain import (
     ask_to_shut_down,
@@ -50,6 +52,7 @@ from handlers.compute.drivers.libvirt_domain import (
     undefine,
 )
 from handlers.compute.drivers.libvirt_events import GuestEvents
+from handlers.performer.mark import Mark
 
 SHUTDOWN_RETRY_S = 10.0  # Nova's shutdown_retry_interval
 LOOK_AGAIN_S = 1.0  # while waiting for a guest, in case its event was lost
@@ -61,7 +64,7 @@ _EVENT_OF_STATE = {
     PowerState.CRASHED: LifecycleEvent.STOPPED,
     PowerState.SUSPENDED: LifecycleEvent.SUSPENDED,
 }
-_OFF = (PowerState.SHUTDOWN, PowerState.CRASHED)
+_OFF = (PowerState.SHUTDOWN, PowerState.CRASHED, PowerState.NOSTATE)
 
 
 class LibvirtDriver:
@@ -108,6 +111,10 @@ class LibvirtDriver:
         """qcow2 overlays on the cached image and on made ephemeral and swap bases."""
         disks.ensure_disks(spec, self._folder(spec.server_id), self._cache)
 
+    def ensure_bases(self, spec: GuestSpec, fetch: ImageFetch) -> None:
+        """The image and the ephemeral and swap bases."""
+        disks.ensure_bases(spec, self._folder(spec.server_id), self._cache, fetch)
+
     def ensure_config_drive(self, spec: GuestSpec) -> None:
         """An ISO 9660 image."""
         config_drive.ensure_config_drive(spec, self._folder(spec.server_id), self._unseal)
@@ -115,10 +122,9 @@ class LibvirtDriver:
     def ensure_defined(self, spec: GuestSpec) -> None:
         """Define the domain, unless one with the same definition is there."""
         folder = self._folder(spec.server_id)
-        for disk in disks.disks_of(spec):
-            if not (folder / disk.file_name).exists():
-                raise DriverError(f"The {disk.role} disk of server {spec.server_id} is not there.")
+        disks.check_present(spec, folder)
         xml = domain_xml(spec, self._domain_host, folder)
+        wanted = wanted_ownership(xml)
         with self._libvirt.calling() as connection:
             domain = find(connection, spec.server_id)
             if domain is not None:
@@ -127,9 +133,11 @@ class LibvirtDriver:
                     raise DriverError(
                         f"A domain {spec.server_id} that is not Chronova's is on {self._host}."
                     )
-                if known == wanted_ownership(xml):
+                if known == wanted and domain.isPersistent():
                     return
             self._ensure_console_file(folder)
+            with disk_errors_named(f"server {spec.server_id}"):
+                write_mark(folder, wanted)
             connection.defineXML(xml)
         self._owned[spec.server_id] = True
 
@@ -139,8 +147,10 @@ class LibvirtDriver:
             start(self._domain(connection, server_id))
 
     def ensure_stopped(self, server_id: str, graceful_timeout_s: float) -> None:
-        """ACPI shutdown, then destroy."""
+        """ACPI shutdown, then destroy. A guest that libvirt lost is off."""
         with self._libvirt.calling() as connection:
+            if find(connection, server_id) is None and self._mark(server_id) is not None:
+                return
             domain = self._domain(connection, server_id)
             if power_state(domain) is PowerState.RUNNING and graceful_timeout_s > 0:
                 self._shut_down(domain, graceful_timeout_s)
@@ -161,18 +171,18 @@ class LibvirtDriver:
             return True
 
     def reboot_hard(self, spec: GuestSpec) -> None:
-        """Destroy, restore missing files, define, create."""
+        """Destroy, restore the config drive, define, create."""
+        disks.check_present(spec, self._folder(spec.server_id))
         with self._libvirt.calling() as connection:
             domain = find(connection, spec.server_id)
             if domain is not None and read_ownership(domain, self._host) is not None:
                 destroy(domain)
-        self.ensure_disks(spec)
         self.ensure_config_drive(spec)
         self.ensure_defined(spec)
         self.ensure_running(spec.server_id)
 
-    def ensure_absent(self, server_id: str) -> None:
-        """Destroy, undefine, remove the files."""
+    def ensure_absent(self, server_id: str, disks: bool = True) -> None:
+        """Destroy, undefine, and with ``disks`` remove the files."""
         folder = self._folder(server_id)
         with self._libvirt.calling() as connection:
             domain = find(connection, server_id)
@@ -181,6 +191,8 @@ class LibvirtDriver:
                 undefine(domain)
         self._owned.pop(server_id, None)
         self._events.forget(server_id)
+        if not disks:
+            return
         leaving = folder.with_name(f"{server_id}_del")
         with disk_errors_named(f"server {server_id}"):
             if leaving.exists():
@@ -188,6 +200,11 @@ class LibvirtDriver:
             if folder.exists():
                 folder.rename(leaving)
                 shutil.rmtree(leaving)
+
+    def remove_unused(self, age_s: float) -> list[str]:
+        """Bases on which no disk of any guest is a layer, and leftovers of fetches."""
+        with disk_errors_named("the image cache"):
+            return remove_unused(self._cache, self._instances_dir, age_s)
 
     # --- looking -----------------------------------------------------------------------------
 
@@ -200,7 +217,11 @@ class LibvirtDriver:
             return power_state(domain)
 
     def power_states(self) -> dict[str, PowerState]:
-        """One call for all domains' states (and one for each domain not seen before)."""
+        """One call for all domains' states (and one for each domain not seen before).
+
+        A guest whose mark is here and whose domain is not is in NOSTATE.
+        """
+        lost = marked(self._instances_dir)
         states = {}
         with self._libvirt.calling() as connection:
             for domain, stats in connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE):
@@ -209,22 +230,42 @@ class LibvirtDriver:
                     states[server_id] = nova_state(stats["state.state"], stats["state.reason"])
         for gone in set(self._owned) - set(states):
             self._owned.pop(gone, None)
-        return states
+        return dict.fromkeys(lost, PowerState.NOSTATE) | states
 
     def generation(self, server_id: str) -> int | None:
-        """From the domain's metadata."""
+        """From the domain's metadata, or the mark of one that is lost."""
         known = self._ownership(server_id)
         return known.generation if known is not None else None
 
     def project_id(self, server_id: str) -> str | None:
-        """From the domain's metadata."""
+        """From the domain's metadata, or the mark of one that is lost."""
         known = self._ownership(server_id)
         return known.project_id if known is not None else None
 
     def _ownership(self, server_id: str) -> Ownership | None:
         with self._libvirt.calling() as connection:
             domain = find(connection, server_id)
-            return read_ownership(domain, self._host) if domain is not None else None
+            if domain is None:
+                return self._mark(server_id)
+            return read_ownership(domain, self._host)
+
+    def _mark(self, server_id: str) -> Ownership | None:
+        known = read_mark(self._folder(server_id))
+        return known if known is not None and known.host == self._host else None
+
+    def mark(self, server_id: str) -> Mark | None:
+        """From the file beside the guest's disks."""
+        return guest_mark.read(self._folder(server_id))
+
+    def put_mark(self, server_id: str, mark: Mark) -> None:
+        """Into the file beside the guest's disks."""
+        guest_mark.write(self._folder(server_id), mark)
+
+    def incarnation(self, server_id: str) -> str:
+        """The number that libvirt gave the running domain; each start gives another."""
+        with self._libvirt.calling() as connection:
+            domain = find(connection, server_id)
+            return str(domain.ID()) if domain is not None and domain.isActive() else ""
 
     def console_log(self, server_id: str, bytes_max: int) -> bytes:
         """The tail of what virtlogd wrote."""

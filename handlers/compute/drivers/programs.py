@@ -5,15 +5,22 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from handlers.compute.drivers.contract import DiskFull, DriverError
 
 TIMEOUT_S = 1800
 
 
-def run(command: Sequence[str], timeout_s: float = TIMEOUT_S) -> str:
-    """The program's output. Raises DiskFull or DriverError with its last complaint."""
+def run(
+    command: Sequence[str],
+    timeout_s: float = TIMEOUT_S,
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """Return the program's output; `environment` is added to this process's.
+
+    Raises DiskFull or DriverError with its last complaint.
+    """
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     program = shutil.which(command[0], path=path)
     if program is None:
@@ -26,7 +33,7 @@ def run(command: Sequence[str], timeout_s: float = TIMEOUT_S) -> str:
             text=True,
             timeout=timeout_s,
             check=False,
-            env={**os.environ, "LC_ALL": "C"},
+            env={**os.environ, "LC_ALL": "C", **(environment or {})},
         )
     except subprocess.TimeoutExpired:
         raise DriverError(f"{command[0]} did not finish within {timeout_s:.0f} s.") from None

@@ -8,34 +8,31 @@ with a `state_path` even kill -9 of the agent's process.
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
-from threading import RLock
 
 import msgspec
 
 from handlers.compute.drivers.contract import (
-    DiskFull,
-    FlavorDiskTooSmall,
+    DiskMissing,
     GuestNotFound,
     GuestSpec,
     HostResources,
-    ImageCorrupt,
     ImageFetch,
     ImageUnavailable,
     LifecycleCallback,
     LifecycleEvent,
     PowerState,
 )
-from handlers.compute.drivers.disk_errors import disk_errors_named
+from handlers.compute.drivers.image_inspection import check_fits
 from handlers.compute.drivers.simulated_console import console_text
 from handlers.compute.drivers.simulated_faults import Fault, FaultPlan
 from handlers.compute.drivers.simulated_guests import SimulatedGuest, SimulatedHypervisor
+from handlers.compute.drivers.simulated_images import SimulatedImages
+from handlers.performer.mark import Mark
 
 GIB = 1 << 30
 
@@ -83,6 +80,7 @@ class SimulatedDriver:
         deaf_guests: str = "",
         state_path: Path | None = None,
         hypervisor: SimulatedHypervisor | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._host = host
         self._resources = resources or simulated_resources(host)
@@ -92,9 +90,8 @@ class SimulatedDriver:
         self._deaf_guests = deaf_guests
         self.hypervisor = hypervisor or SimulatedHypervisor(state_path)
         self._lock = self.hypervisor.lock
-        # Reentrant: where all is one thread (simulation), a second fetch must not wait for ever.
-        self._fetching: dict[str, RLock] = {}
         self._callbacks: list[LifecycleCallback] = []
+        self._images = SimulatedImages(self.hypervisor, monotonic)
 
     @property
     def host(self) -> str:
@@ -106,21 +103,8 @@ class SimulatedDriver:
     def ensure_image(self, spec: GuestSpec, fetch: ImageFetch) -> None:
         """Fetch the image once, check its sha512, remember that; the data itself is not kept."""
         with self._step("ensure_image", spec.name):
-            with self._lock:
-                single_flight = self._fetching.setdefault(spec.image_id, RLock())
-            with single_flight:
-                cached = self.hypervisor.images.get(spec.image_id)
-                if cached is None:
-                    self._delay("ensure_image")
-                    cached = _fetched_checksum(spec, fetch)
-                if cached != spec.image_checksum:
-                    raise ImageCorrupt(
-                        f"Image {spec.image_id} is corrupt: its sha512 is {cached[:16]}…, "
-                        f"expected {spec.image_checksum[:16]}…."
-                    )
-                with self._lock:
-                    if spec.image_id not in self.hypervisor.images:
-                        self.hypervisor.put_image(spec.image_id, cached)
+            check_fits(spec, spec.image_size_bytes)
+            self._images.ensure(spec, fetch, lambda: self._delay("ensure_image"))
 
     def ensure_disks(self, spec: GuestSpec) -> None:
         """Remember the disks; they have no contents."""
@@ -130,13 +114,15 @@ class SimulatedDriver:
                 return
             if spec.image_id not in self.hypervisor.images:
                 raise ImageUnavailable(f"Image {spec.image_id} is not in the cache of {self.host}.")
-            if 0 < spec.root_gib * GIB < spec.image_size_bytes:
-                raise FlavorDiskTooSmall(
-                    f"Flavor {spec.flavor_name}'s disk of {spec.root_gib} GiB is smaller than the "
-                    f"image's {spec.image_size_bytes} bytes."
-                )
+            check_fits(spec, spec.image_size_bytes)
             self._delay("ensure_disks")
             self._change(guest, disks=True)
+
+    def ensure_bases(self, spec: GuestSpec, fetch: ImageFetch) -> None:
+        """Fetch the image again if it is forgotten; needs the disks."""
+        with self._step("ensure_bases", spec.name):
+            _check_disks(self._guest_for(spec))
+            self._images.ensure(spec, fetch, lambda: self._delay("ensure_image"))
 
     def ensure_config_drive(self, spec: GuestSpec) -> None:
         """Remember the config drive, when one is wanted."""
@@ -153,8 +139,7 @@ class SimulatedDriver:
         """Define the guest, switched off; needs its disks."""
         with self._step("ensure_defined", spec.name):
             guest = self._guest_for(spec)
-            if not guest.disks:
-                raise DiskFull(f"The disks of server {spec.server_id} are not there.")
+            _check_disks(guest)
             if guest.defined and guest.generation == spec.generation:
                 return
             self._delay("ensure_defined")
@@ -172,7 +157,9 @@ class SimulatedDriver:
             self._run(guest, "ensure_running")
 
     def ensure_stopped(self, server_id: str, graceful_timeout_s: float) -> None:
-        """Switch the guest off; a deaf one is waited for first."""
+        """Switch the guest off; a deaf one is waited for first, a lost one is off."""
+        if self.power_states().get(server_id) is PowerState.NOSTATE:
+            return
         guest = self._defined(server_id)
         with self._step("ensure_stopped", guest.name):
             if guest.state is PowerState.SHUTDOWN:
@@ -198,8 +185,7 @@ class SimulatedDriver:
         """Cut off, define anew, start."""
         with self._step("reboot_hard", spec.name):
             guest = self._guest_for(spec)
-            if not guest.disks:
-                raise DiskFull(f"The disks of server {spec.server_id} are not there.")
+            _check_disks(guest)
             if guest.state not in (PowerState.NOSTATE, PowerState.SHUTDOWN):
                 self._halt(guest, LifecycleEvent.STOPPED, PowerState.SHUTDOWN)
             self._change(
@@ -210,8 +196,8 @@ class SimulatedDriver:
             )
             self._run(guest, "reboot_hard")
 
-    def ensure_absent(self, server_id: str) -> None:
-        """Forget the guest and its files."""
+    def ensure_absent(self, server_id: str, disks: bool = True) -> None:
+        """Forget the guest and, with ``disks``, its files."""
         guest = self.hypervisor.guests.get(server_id)
         with self._step("ensure_absent", guest.name if guest else ""):
             if guest is None:
@@ -219,9 +205,16 @@ class SimulatedDriver:
             self._delay("ensure_absent")
             with self._lock:
                 was = guest.state
-                self.hypervisor.drop(server_id)
+                if disks:
+                    self.hypervisor.drop(server_id)
+                else:
+                    self._change(guest, state=PowerState.NOSTATE)
             if was not in (PowerState.NOSTATE, PowerState.SHUTDOWN):
                 self._tell(server_id, LifecycleEvent.STOPPED)
+
+    def remove_unused(self, age_s: float) -> list[str]:
+        """Images of no guest."""
+        return self._images.remove_unused(age_s)
 
     # --- looking -----------------------------------------------------------------------------
 
@@ -231,20 +224,37 @@ class SimulatedDriver:
         return guest.state if guest is not None else PowerState.NOSTATE
 
     def power_states(self) -> dict[str, PowerState]:
-        """The state of each defined guest, by server id."""
+        """The state of each guest that was defined, by server id."""
         with self._lock:
             guests = self.hypervisor.guests.values()
-            return {guest.server_id: guest.state for guest in guests if guest.defined}
+            return {guest.server_id: guest.state for guest in guests if guest.known}
 
     def generation(self, server_id: str) -> int | None:
         """The generation that the guest was last defined with; None when there is no guest."""
         guest = self.hypervisor.guests.get(server_id)
-        return guest.generation if guest is not None and guest.defined else None
+        return guest.generation if guest is not None and guest.known else None
 
     def project_id(self, server_id: str) -> str | None:
         """The project of the guest; None when there is no guest."""
         guest = self.hypervisor.guests.get(server_id)
-        return guest.project_id if guest is not None and guest.defined else None
+        return guest.project_id if guest is not None and guest.known else None
+
+    def mark(self, server_id: str) -> Mark | None:
+        """The mark in the guest's record."""
+        guest = self.hypervisor.guests.get(server_id)
+        return guest.mark if guest is not None else None
+
+    def put_mark(self, server_id: str, mark: Mark) -> None:
+        """Write the mark into the guest's record; nothing when there is none."""
+        guest = self.hypervisor.guests.get(server_id)
+        if guest is not None:
+            self._change(guest, mark=mark)
+
+    def incarnation(self, server_id: str) -> str:
+        """The number of the guest's starts."""
+        guest = self.hypervisor.guests.get(server_id)
+        running = guest is not None and guest.state is PowerState.RUNNING
+        return str(guest.boots) if guest is not None and running else ""
 
     def console_log(self, server_id: str, bytes_max: int) -> bytes:
         """What a guest would have printed since its last start, made up from its record."""
@@ -278,6 +288,10 @@ class SimulatedDriver:
     def guest_crashes(self, server_id: str) -> None:
         """The guest's kernel panics: CRASHED, and listeners hear that it stopped."""
         self._halt(self._defined(server_id), LifecycleEvent.STOPPED, PowerState.CRASHED)
+
+    def guest_is_lost(self, server_id: str) -> None:
+        """An operator undefines the guest and destroys it: NOSTATE, its files stay."""
+        self._halt(self._defined(server_id), LifecycleEvent.STOPPED, PowerState.NOSTATE)
 
     # --- within ------------------------------------------------------------------------------
 
@@ -359,10 +373,6 @@ _STATE_AFTER = {
 }
 
 
-def _fetched_checksum(spec: GuestSpec, fetch: ImageFetch) -> str:
-    with tempfile.TemporaryDirectory(prefix="chronova-image-") as folder:
-        path = Path(folder, "image")
-        with disk_errors_named(f"image {spec.image_id}"):
-            fetch(spec.image_id, path)
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha512").hexdigest()
+def _check_disks(guest: SimulatedGuest) -> None:
+    if not guest.disks:
+        raise DiskMissing(f"The root disk of server {guest.server_id} is not there.")

@@ -16,6 +16,7 @@ import msgspec
 
 from handlers.compute.drivers.contract import DiskFull, DriverError, PowerState
 from handlers.compute.drivers.host_lock import lock_host
+from handlers.performer.mark import Mark
 
 COMPACT_FLOOR_LINES = 2000
 JOURNAL = "guests.state"
@@ -37,11 +38,17 @@ class SimulatedGuest(msgspec.Struct, kw_only=True, omit_defaults=True):
     config_drive: bool = False
     state: PowerState = PowerState.NOSTATE
     boots: int = 0
+    mark: Mark | None = None
 
     @property
     def defined(self) -> bool:
         """Whether the hypervisor knows it (rather than only files being there)."""
         return self.state is not PowerState.NOSTATE
+
+    @property
+    def known(self) -> bool:
+        """Whether it was ever defined: one that the hypervisor lost is in NOSTATE."""
+        return bool(self.project_id)
 
 
 class _Line(msgspec.Struct, omit_defaults=True):
@@ -86,6 +93,11 @@ class SimulatedHypervisor:
         if self._journal is not None:
             self._append(_Line(image_id=image_id, checksum=checksum))
 
+    def drop_image(self, image_id: str) -> None:
+        """Forget a cached image."""
+        if self.images.pop(image_id, None) is not None and self._journal is not None:
+            self._append(_Line(image_id=image_id))
+
     def close(self) -> None:
         """Let go of the journal, so that another may open it."""
         if self._journal is not None:
@@ -120,8 +132,10 @@ class SimulatedHypervisor:
                 self.guests[line.guest.server_id] = line.guest
             elif line.absent is not None:
                 self.guests.pop(line.absent, None)
-            elif line.image_id is not None:
+            elif line.image_id is not None and line.checksum:
                 self.images[line.image_id] = line.checksum
+            elif line.image_id is not None:
+                self.images.pop(line.image_id, None)
         self._compact()
 
     def _compact(self) -> None:

@@ -272,6 +272,26 @@ def test_an_image_that_does_not_fit_the_flavor(world: World) -> None:
     refused(world.create({"imageRef": disk}), 400, "badRequest", "minimum size specified in image")
 
 
+@pytest.mark.parametrize(
+    ("size_gib", "virtual_size_gib", "needed_gib"),
+    [(2, None, 2), (2, 1, 2), (0, 6, 6), (1, 1024 * 1024, 1024 * 1024)],
+)
+def test_an_image_whose_disk_is_larger_than_the_flavors(
+    world: World, size_gib: int, virtual_size_gib: int | None, needed_gib: int
+) -> None:
+    virtual = None if virtual_size_gib is None else virtual_size_gib << 30
+    given = {"disk_format": "qcow2", "size_bytes": size_gib << 30, "virtual_size_bytes": virtual}
+    body = {"imageRef": world.image("big", **given)}
+    text = f"Flavor disk is {1 << 30} bytes, image is {needed_gib << 30} bytes."
+    refused(world.create(body), 400, "badRequest", text)
+
+
+def test_a_small_image_whose_disk_just_fits(world: World) -> None:
+    for virtual in (None, 1 << 30):
+        image = world.image("fits", disk_format="qcow2", virtual_size_bytes=virtual)
+        assert world.create({"imageRef": image}).status_code == 202
+
+
 def test_a_flavor_without_root_disk_is_for_admins(world: World) -> None:
     world.flavor("zero", root_gib=0)
     refused(world.create({"flavorRef": "zero"}), 403, "forbidden", "zero disk")

@@ -30,7 +30,7 @@ def recorded(world: World) -> str:
                     start_time=AT + i * 1_000_000,
                     updated_at=AT + i * 1_000_000 + 1,
                     message=message,
-                    sequence=i * 10,
+                    position=i * 10,
                 )
             )
         for i, (event, result, host) in enumerate(
@@ -43,7 +43,8 @@ def recorded(world: World) -> str:
                 INSTANCE_ACTION_EVENTS.insert().values(
                     server_id=server_id,
                     request_id=ONE,
-                    sequence=i,
+                    partition=0,
+                    position=i,
                     event=event,
                     start_time=AT,
                     finish_time=AT + 5 if i else None,

@@ -149,7 +149,14 @@ class World:
         self.bus.send(CreateFlavor(name=name, **values), KEY)
         return str(values["flavor_id"])
 
-    def image(self, name: str = "demo", owner: str = PROJECT, **given: Any) -> str:
+    def image(
+        self,
+        name: str = "demo",
+        owner: str = PROJECT,
+        size_bytes: int = 64 << 20,
+        virtual_size_bytes: int | None = 64 << 20,
+        **given: Any,
+    ) -> str:
         image_id = self.queued_image(name, owner, **given)
         upload = str(uuid.uuid4())
         self.bus.send(
@@ -161,8 +168,8 @@ class World:
                 upload_id=upload,
                 checksum=SHA512,
                 md5="cd" * 16,
-                size_bytes=64 * 1024 * 1024,
-                virtual_size_bytes=64 * 1024 * 1024,
+                size_bytes=size_bytes,
+                virtual_size_bytes=virtual_size_bytes,
                 detected_formats=["raw"],
             ),
             owner,
@@ -219,9 +226,11 @@ class World:
     def work(self, fail: str | None = None) -> None:
         """The host does all it was told since the last time; with ``fail``, boots fail so."""
         while self._done < len(self.bus.dispatched):
-            work = self.bus.dispatched[self._done].work
+            dispatched = self.bus.dispatched[self._done]
+            work = dispatched.work
             self._done += 1
             to = {
+                "host": dispatched.host,
                 "server_id": work.server_id,
                 "project_id": work.project_id,
                 "generation": work.generation,

@@ -100,3 +100,19 @@ def test_answers_are_kept_for_a_while() -> None:
     for asker in askers:
         asker.join(10)
     assert len(asked) == 1
+
+
+def limping() -> Mapping[str, Any]:
+    return {"set_aside": 2, "degraded": "2 aggregates are set aside"}
+
+
+def test_what_works_but_not_for_all_is_shown_and_served() -> None:
+    answer = client(Checks({"log": well, "projection": limping})).simulate_get("/healthz")
+    assert answer.status_code == 200
+    assert (answer.json["status"], answer.json["ill"]) == ("degraded", [])
+    assert answer.json["degraded"] == ["projection"]
+    part = answer.json["parts"]["projection"]
+    assert part["degraded"] == "2 aggregates are set aside"
+    assert part["figures"] == {"set_aside": 2}
+    both = client(Checks({"log": ill, "projection": limping})).simulate_get("/healthz")
+    assert (both.status_code, both.json["status"]) == (503, "ill")

@@ -199,3 +199,26 @@ def test_it_needs_a_project(cloud_once: Cloud) -> None:
     unscoped = cloud_once.client().login("demo", DEMO_PASSWORD, "unscoped")
     body = {"application_credential": {"name": "robot"}}
     unscoped.call("POST", path_of(unscoped), body, expect=400)
+
+
+@pytest.mark.parametrize(
+    "moment", ["9999-12-31T23:59:59-23:59", "9999-12-31T23:59:59-00:01", "10000-01-01T00:00:00"]
+)
+def test_an_end_that_no_calendar_shows_is_refused(cloud: Cloud, moment: str) -> None:
+    demo = cloud.demo()
+    body = {"application_credential": {"name": "late", "expires_at": moment}}
+    answer = demo.call("POST", path_of(demo), body, expect=400)
+    assert answer["error"]["title"] == "Bad Request"
+
+
+def test_the_last_moment_of_the_calendar_is_shown(cloud: Cloud) -> None:
+    made = make(cloud.demo(), name="last", expires_at="9999-12-31T23:59:59Z")
+    assert made["expires_at"] == "9999-12-31T23:59:59.000000"
+
+
+def test_a_login_nested_too_deep_is_refused(cloud: Cloud) -> None:
+    body: Any = 1
+    for _ in range(300):
+        body = {"auth": body}
+    answer = cloud.client().call("POST", f"{V3}/auth/tokens", body, expect=400)
+    assert answer["error"]["code"] == 400

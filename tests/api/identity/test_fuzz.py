@@ -126,7 +126,7 @@ def test_no_login_breaks_anything(cloud_once: Cloud, auth: Any) -> None:
     assert answer.status_code in (400, 401), answer.text
 
 
-@pytest.mark.parametrize("depth", [10, 240, 250, 253, 254, 300, 1000, 5000])
+@pytest.mark.parametrize("depth", [10, 62, 63, 250, 254, 300, 1000, 5000])
 def test_deep_nesting(cloud: Cloud, depth: int) -> None:
     admin = cloud.admin()
     body = f'{{"project": {{"name": "deep", "x": {"[" * depth}{"]" * depth}}}}}'
@@ -135,7 +135,7 @@ def test_deep_nesting(cloud: Cloud, depth: int) -> None:
         body=body,
         headers={"X-Auth-Token": admin.token, "Content-Type": "application/json"},
     )
-    assert answer.status_code == (201 if depth <= 240 else 400), answer.text
+    assert answer.status_code == (201 if depth <= 62 else 400), answer.text
     if answer.status_code == 201:
         found = admin.call("GET", "/identity/v3/projects?name=deep")["projects"]
         assert len(found) == 1

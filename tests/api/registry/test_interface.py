@@ -92,7 +92,8 @@ def test_a_topic_is_the_union_of_its_records(client: Client) -> None:
     events = {
         f"chronova.{message}"
         for message, cls in MESSAGES.items()
-        if issubclass(cls, Event) and cls.type_domain in ("compute", "outcome")
+        if (issubclass(cls, Event) and cls.type_domain in ("compute", "outcome"))
+        or cls.type_domain == "journal"
     }
     assert set(names) == events
     assert canonical(shown["schema"])

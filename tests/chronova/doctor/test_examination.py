@@ -13,12 +13,18 @@ from typing import TYPE_CHECKING
 
 import psycopg2
 import pytest
+from sqlalchemy.schema import CreateTable
 
 from chronova.connections import make_topics, open_site_log
 from chronova.doctor import machine, records, tables
 from chronova.doctor.examination import examine
 from chronova.doctor.finding import Finding, is_sound
+from chronova.doctor.tables import SHOWN_MAX
 from chronova.settings import Settings, write
+from projections.aside import SET_ASIDE
+from projections.builds import LIVE_SCHEMA
+from projections.connection import connect
+from projections.lag import Standing
 from tests.parts.broker import kafka_broker
 from tests.parts.fresh_database import fresh_database
 
@@ -162,3 +168,26 @@ def test_the_verb(tmp_path: Path) -> None:
     report = json.loads(done.stdout)
     assert report["sound"] is False
     assert {"check", "verdict", "seen", "advice"} == set(report["findings"][-1])
+
+
+def test_what_the_projection_could_not_take_is_named(database: PostgresServer) -> None:
+    waits = {"compute.events/3": "the event at compute.events/3 offset 7 cannot be read: no schema"}
+    standing = Standing(1, "v", {}, 0.0, True, set_aside=SHOWN_MAX + 2, waiting=waits)
+    with fresh_database(database.url) as url:
+        connection = connect(url, "test")
+        with closing(connection), connection.cursor() as cursor:
+            cursor.execute(f"CREATE SCHEMA {LIVE_SCHEMA}; SET search_path TO {LIVE_SCHEMA}")
+            cursor.execute(str(CreateTable(SET_ASIDE)))
+            cursor.execute(
+                "INSERT INTO set_aside SELECT n, 'server', 's-' || n, 'compute.events', 0,"
+                " 'compute.ServerLocked at compute.events/0 position 3', 'OverflowError: x', n, 1"
+                f" FROM generate_series(1, {SHOWN_MAX + 2}) n"
+            )
+        found = list(tables.not_taken(url, standing))
+    assert {finding.verdict for finding in found} == {"failed"}
+    assert found[0].seen.startswith("compute.events/3 waits: the event at")
+    assert "server s-1 is set aside since compute.ServerLocked" in found[1].seen
+    assert found[1].advice == "with a version that can show it: `chronova projection heal`"
+    assert [finding.seen for finding in found[SHOWN_MAX + 1 :]] == [
+        "2 more aggregates are set aside"
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from chronova.embedded import broker, jars
-from events.log.contract import LogUnavailable
+from chronova.embedded.broker_properties import BrokerError, client_options, read
+from events.log.contract import LogError, LogUnavailable
 from events.log.kafka import KafkaLog
 from tests.parts.broker import collect_refused_sockets
 
@@ -62,12 +64,12 @@ def test_a_taken_port_is_said_so(data_dir: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(broker.BrokerError, match=str(port)):
+        with pytest.raises(BrokerError, match=str(port)):
             broker.start(data_dir, port)
 
 
 def test_a_broker_that_ends_at_its_start_is_said_so(data_dir: Path) -> None:
-    with pytest.raises(broker.BrokerError, match=r"broker\.log"):
+    with pytest.raises(BrokerError, match=r"broker\.log"):
         broker.start(data_dir, settings={"num.io.threads": "0"})
 
 
@@ -75,3 +77,46 @@ def test_a_stale_pid_file_is_nobody(data_dir: Path) -> None:
     (data_dir / "broker.pid").write_text("1")
     assert broker.running(data_dir) is None
     assert not broker.stop(data_dir)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_only_who_knows_the_password_is_let_in(data_dir: Path) -> None:
+    address = broker.start(data_dir, password="of-a-test")
+    assert (data_dir / "server.properties").stat().st_mode & 0o077 == 0
+    ports = {address.rpartition(":")[2]}
+    ports |= {read(data_dir / "server.properties")["controller.quorum.voters"].rpartition(":")[2]}
+    assert len(ports) == 2
+    for port in ports:
+        for options in ({}, client_options("another")):
+            log = KafkaLog(f"127.0.0.1:{port}", client_options=options)
+            with pytest.raises(LogError):
+                log.ping(2.0)
+            log.close()
+    log = KafkaLog(address, client_options=client_options("of-a-test"))
+    log.ping(10.0)
+    log.close()
+    broker.stop(data_dir)
+    assert broker.start(data_dir) == address  # it knows its own password
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_a_copy_is_a_broker_of_its_own_and_a_moved_one_starts(tmp_path: Path) -> None:
+    original, copy, moved = (tmp_path / name for name in ("original", "a copy", "moved"))
+    try:
+        address = broker.start(original)
+        shutil.copytree(original, copy)
+        assert broker.running(copy) is None
+        with pytest.raises(BrokerError):  # roles that run know the old address
+            broker.start(copy)
+        other = broker.start(copy, may_move=True)
+        assert other != address
+        assert read(copy / "server.properties")["log.dirs"] == str(copy / "log")
+        assert broker.running(original) is not None
+        broker.stop(copy)
+        broker.stop(original)
+        original.rename(moved)
+        assert broker.start(moved, may_move=True) == address
+    finally:
+        for folder in (original, copy, moved):
+            broker.stop(folder)
+        collect_refused_sockets()

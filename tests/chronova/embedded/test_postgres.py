@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -11,10 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import unquote
 
+import psutil
 import psycopg2
 import pytest
 
-from chronova.embedded.postgres import EmbeddedPostgres, PostgresFailed
+from chronova.embedded.postgres import EmbeddedPostgres, PostgresFailed, reason_of
 
 
 @pytest.fixture
@@ -126,6 +128,95 @@ def test_a_failure_says_what_postgres_said(directory: Path) -> None:
     with pytest.raises(PostgresFailed, match="shared_buffers"):
         server.start()
     assert server.pid is None
+
+
+def test_the_reason_is_in_the_first_line(directory: Path) -> None:
+    server = EmbeddedPostgres(directory / "pg", settings={"shared_buffers": "nonsense"})
+    with pytest.raises(PostgresFailed) as caught:
+        server.start()
+    assert "invalid value for parameter" in str(caught.value).splitlines()[0]
+    assert reason_of("2026-01-01 10:00:00.123 UTC [7] FATAL:  no room\n") == "FATAL:  no room"
+
+
+def test_it_starts_at_once_after_its_server_alone_was_killed(directory: Path) -> None:
+    server = EmbeddedPostgres(directory / "pg")
+    try:
+        url = server.start()
+        ask(url, "CREATE TABLE kept AS SELECT 7 AS seven")
+        connection = psycopg2.connect(url)  # its process notices the end only a little later
+        assert server.pid is not None
+        postmaster = psutil.Process(server.pid)
+        postmaster.kill()
+        postmaster.wait(10)
+        assert ask(server.start(), "SELECT seven FROM kept") == (7,)
+        connection.close()
+    finally:
+        server.stop()
+
+
+def test_a_stale_number_that_is_another_process_keeps_nobody_from_starting(
+    directory: Path,
+) -> None:
+    server = EmbeddedPostgres(directory / "pg")
+    try:
+        server.start()
+        server.kill()
+        lock_file = server.cluster / "postmaster.pid"
+        lock_file.write_text(f"{os.getpid()}\n{server.cluster}\n1\n5432\n\n\n 1 1\nready\n")
+        assert server.pid is None
+        assert ask(server.start(), "SELECT 1") == (1,)
+    finally:
+        server.stop()
+
+
+def test_a_copy_of_a_running_one_is_a_server_of_its_own(directory: Path) -> None:
+    original, copy = EmbeddedPostgres(directory / "pg"), EmbeddedPostgres(directory / "copy")
+    try:
+        ask(original.start(), "CREATE TABLE kept AS SELECT 7 AS seven")
+        ask(original.url, "CHECKPOINT")
+        copied = ["cp", "-a", str(original.directory), str(copy.directory)]
+        subprocess.run(copied, check=True, stderr=subprocess.DEVNULL, timeout=60)
+        assert copy.pid is None
+        ask(copy.start(), "UPDATE kept SET seven = 8")
+        assert copy.pid != original.pid
+        assert ask(original.url, "SELECT seven FROM kept") == (7,)
+        copy.stop()
+        assert original.pid is not None
+    finally:
+        copy.stop()
+        original.stop()
+
+
+def test_it_runs_below_a_closed_folder_and_leaves_it_closed(directory: Path) -> None:
+    closed = directory / "closed"
+    closed.mkdir(mode=0o700)
+    server = EmbeddedPostgres(closed / "pg")
+    try:
+        assert ask(server.start(), "SELECT 1") == (1,)
+        assert closed.stat().st_mode & 0o777 == 0o700
+    finally:
+        server.stop()
+
+
+def test_a_socket_folder_of_another_user_is_refused(directory: Path) -> None:
+    server = EmbeddedPostgres(directory.joinpath(*["a-rather-long-name"] * 6))
+    folder = Path(unquote(server.url.partition("host=")[2]))
+    folder.symlink_to(directory)
+    try:
+        with pytest.raises(PostgresFailed, match="no folder"):
+            server.start()
+        assert directory.lstat().st_uid == os.geteuid()
+    finally:
+        folder.unlink()
+
+
+def test_a_backup_can_be_taken_of_it(directory: Path) -> None:
+    server = EmbeddedPostgres(directory / "pg")
+    try:
+        assert ask(server.start(), "SHOW wal_level") == ("replica",)
+        assert ask(server.url, "SELECT current_setting('max_wal_senders')::int > 1") == (True,)
+    finally:
+        server.stop()
 
 
 def test_a_half_made_cluster_is_made_anew(directory: Path) -> None:

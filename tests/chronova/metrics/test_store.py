@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chronova.metrics.meters import DeciderMeters
 from chronova.metrics.store import Exposition, Store
-from handlers.partition import Decided
+from handlers.decider.draft import Decided
 
 OTHER = """
 import sys
@@ -68,7 +68,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def test_processes_are_added_up(store: Store) -> None:
     meters = DeciderMeters(store)
-    meters.batch([Decided([], "compute.StopServer", "accepted", 2, 0.004)], 0.01)
+    meters.batch([Decided("compute.StopServer", "accepted", 2, 0.004)], 0.01)
     meters.owns(37)
     with agent(store.folder, 3) as (first, _), agent(store.folder, 4) as (second, _):
         assert [first, second] == ["agent-0", "agent-1"]
@@ -128,6 +128,6 @@ def test_one_role_alone(store: Store) -> None:
 def test_a_type_that_nobody_knows_makes_no_label(store: Store) -> None:
     meters = DeciderMeters(store)
     for number in range(50):
-        meters.batch([Decided([], f"compute.Invented{number}", "failed", 1)], 0.01)
+        meters.batch([Decided(f"compute.Invented{number}", "failed", 1)], 0.01)
     names = [name for name in figures(store.folder) if "decisions_total" in name]
     assert names == ["chronova_decider_decisions_total['failed', 'unknown']"]

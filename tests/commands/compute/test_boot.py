@@ -27,8 +27,17 @@ def select(generation: int = 1, host: str = HOST) -> boot.SelectHost:
     )
 
 
-def report(kind: type, generation: int = 1, operation: int = 1, **fields: object) -> object:
-    return kind(server_id=S, project_id=P, generation=generation, operation=operation, **fields)
+def report(
+    kind: type, generation: int = 1, operation: int = 1, host: str = HOST, **fields: object
+) -> object:
+    return kind(
+        server_id=S,
+        project_id=P,
+        host=host,
+        generation=generation,
+        operation=operation,
+        **fields,
+    )
 
 
 def test_the_host_is_told_all_that_it_needs() -> None:
@@ -129,10 +138,13 @@ def test_a_guest_that_starts_after_its_build_was_abandoned_does_not_count() -> N
 def test_after_three_hosts_the_server_is_in_error() -> None:
     story = compute(*building())
     for generation in (1, 2):
-        story.when(report(boot.ReportBootFailed, generation, generation, reason="no disk"))
-        story.when(report(ReportGuestRemoved, generation, generation + 1))
+        host = f"host-{generation}"
+        story.when(report(boot.ReportBootFailed, generation, generation, host, reason="no disk"))
+        story.when(report(ReportGuestRemoved, generation, generation + 1, host))
         story.when(select(generation + 1, f"host-{generation + 1}"))
-    story.when(report(boot.ReportBootFailed, 3, 3, reason="no disk")).happened(f.BootFailed)
+    story.when(report(boot.ReportBootFailed, 3, 3, "host-3", reason="no disk")).happened(
+        f.BootFailed
+    )
     server = story.state("server", S)
     assert (server.vm_state, server.task_state, server.host) == ("error", None, None)
     assert server.fault.message == "no disk"

@@ -87,6 +87,24 @@ def test_the_key_is_remembered_for_a_day_after_the_server_is_gone() -> None:
     story.when(create(fingerprint="xyz")).refused(409)
 
 
+@pytest.mark.parametrize("lives", IDS[:3])
+def test_of_several_servers_one_that_lives_is_enough_to_know_the_request(lives: str) -> None:
+    """The others, deleted long ago, are forgotten."""
+    several = create(*IDS[:3], fingerprint="abc")
+    story = compute(created(lives, fingerprint="abc"))
+    before = story.state("server", lives)
+    story.when(several).nothing()
+    assert story.state("server", lives) is before
+    story.when(create(*IDS[:3], fingerprint="xyz")).refused(409)
+    assert [story.state("server", id) is not None for id in IDS[:3]].count(True) == 1
+
+
+def test_a_live_server_of_another_request_is_never_overwritten() -> None:
+    story = compute(created(IDS[1], fingerprint="abc"), created(IDS[2], fingerprint="other"))
+    story.when(create(*IDS[:3], fingerprint="abc")).refused(409)
+    compute(created(IDS[2])).when(create(*IDS[:3])).refused(409)
+
+
 def test_a_repeated_command_is_decided_once() -> None:
     from events.message import Context
 
@@ -96,7 +114,7 @@ def test_a_repeated_command_is_decided_once() -> None:
     again = story.decide(create(), context)
     assert again.outcome == "repeated"
     assert story.facts == []
-    assert [out.topic for out in again.outgoing] == ["replies"]
+    assert [out.topic for out in story.outgoing] == ["replies"]
     assert story.state("project", P).instances == 1
 
 

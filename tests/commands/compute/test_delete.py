@@ -28,7 +28,9 @@ from tests.commands.compute.servers import (
 
 
 def removed(operation: int, generation: int = 1) -> ReportGuestRemoved:
-    return ReportGuestRemoved(server_id=S, project_id=P, generation=generation, operation=operation)
+    return ReportGuestRemoved(
+        server_id=S, project_id=P, host=HOST, generation=generation, operation=operation
+    )
 
 
 @pytest.mark.parametrize("facts", [building(), active(), stopped()])
@@ -54,7 +56,9 @@ def test_delete_without_a_host_is_done_at_once(facts: list[Event]) -> None:
 
 def test_a_build_that_ends_while_it_is_deleted_does_not_count() -> None:
     story = compute(*building()).when(DeleteServer(server_id=S))
-    late = ReportDomainStarted(server_id=S, project_id=P, generation=1, operation=1, power_state=1)
+    late = ReportDomainStarted(
+        server_id=S, project_id=P, host=HOST, generation=1, operation=1, power_state=1
+    )
     story.when(late).happened(f.ReportIgnored)
     assert story.state("server", S).task_state == "deleting"
 
@@ -69,7 +73,9 @@ def test_deleting_twice_is_the_same_as_once() -> None:
 def test_a_failed_removal_can_be_asked_for_again() -> None:
     story = compute(*active()).when(DeleteServer(server_id=S))
     story.when(
-        ReportRemovalFailed(server_id=S, project_id=P, generation=1, operation=2, reason="busy")
+        ReportRemovalFailed(
+            server_id=S, project_id=P, host=HOST, generation=1, operation=2, reason="busy"
+        )
     ).happened(f.DeletionFailed)
     assert story.state("server", S).vm_state == "error"
     story.when(DeleteServer(server_id=S)).happened(f.DeletionRequested)
@@ -89,6 +95,6 @@ def test_delete_over_a_task() -> None:
     story = compute(*active()).when(power.StopServer(server_id=S))
     story.when(DeleteServer(server_id=S)).happened(f.DeletionRequested)
     late = power.ReportGuestStopped(
-        server_id=S, project_id=P, generation=1, operation=2, power_state=4
+        server_id=S, project_id=P, host=HOST, generation=1, operation=2, power_state=4
     )
     story.when(late).happened(f.ReportIgnored)

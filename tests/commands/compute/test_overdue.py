@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from commands.compute import power, reboot
@@ -9,6 +10,7 @@ from commands.compute.delete import DeleteServer
 from events.compute.server import facts as f
 from events.compute.server.overdue import EndOverdueOperation
 from events.message import Command, Event
+from handlers.decider.deadlines import PAUSE_MIN_US
 from tests.commands.compute.servers import S, active, building, compute, created, stopped
 
 
@@ -39,17 +41,34 @@ def test_ways_out(facts: list[Event], command: Command | None, outcome: list[typ
     assert after is None or after.deadline != server.deadline
 
 
-def test_the_partition_sends_itself_what_is_overdue_once() -> None:
-    story = compute(created())
-    deadline = story.partition.next_deadline()
+def test_what_is_overdue_is_asked_for_and_again_after_a_pause() -> None:
+    deadlines = compute(created()).partition.deadlines
+    deadline = deadlines.next()
     assert deadline is not None
-    assert list(story.partition.overdue(deadline - 1)) == []
-    (sent,) = story.partition.overdue(deadline)
-    assert sent.topic == "compute.commands"
-    assert list(story.partition.overdue(deadline + 1)) == []
+    assert deadlines.overdue(deadline - 1) == []
+    (first,) = deadlines.overdue(deadline)
+    assert isinstance(first.command, EndOverdueOperation)
+    assert deadlines.overdue(deadline + 1) == []
+    (second,) = deadlines.overdue(deadline + PAUSE_MIN_US)
+    assert (second.attempt, second.id) == (1, f"{first.id}#1")
 
 
 def test_a_deadline_of_something_that_ended_does_nothing() -> None:
     story = compute(*active())
-    assert list(story.partition.overdue(2**62)) == []
+    assert story.partition.deadlines.overdue(2**62) == []
     story.when(EndOverdueOperation(server_id=S, deadline=1)).nothing()
+
+
+@pytest.mark.parametrize("task", ["pausing", "resize_prep", "image_snapshot"])
+def test_an_operation_without_a_way_out_of_its_own_ends_in_error_never_in_a_delete(
+    task: str,
+) -> None:
+    story = compute(*active())
+    server = story.state("server", S)
+    story.partition.states["server"][S] = msgspec.structs.replace(
+        server, task_state=task, deadline=server.updated_at + 1
+    )
+    story.when(EndOverdueOperation(server_id=S, deadline=server.updated_at + 1))
+    story.happened(f.OperationTimedOut)
+    after = story.state("server", S)
+    assert (after.vm_state, after.task_state, after.deadline) == ("error", None, None)

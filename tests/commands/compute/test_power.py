@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import msgspec
 import pytest
 
 from commands.compute import power, reboot
@@ -10,11 +13,13 @@ from events.compute.server import facts as f
 from events.message import Command, Event
 from tests.commands.compute.servers import (
     HOST,
+    IMAGE,
     P,
     S,
     active,
     building,
     compute,
+    created,
     error,
     stopped,
 )
@@ -22,7 +27,9 @@ from tests.parts.given import Story
 
 
 def done(kind: type, operation: int, **fields: object) -> Command:
-    made: Command = kind(server_id=S, project_id=P, generation=1, operation=operation, **fields)
+    made: Command = kind(
+        server_id=S, project_id=P, host=HOST, generation=1, operation=operation, **fields
+    )
     return made
 
 
@@ -38,6 +45,32 @@ def test_stop() -> None:
     assert work.grace_s == 60
     story.when(done(power.ReportGuestStopped, 2, power_state=4)).happened(f.ServerStopped)
     assert states(story) == ("stopped", None, 4)
+
+
+@pytest.mark.parametrize(
+    ("asked", "grace_s"),
+    [
+        ("5", 5),
+        (" 007 ", 7),
+        ("0", 0),
+        ("99999", 60),
+        ("9" * 5000, 60),
+        ("\u00b2", 60),
+        ("\u0663", 60),
+        ("-1", 60),
+        ("1.5", 60),
+        ("1_0", 60),
+        ("soon", 60),
+        ("", 60),
+    ],
+)
+def test_the_image_says_how_long_its_guest_may_take_to_stop(asked: str, grace_s: int) -> None:
+    properties = {"os_shutdown_timeout": asked}
+    image = msgspec.structs.replace(IMAGE, properties=properties)
+    history = [created(image=image), *active()[1:]]
+    story = compute(*history).when(power.StopServer(server_id=S))
+    (work,) = story.follows(power.StopGuest)
+    assert work.grace_s == grace_s
 
 
 def test_start() -> None:
@@ -128,8 +161,11 @@ def test_an_admins_lock_needs_an_override() -> None:
     assert not story.state("server", S).locked
 
 
-def observed(power_state: int, generation: int = 1, host: str = HOST) -> ReportPowerState:
+def observed(
+    power_state: int, generation: int = 1, host: str = HOST, operation: int = 0
+) -> ReportPowerState:
     return ReportPowerState(
+        operation=operation,
         server_id=S,
         project_id=P,
         generation=generation,
@@ -154,9 +190,22 @@ def test_a_pause_is_only_noted() -> None:
     assert states(story) == ("active", None, 3)
 
 
-@pytest.mark.parametrize("power_state", [0, 1])
-def test_nothing_new_is_nothing(power_state: int) -> None:
-    compute(*active()).when(observed(power_state)).nothing()
+def test_nothing_new_is_nothing() -> None:
+    compute(*active()).when(observed(1)).nothing()
+    compute(*stopped()).when(observed(4)).nothing()
+
+
+@pytest.mark.parametrize(("history", "vm_state"), [(active, "active"), (stopped, "stopped")])
+def test_a_guest_that_the_hypervisor_lost_has_no_power_state(
+    history: Callable[[], list[Event]], vm_state: str
+) -> None:
+    story = compute(*history()).when(observed(0)).happened(f.PowerStateObserved)
+    assert states(story) == (vm_state, None, 0)
+    story.when(observed(0)).nothing()
+
+
+def test_a_guest_of_no_server_that_is_not_there_is_nothing() -> None:
+    compute().when(observed(0)).nothing()
 
 
 def test_a_task_in_flight_is_not_disturbed() -> None:
@@ -177,3 +226,28 @@ def test_a_guest_left_over_of_a_failed_build_is_removed() -> None:
     story = compute(*error()).when(observed(1))
     story.happened(f.StaleGuestFound)
     assert len(story.follows(RemoveGuest)) == 1
+
+
+def test_a_state_that_was_read_before_the_last_operation_says_nothing() -> None:
+    """Read before a start and sent after its report: the server was called halted, then stopped."""
+    story = compute(*stopped()).when(power.StartServer(server_id=S))
+    story.when(done(power.ReportGuestStarted, 3, power_state=1))
+    story.when(observed(4, operation=2)).nothing()
+    story.when(observed(4, operation=3)).happened(f.GuestHalted)
+
+
+def test_numbers_go_on_after_those_that_a_host_has_used() -> None:
+    """The log was restored from a copy; the host would take what is older for done."""
+    story = compute(*active()).when(observed(1, operation=7)).happened(f.OperationNumberRaised)
+    story.when(power.StopServer(server_id=S))
+    (work,) = story.follows(power.StopGuest)
+    assert work.operation == 8
+
+
+def test_a_host_is_believed_only_about_its_own_guests() -> None:
+    story = compute(*active()).when(power.StopServer(server_id=S))
+    forged = power.ReportGuestStopped(
+        server_id=S, project_id=P, host="host-9", generation=1, operation=2, power_state=4
+    )
+    story.when(forged).happened(f.ReportIgnored)
+    assert states(story) == ("active", "powering-off", 1)

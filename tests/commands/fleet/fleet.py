@@ -21,6 +21,7 @@ from events.fleet.inventory import (
 )
 from events.fleet.request import RequestSpec
 from events.message import Command, Event
+from handlers.indexes import Indexes
 
 assert commands.fleet
 
@@ -29,10 +30,19 @@ USER = "u" * 32
 
 
 class Fleet:
-    """A ``View`` with a memory of what was decided last."""
+    """A ``View`` with a memory of what was decided last.
 
-    def __init__(self) -> None:
+    ``batch``: so many decisions are committed together; until then what they changed lies on top
+    of the indexes, as in a decider's batch.
+    """
+
+    def __init__(self, batch: int = 1) -> None:
         self.states: dict[str, dict[str, Any]] = {}
+        self.batch = batch
+        self._committed: dict[str, dict[str, Any]] = {}
+        self._indexes = Indexes(self._committed)
+        self._changed: dict[str, dict[str, Any | None]] = {}
+        self._decided = 0
         self.history: list[Event] = []
         self.last = Decision()
         self.clock = 1_000_000
@@ -43,17 +53,45 @@ class Fleet:
     def all(self, aggregate: str) -> Mapping[str, Any]:
         return self.states.get(aggregate, {})
 
+    def index(self, name: str) -> Any:
+        return self._indexes.get(name)
+
+    def changed(self, aggregate: str) -> Mapping[str, Any | None]:
+        return self._changed.get(aggregate, {})
+
     def given(self, *events: Event) -> Fleet:
-        """These facts happened."""
+        """These facts happened, by one decision."""
         for event in events:
             self.history.append(event)
             for aggregate, id in folds_of(event):
                 state = aggregate.evolve(self.get(aggregate.name, id), event)
-                if aggregate.gone(state):
-                    self.states[aggregate.name].pop(id, None)
+                states = self.states.setdefault(aggregate.name, {})
+                if state is None or aggregate.gone(state):
+                    state = None
+                    states.pop(id, None)
                 else:
-                    self.states.setdefault(aggregate.name, {})[id] = state
+                    states[id] = state
+                self._changed.setdefault(aggregate.name, {})[id] = state
+        self._decided += 1
+        if self._decided % self.batch == 0:
+            self.commit()
         return self
+
+    def commit_all(self) -> None:
+        """The indexes hold ``states`` as they are, however they came to be."""
+        self._changed = {name: dict(states) for name, states in self.states.items()}
+        self.commit()
+
+    def commit(self) -> None:
+        """The indexes hold all that has happened."""
+        for name, changed in self._changed.items():
+            states = self._committed.setdefault(name, {})
+            for id, after in changed.items():
+                before = states.pop(id, None)
+                if after is not None:
+                    states[id] = after
+                self._indexes.replace(name, id, before, after)
+        self._changed.clear()
 
     def when(self, *commands: Command) -> Fleet:
         """These are decided and folded, one after the other; the last decision is kept."""

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from commands.fleet.aggregate import AddAggregateHost, CreateAggregate, SetAggregateMetadata
-from commands.fleet.filters.image_properties import version_meets
-from commands.fleet.judges import FILTERS, WEIGHERS, judges
+from commands.fleet.candidates import Candidates
+from commands.fleet.filters.image_properties import predicates, version_meets
+from commands.fleet.judges import FILTERS, WEIGHERS, Filter, Question, judges
 from commands.fleet.operators import matches
 from commands.fleet.place import place_servers
 from commands.fleet.policy import DEFAULT_FILTERS, Policy
 from events.fleet.allocation import AllocationClaimed
 from events.fleet.inventory import SupportedInstance
 from events.fleet.request import GroupSpec
+from events.fleet.shard import AllocationRefused
 from tests.commands.fleet.fleet import PROJECT, Fleet, place, register
 
 
@@ -113,9 +116,9 @@ def test_image_properties(properties: dict[str, str], found: set[str]) -> None:
 
 
 def test_versions() -> None:
-    assert version_meets(7_002_015, "==7.2.15")
-    assert not version_meets(7_002_015, "!=7.2.15")
-    assert version_meets(7_002_015, "<=7.3")
+    assert version_meets(7_002_015, predicates("==7.2.15"))
+    assert not version_meets(7_002_015, predicates("!=7.2.15"))
+    assert version_meets(7_002_015, predicates("<=7.3"))
 
 
 def test_hints() -> None:
@@ -221,6 +224,12 @@ def test_image_isolation_by_namespace() -> None:
     assert hosts_for(f, policy=policy, image_properties={"os.x": "2"}) == set()
 
 
+@pytest.mark.parametrize("limit", ["\u00b2", "\u0660", "0" + "9" * 5000, "few", ""])
+def test_a_limit_that_is_no_number_is_the_policys(limit: str) -> None:
+    f = Fleet().when(register("a")).when(*aggregate("one", {"max_instances_per_host": limit}, "a"))
+    assert hosts_for(f, "AggregateNumInstancesFilter") == {"a"}
+
+
 def test_number_of_servers() -> None:
     f = Fleet().when(register("a"), register("b")).when(place("s1", requested_host="a"))
     policy = Policy(enabled_filters=("NumInstancesFilter",), max_instances_per_host=1)
@@ -264,3 +273,54 @@ def test_all_known_judges_are_named_as_in_nova() -> None:
     assert len(FILTERS) == 16
     assert all(name.endswith(("Filter", "Isolation")) for name in FILTERS)
     assert all(name.endswith("Weigher") for name in WEIGHERS)
+
+
+@pytest.mark.parametrize(
+    "requirement", [">=0," * 16_000, ">=" + "9" * 5_000, ">=" + "1." * 200 + "1", ">=9, "]
+)
+def test_a_version_that_means_nothing_is_met_by_no_host(requirement: str) -> None:
+    f = (
+        Fleet()
+        .when(register("a"))
+        .when(
+            place(
+                "s1",
+                image_properties={
+                    "hw_architecture": "x86_64",
+                    "img_hv_requested_version": requirement,
+                },
+            )
+        )
+    )
+    (refused,) = f.last.events
+    assert isinstance(refused, AllocationRefused)
+    assert refused.filtered[-1].filter == "ImagePropertiesFilter"
+
+
+def test_what_a_user_wrote_is_read_once_and_judged_once_for_hosts_that_are_alike() -> None:
+    f = Fleet().when(*(register(f"h{n}", version=7_000_000 + n % 2) for n in range(50)))
+    asked = []
+
+    def keep(candidates: Candidates, question: Question) -> Candidates:
+        return candidates.of_kind(lambda host: not asked.append(host.host))  # type: ignore[func-returns-value]
+
+    some = judges(Policy())
+    counting = msgspec.structs.replace(some, filters=(Filter("Counting", keep),))
+    assert place_servers(f, place("s1"), 1, counting).events
+    assert len(asked) == 2
+    assert predicates(">=7.0, <8") == [(">=", [7, 0, 0]), ("<", [8, 0, 0])]
+    assert predicates("") == []
+
+
+@pytest.mark.parametrize("digits", ["9" * 5_000, "9" * 19])
+def test_numbers_without_end(digits: str) -> None:
+    """They are no limit, and more than any host has; they never end a decision."""
+    f = Fleet().when(register("a"), *aggregate("x", {"max_instances_per_host": digits}, "a"))
+    assert hosts_for(f, "AggregateNumInstancesFilter") == {"a"}
+    assert hosts_for(f, extra_specs={"resources:VCPU": digits}) == set()
+    assert hosts_for(f, extra_specs={"resources:CUSTOM_GOLD": digits}) == set()
+    assert hosts_for(f, extra_specs={"capabilities:free_ram_mb": f">= {digits}"}) == set()
+    g = Fleet().when(register("a"), *aggregate("x", {"ram_weight_multiplier": digits}, "a"))
+    assert hosts_for(g) == {"a"}
+    no_host = register("b", vcpus=2**60)
+    assert "must not exceed" in str(g.when(no_host).last.refusal)

@@ -3,11 +3,21 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from commands.identity.bootstrap import PROJECTS, ROLES, Bootstrap, BootstrapUser
-from commands.identity.user import ChangeUser
+from commands.identity.assignment import RevokeRole
+from commands.identity.bootstrap import (
+    PROJECTS,
+    ROLES,
+    Bootstrap,
+    BootstrapUser,
+    ResetAdmin,
+)
+from commands.identity.project import DeleteProject
+from commands.identity.user import ChangeUser, DeleteUser
 from events.identity.assignment import RoleGranted
-from events.identity.user import UserCreated, UserEnabled, UserPasswordChanged
+from events.identity.user import UserCreated, UserPasswordChanged
 from tests.commands.identity.parts import AT, given, project, role, user
+
+SYSTEM_WIDE: dict[str, Any] = {"target": "system", "target_id": "all"}
 
 
 def command(admin_hash: str = "h1", suffix: str = "", **fields: Any) -> Bootstrap:
@@ -50,26 +60,55 @@ def test_twice_changes_nothing_whatever_ids_are_given() -> None:
     story.when(command(suffix="-other")).nothing()
 
 
-def test_another_admin_password_is_the_password_from_then_on() -> None:
+def test_a_cloud_begins_once() -> None:
     story = given().when(command())
-    story.when(command("h9", suffix="-other")).then(
-        UserPasswordChanged(user_id="admin-id", password_hash="h9", at=AT)
+    demo = BootstrapUser(user_id="x", user_name="demo", password_hash="h8")
+    story.when(command("h9", demo=demo)).nothing()
+    story.when(ChangeUser(user_id="admin-id", enabled=False))
+    story.when(command()).nothing()
+    story.when(RevokeRole(role_id="admin-role", actor="user", actor_id="admin-id", **SYSTEM_WIDE))
+    story.when(command()).nothing()
+    story.when(DeleteUser(user_id="admin-id"))
+    story.when(command()).nothing()
+
+
+def reset(admin_hash: str = "h9") -> ResetAdmin:
+    return ResetAdmin(
+        admin=BootstrapUser(user_id="new-id", user_name="admin", password_hash=admin_hash),
+        role_ids={"admin": "new-role"},
+        project_ids={"admin": "new-project"},
+    )
+
+
+def test_a_reset_sets_the_password_and_ends_the_tokens() -> None:
+    story = given().when(command())
+    story.when(reset()).then(
+        UserPasswordChanged(user_id="admin-id", password_hash="h9", at=AT),
     )
     assert story.state("user", "admin-id").tokens_valid_from == AT
 
 
-def test_other_passwords_follow_too() -> None:
-    story = given().when(command())
-    demo = BootstrapUser(user_id="x", user_name="demo", password_hash="h8")
-    story.when(command(demo=demo)).then(
-        UserPasswordChanged(user_id="demo-id", password_hash="h8", at=AT)
-    )
-
-
-def test_a_disabled_admin_is_let_in_again() -> None:
+def test_a_reset_lets_a_disabled_admin_in_again_with_its_roles() -> None:
     story = given().when(command())
     story.when(ChangeUser(user_id="admin-id", enabled=False))
-    story.when(command()).then(UserEnabled(user_id="admin-id", at=AT))
+    story.when(RevokeRole(role_id="admin-role", actor="user", actor_id="admin-id", **SYSTEM_WIDE))
+    story.when(reset("h1"))
+    assert [type(fact).__name__ for fact in story.facts] == ["RoleGranted", "UserEnabled"]
+
+
+def test_a_reset_makes_an_admin_that_was_deleted() -> None:
+    story = given().when(command())
+    story.when(DeleteUser(user_id="admin-id"))
+    story.when(reset())
+    assert [type(fact).__name__ for fact in story.facts] == ["UserCreated", *["RoleGranted"] * 3]
+    assert story.state("user", "new-id").name == "admin"
+
+
+def test_a_reset_brings_nothing_else_back() -> None:
+    story = given().when(command())
+    story.when(DeleteUser(user_id="demo-id"))
+    story.when(DeleteProject(project_id="demo-project"))
+    story.when(reset("h1")).nothing()
 
 
 def test_what_is_there_is_kept_and_used() -> None:

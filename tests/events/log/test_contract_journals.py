@@ -114,3 +114,13 @@ def test_appends_of_others_do_not_fence(site: Site) -> None:
 def test_a_term_of_a_partition_that_is_not_there_is_refused(site: Site, number: int) -> None:
     with pytest.raises(TopicMismatch):
         begin(site, (site.topic("events", 2), number), "me")
+
+
+def test_the_log_says_where_partitions_end(site: Site) -> None:
+    topic = site.topic("events", 2)
+    assert site.log.ends([(topic, 0), (topic, 1)]) == {(topic, 0): 0, (topic, 1): 0}
+    writer = begin(site, (topic, 1), "me")
+    site.log.commit([(writer, facts((topic, 1), "a", "b"))])
+    assert site.log.ends([(topic, 0), (topic, 1)]) == {(topic, 0): 0, (topic, 1): 3}
+    with pytest.raises(TopicMismatch):
+        site.log.ends([(site.name("missing"), 0)])

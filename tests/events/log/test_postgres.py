@@ -5,38 +5,17 @@ from __future__ import annotations
 import socket
 import threading
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg2
 import psycopg2.extensions
 import pytest
 
-from events.log.contract import LogUnavailable, Outgoing, Topic
+from events.log.contract import LogUnavailable, Outgoing, Topic, Unstorable
 from events.log.postgres import PostgresLog
 from events.log.postgres_connection import Connection
 from tests.events.log.site import Consumer, PostgresSite, after, outgoing, read, read_to_end
 from tests.parts.postgres import PostgresServer
-
-
-@pytest.fixture
-def postgres(database: PostgresServer) -> Iterator[PostgresSite]:
-    site = PostgresSite(database)
-    try:
-        yield site
-    finally:
-        site.close()
-
-
-@pytest.fixture
-def sql(database: PostgresServer) -> Iterator[psycopg2.extensions.cursor]:
-    connection = psycopg2.connect(database.url)
-    connection.autocommit = True
-    try:
-        with connection.cursor() as cursor:
-            yield cursor
-    finally:
-        connection.close()
 
 
 def test_many_processes_may_start_on_an_empty_database(database: PostgresServer) -> None:
@@ -93,7 +72,7 @@ def test_what_happened_has_no_retention(postgres: PostgresSite) -> None:
 
 def test_a_key_with_a_nul_is_refused(postgres: PostgresSite) -> None:
     topic = postgres.topic("events")
-    with pytest.raises(ValueError, match="NUL"):
+    with pytest.raises(Unstorable, match="NUL"):
         postgres.log.append([Outgoing(topic, "a\0b", b"")])
     assert read_to_end(postgres.reader(topic)) == []
 

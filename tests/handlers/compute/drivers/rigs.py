@@ -130,6 +130,12 @@ class Rig(Protocol):
 
     def too_big_image(self) -> Image: ...
 
+    def lose_guest(self, driver: Driver, server_id: str) -> None: ...
+
+    def lose_bases(self, driver: Driver, image: Image) -> None: ...
+
+    def lose_disk(self, driver: Driver, server_id: str, file_name: str) -> None: ...
+
     def leftovers(self, server_id: str) -> list[Path]: ...
 
     def child_arguments(self) -> list[str]: ...
@@ -161,6 +167,18 @@ class SimulatedRig:
         image = Image(BLANK)
         image.size_bytes = 2 << 30
         return image
+
+    def lose_guest(self, driver: Driver, server_id: str) -> None:
+        assert isinstance(driver, SimulatedDriver)
+        driver.guest_is_lost(server_id)
+
+    def lose_bases(self, driver: Driver, image: Image) -> None:
+        assert isinstance(driver, SimulatedDriver)
+        del driver.hypervisor.images[image.image_id]
+
+    def lose_disk(self, driver: Driver, server_id: str, file_name: str) -> None:
+        assert isinstance(driver, SimulatedDriver)
+        driver.hypervisor.guests[server_id].disks = False
 
     def leftovers(self, server_id: str) -> list[Path]:
         return [self._state] if server_id in self.new_driver().hypervisor.guests else []
@@ -200,6 +218,18 @@ class LibvirtRig:
         command = ["qemu-img", "create", "-q", "-f", "qcow2", str(path), "2G"]
         subprocess.run(command, check=True, timeout=60)
         return Image(path, "qcow2")
+
+    def lose_guest(self, driver: Driver, server_id: str) -> None:
+        self._virsh("undefine", server_id)
+        self._virsh("destroy", server_id)
+
+    def lose_bases(self, driver: Driver, image: Image) -> None:
+        for path in (self.folder / "_base").iterdir():
+            path.unlink()
+
+    def lose_disk(self, driver: Driver, server_id: str, file_name: str) -> None:
+        path = self.folder / server_id / file_name
+        path.rename(path.with_name(f"{file_name}.away"))
 
     def leftovers(self, server_id: str) -> list[Path]:
         return sorted(self.folder.glob(f"{server_id}*"))

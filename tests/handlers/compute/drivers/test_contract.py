@@ -193,12 +193,19 @@ def test_an_image_that_cannot_be_fetched(rig: Rig) -> None:
 
 def test_an_image_larger_than_the_flavors_disk(rig: Rig) -> None:
     driver, image = rig.new_driver(), rig.too_big_image()
-    spec = spec_for(image)
-    driver.ensure_image(spec, image.fetch)
-    with pytest.raises(FlavorDiskTooSmall, match=r"1 GiB is smaller than the image's 2147483648"):
+    spec, refused = spec_for(image), r"1 GiB is smaller than the image's 2147483648"
+    with pytest.raises(FlavorDiskTooSmall, match=refused):
+        driver.ensure_image(spec, image.fetch)
+    with pytest.raises(ImageUnavailable):
         driver.ensure_disks(spec)
-    driver.ensure_disks(spec_for(image, root_gib=0))
-    driver.ensure_disks(spec_for(image, root_gib=2))
+    for root_gib in (0, 2):
+        other = spec_for(image, root_gib=root_gib)
+        driver.ensure_image(other, image.fetch)
+        driver.ensure_disks(other)
+    with pytest.raises(FlavorDiskTooSmall, match=refused):
+        driver.ensure_image(spec, image.fetch)
+    with pytest.raises(FlavorDiskTooSmall, match=refused):
+        driver.ensure_disks(spec)
 
 
 def test_many_servers_of_one_image_fetch_it_once(rig: Rig) -> None:

@@ -9,7 +9,7 @@ import pytest
 from lxml import etree
 
 from handlers.compute.drivers.contract import DriverError, GuestSpec
-from handlers.compute.drivers.domain_xml import DomainHost, domain_xml, wanted_ownership
+from handlers.compute.drivers.domain_xml import DomainHost, domain_xml, ownership, wanted_ownership
 from tests.handlers.compute.drivers.rigs import BLANK, Image, full_spec, spec_for
 
 SCHEMA = Path("/usr/share/libvirt/schemas/domain.rng")
@@ -104,6 +104,22 @@ def test_topology_by_flavor_then_image_then_sockets() -> None:
     assert wanted == {"sockets": "1", "cores": "4", "threads": "1"}
     impossible = {"hw:cpu_cores": "3"}
     assert topology(flavor_extra_specs=impossible)["sockets"] == "4"
+
+
+@pytest.mark.parametrize("text", ["\u00b2", "\u0662", "9" * 5000, "many", ""])
+def test_numbers_that_are_none_count_as_not_given(text: str) -> None:
+    specs = {"hw:cpu_cores": text, "quota:cpu_shares": text, "quota:disk_read_iops_sec": text}
+    spec = spec_for(Image(BLANK), vcpus=2, flavor_extra_specs=specs)
+    tree = tree_of(spec)
+    assert tree.find("cpu/topology").get("sockets") == "2"
+    assert tree.find("cputune") is None
+    assert tree.find("devices/disk/iotune") is None
+
+
+@pytest.mark.parametrize("text", ["\u00b2", "9" * 5000, "", "first"])
+def test_a_generation_that_an_operator_broke_is_older_than_any(text: str) -> None:
+    element = f"<server xmlns='urn:chronova:libvirt:1' host='host-1' generation='{text}'/>"
+    assert ownership(element).generation == 0
 
 
 def test_names_are_escaped_and_the_size_is_the_flavors() -> None:

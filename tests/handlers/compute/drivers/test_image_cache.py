@@ -17,7 +17,7 @@ from handlers.compute.drivers.contract import (
     ImageCorrupt,
     ImageUnavailable,
 )
-from handlers.compute.drivers.disks import ensure_disks
+from handlers.compute.drivers.disks import ensure_bases, ensure_disks
 from handlers.compute.drivers.image_cache import ImageCache
 from tests.handlers.compute.drivers.rigs import BLANK, MIB, Image, spec_for
 
@@ -175,6 +175,50 @@ def test_existing_disks_keep_what_was_written(cache: ImageCache, tmp_path: Path)
     before = (folder / "disk").read_bytes()
     ensure_disks(spec, folder, cache)
     assert (folder / "disk").read_bytes() == before
+
+
+def test_what_was_written_fits_on_bases_that_are_made_again(
+    cache: ImageCache, source: Path, tmp_path: Path
+) -> None:
+    image, folder = Image(source), tmp_path / "instances" / "guest"
+    spec = spec_for(image, ephemeral_gib=1, swap_mib=16)
+    cache.ensure(spec, image.fetch)
+    ensure_disks(spec, folder, cache)
+    disks = [folder / name for name in ("disk", "disk.eph0", "disk.swap")]
+
+    def contents() -> list[bytes]:
+        raw = tmp_path / "raw"
+        found = []
+        for disk in disks:
+            qemu_img("convert", "-f", "qcow2", "-O", "raw", disk, raw)
+            with raw.open("rb") as stream:
+                found.append(hashlib.file_digest(stream, "sha256").digest())
+        return found
+
+    before = contents()
+    for base in cache.folder.iterdir():
+        base.unlink()
+    ensure_bases(spec, folder, cache, image.fetch)
+    assert image.fetches == 2
+    assert contents() == before
+
+
+def test_a_base_is_enough_for_a_start_when_its_image_is_deleted(
+    cache: ImageCache, tmp_path: Path
+) -> None:
+    def fetch(image_id: str, _path: Path) -> None:
+        raise ImageUnavailable(f"Image {image_id} is gone.")
+
+    image, folder = Image(BLANK), tmp_path / "instances" / "guest"
+    spec = spec_for(image)
+    cache.ensure(spec, image.fetch)
+    ensure_disks(spec, folder, cache)
+    base = cache.cached(image.image_id)
+    base.with_name(f"{base.name}.json").unlink()
+    ensure_bases(spec, folder, cache, fetch)
+    base.unlink()
+    with pytest.raises(ImageUnavailable, match="is gone"):
+        ensure_bases(spec, folder, cache, fetch)
 
 
 def test_a_root_of_zero_has_the_images_size(cache: ImageCache, tmp_path: Path) -> None:

@@ -238,6 +238,28 @@ def test_a_dead_qemu_is_a_crashed_guest(libvirt_rig: LibvirtRig) -> None:
     assert driver.power_state(spec.server_id) is PowerState.RUNNING
 
 
+def test_a_running_guest_that_was_undefined(libvirt_rig: LibvirtRig, libvirt_uri: str) -> None:
+    image = Image(BLANK)
+    spec = spec_for(image)
+    bring_up(libvirt_rig.new_driver(), spec, image)
+    driver = libvirt_rig.new_driver()
+    virsh(libvirt_uri, "undefine", spec.server_id)
+    assert driver.power_states() == {spec.server_id: PowerState.RUNNING}
+    assert driver.generation(spec.server_id) == spec.generation
+    driver.ensure_defined(spec)
+    virsh(libvirt_uri, "destroy", spec.server_id)
+    assert driver.power_states() == {spec.server_id: PowerState.SHUTDOWN}
+    driver.ensure_running(spec.server_id)
+    virsh(libvirt_uri, "undefine", spec.server_id)
+    driver.ensure_stopped(spec.server_id, 0.5)
+    assert driver.power_states() == {spec.server_id: PowerState.NOSTATE}
+    driver.reboot_hard(spec)
+    virsh(libvirt_uri, "undefine", spec.server_id)
+    driver.reboot_hard(spec)
+    virsh(libvirt_uri, "destroy", spec.server_id)
+    assert driver.power_states() == {spec.server_id: PowerState.SHUTDOWN}
+
+
 def test_an_id_that_is_no_uuid_touches_no_file(libvirt_rig: LibvirtRig) -> None:
     with pytest.raises(DriverError, match="is not a server's id"):
         libvirt_rig.new_driver().ensure_absent("../../etc")

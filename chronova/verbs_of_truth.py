@@ -1,0 +1,114 @@
+"""Verbs that check the truth and mend what is shown of it: the log's chain, set-aside rows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from chronova.cli import app, as_json, fail, out, plainly, settings
+from chronova.verbs import Json, projection, table_of
+
+log = typer.Typer(help="The log itself: is it what it was?", no_args_is_help=True)
+app.add_typer(log, name="log")
+
+
+def _moment(text: str, option: str) -> int | None:
+    """Microseconds since 1970 of an ISO 8601 text, in UTC where it names no zone."""
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        fail(f"{option} takes a moment like 2026-11-27T13:00:00, not {text!r}", 2)
+        raise
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return int(aware.timestamp() * 1_000_000)
+
+
+@log.command("verify")
+@plainly
+def log_verify(
+    since: Annotated[str, typer.Option("--from", help="Moment to begin with, ISO 8601.")] = "",
+    until: Annotated[str, typer.Option("--to", help="Moment to end with, ISO 8601.")] = "",
+    json: Json = False,
+) -> None:
+    """Check the hash chain of every partition of events. Exit code 1 when a record does not fit.
+
+    With --from the first event of each partition is taken on trust.
+    """
+    from chronova.connections import open_site_log
+    from chronova.inspect import chain
+
+    begin, end = _moment(since, "--from"), _moment(until, "--to")
+    source = open_site_log(settings())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeRemainingColumn(),
+    )
+    walked = []
+    try:
+        spans = chain.spans(source, begin, end)
+        with Progress(*columns, console=out, disable=json, transient=True) as bar:
+            total = sum(max(0, last - (first or 0)) for first, last in spans.values())
+            task = bar.add_task("reading", total=total)
+            for (topic, number), (first, last) in sorted(spans.items()):
+                bar.update(task, description=f"{topic}/{number}")
+                walked.append(
+                    chain.verify(
+                        source, (topic, number), first, last, lambda n: bar.advance(task, n)
+                    )
+                )
+    finally:
+        source.close()
+    broken = [one for one in walked if one.offset is not None]
+    if json:
+        as_json({"sound": not broken, "partitions": walked})
+    else:
+        out.print(table_of([msgspec.structs.asdict(one) for one in walked if one.records]))
+        events = sum(one.events for one in walked)
+        told = "some do not fit" if broken else "each follows the one before it"
+        out.print(f"\n{events:,} events in {len(walked)} partitions: {told}")
+    if broken:
+        raise typer.Exit(1)
+
+
+@projection.command("heal")
+@plainly
+def projection_heal(json: Json = False) -> None:
+    """Make the rows of what is set aside again from the log. Exit code 1 when some cannot be."""
+    from chronova.connections import open_site_log
+    from chronova.domains import load_projections
+    from projections.heal import heal
+
+    load_projections()
+    source = open_site_log(settings())
+    columns = (SpinnerColumn(), TextColumn("{task.description}"))
+    try:
+        with Progress(*columns, console=out, disable=json, transient=True) as bar:
+            task = bar.add_task("reading")
+            read = [0]
+
+            def show(events: int) -> None:
+                read[0] += events
+                bar.update(task, description=f"{read[0]:,} events read")
+
+            done = heal(source, settings().database, show)
+    finally:
+        source.close()
+    if json:
+        as_json(done)
+    else:
+        for name in done.healed:
+            out.print(f"{name} is right again")
+        for note in done.left:
+            out.print(f"{note.aggregate}/{note.id[:100]} is still set aside: {note.error}")
+        if not (done.healed or done.left):
+            out.print("nothing is set aside")
+    if done.left:
+        raise typer.Exit(1)

@@ -1,0 +1,94 @@
+"""Deadlines: when what is in flight in a partition has to end.
+
+A deadline is data in an aggregate's state. The heap points to states and may point to old ones:
+what counts is what the state says when its moment has come. A deadline whose way out was decided
+and did not end it, or could not be decided, is tried again with growing pauses.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from events.aggregate import AGGREGATES
+from events.message import Command
+
+Key = tuple[str, str]
+"""An aggregate's kind and id."""
+
+PAUSE_MIN_US = 1_000_000
+PAUSE_MAX_US = 300_000_000
+
+
+class Overdue(msgspec.Struct, frozen=True):
+    """A deadline that has passed: the command that ends it, and how often that was tried."""
+
+    key: Key
+    deadline: int
+    attempt: int
+    command: Command
+
+    @property
+    def id(self) -> str:
+        """The command's id: another one at each attempt."""
+        again = f"#{self.attempt}" if self.attempt else ""
+        return f"overdue:{'/'.join(self.key)}@{self.deadline}{again}"
+
+
+class Deadlines:
+    """The deadlines of one partition. ``state_of(key)`` is the aggregate's committed state."""
+
+    def __init__(self, state_of: Callable[[Key], Any]) -> None:
+        self._state_of = state_of
+        self._heap: list[tuple[int, Key]] = []
+        self._noted: dict[Key, int] = {}
+        self._attempts: dict[Key, tuple[int, int, int]] = {}
+        """Of deadlines that were tried: which one, how often, and when it may be tried again."""
+
+    def note(self, key: Key, state: Any) -> None:
+        """Remember the deadline of a state that has changed, if it has one."""
+        deadline = deadline_of(key, state)
+        if deadline is None:
+            self._noted.pop(key, None)
+            self._attempts.pop(key, None)
+        elif self._noted.get(key) != deadline:
+            self._noted[key] = deadline
+            heapq.heappush(self._heap, (deadline, key))
+
+    def next(self) -> int | None:
+        """Return the moment (microseconds) at which something may be overdue, if there is one."""
+        return self._heap[0][0] if self._heap else None
+
+    def overdue(self, now: int) -> list[Overdue]:
+        """Return what is overdue, each once; it comes again after a pause unless it has ended."""
+        found = []
+        while self._heap and self._heap[0][0] <= now:
+            _, key = heapq.heappop(self._heap)
+            deadline = deadline_of(key, self._state_of(key))
+            if deadline is None:
+                continue
+            known, attempt, again = self._attempts.get(key, (deadline, 0, deadline))
+            if known != deadline:
+                attempt, again = 0, deadline
+            if again > now:
+                heapq.heappush(self._heap, (again, key))
+                continue
+            pause = min(PAUSE_MAX_US, PAUSE_MIN_US << min(attempt, 16))
+            self._attempts[key] = (deadline, attempt + 1, now + pause)
+            heapq.heappush(self._heap, (now + pause, key))
+            found.append(self._overdue(key, deadline, attempt))
+        return found
+
+    def _overdue(self, key: Key, deadline: int, attempt: int) -> Overdue:
+        ends = AGGREGATES[key[0]].overdue
+        assert ends is not None, f"{key[0]} has deadlines and no way out"
+        return Overdue(key, deadline, attempt, ends(self._state_of(key)))
+
+
+def deadline_of(key: Key, state: Any) -> int | None:
+    """Return the deadline (microseconds) of an aggregate's state, None where it has none."""
+    of = AGGREGATES[key[0]].deadline
+    return of(state) if of is not None and state is not None else None

@@ -1,0 +1,339 @@
+"""A draft: what a batch of inputs comes to, on top of a partition that it does not change.
+
+A command is decided whole or not at all: its facts are folded and its reactions asked in an
+``Attempt``, and the draft takes them over only when all of that went well. The draft becomes
+true when its records are committed; until then it can be thrown away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from commands.decision import DECIDERS, Decision, Refusal
+from events.aggregate import AGGREGATES
+from events.journal import Answer, Marked
+from events.log.contract import Outgoing, Record
+from events.log.records import (
+    BadRecord,
+    EventStamp,
+    chain_hash,
+    control_hash,
+    headers,
+    stamp_headers,
+)
+from events.log.terms import TERM
+from events.message import Command, Context
+from events.outcome import CommandFailed, CommandRefused
+from handlers.decider.attempt import Attempt, Fact, Overlay
+from handlers.decider.deadlines import Key
+from handlers.decider.effects import Effect, Effects, outcome_of
+from handlers.decider.inputs import Input, printable
+from handlers.decider.marks import MARKS, Followed, Marks
+from handlers.decider.partition import Partition, Remembered
+
+ENVELOPE_BYTES_MAX = 32 * 1024
+"""Key and headers of a record take less (``events.log.records.ENVELOPE_CHARS_MAX``)."""
+
+SILENT_MAX = 500
+SILENT_US = 60_000_000
+"""Inputs that led to nothing are marked after as many, or so long after the last record."""
+
+TOO_LARGE = Refusal(413, "overLimit", "The request is larger than the log accepts.")
+
+
+class Decided(msgspec.Struct):
+    """How one input ended, for counters and logs."""
+
+    type_name: str
+    outcome: str
+    """accepted, refused, failed or repeated."""
+    events: int = 0
+    waited_s: float = 0.0
+    """From the command's append to its decision."""
+    request_id: str = ""
+    problem: str = ""
+    """The traceback of one that failed."""
+
+
+class Draft:
+    """What inputs come to on ``base``, decided at ``now`` (microseconds), written in its term."""
+
+    def __init__(self, base: Partition, effects_of: Effects, now: int, bytes_max: int) -> None:
+        self.base = base
+        self.effects_of = effects_of
+        self.now = max(now, base.last_at)
+        self.position = base.position
+        self.hash = base.hash
+        self.last_hash = base.last_hash
+        self.records: list[Outgoing] = []
+        self.effects: list[tuple[int, Effect]] = []
+        """What follows, each with the index of its record."""
+        self.decided: list[Decided] = []
+        self.inputs: list[Input] = []
+        self.changed_states: dict[Key, tuple[Any, Context]] = {}
+        self.sequences: dict[Key, int] = {}
+        self.remembered: dict[str, Remembered] = {}
+        self.marks = Marks()
+        self.size_bytes = 0
+        self._bytes_max = bytes_max
+        self._offsets: dict[str, int] = {}
+        self._taken: dict[str, Followed] = {}
+        self._answers: list[tuple[Answer, Context]] = []
+        self._changes: dict[str, dict[str, Any]] = {}
+        self._open: dict[str, str] | None = None
+        """Headers of the last record, which may still get the marks."""
+
+    # -------------------------------------------------------------- view
+
+    def get(self, aggregate: str, id: str) -> Any:
+        """Return the state that the batch has led to so far, or None."""
+        changes = self._changes.get(aggregate)
+        if changes is not None and id in changes:
+            return changes[id]
+        return self.base.get(aggregate, id)
+
+    def all(self, aggregate: str) -> Mapping[str, Any]:
+        """Return every state of a kind by id, as the batch has led to so far."""
+        changes = self._changes.get(aggregate)
+        base = self.base.all(aggregate)
+        return Overlay(base, changes) if changes else base
+
+    def changed(self, aggregate: str) -> Mapping[str, Any | None]:
+        """Return the states of a kind that the batch has changed so far; None: gone."""
+        return self._changes.get(aggregate, {})
+
+    # ---------------------------------------------------------- deciding
+
+    def decide(self, item: Input) -> None:
+        """Decide one input. Raises nothing for what it holds: what cannot be read, and a decision
+        that goes wrong, becomes a recorded ``CommandFailed``."""
+        self.inputs.append(item)
+        if item.place is not None:
+            self._offsets[item.place[0]] = item.place[1]
+        done = self._repeated(item) or self._attempted(item)
+        if item.origin is not None and done.outcome != "repeated":
+            self._taken[item.origin[0]] = item.origin[1]
+        done.waited_s = max(0, self.now - item.since) / 1e6 if item.since else 0.0
+        self.decided.append(done)
+
+    def fail(self, item: Input, reason: Exception) -> None:
+        """Record that an input could not be decided, without trying."""
+        self.inputs.append(item)
+        if item.place is not None:
+            self._offsets[item.place[0]] = item.place[1]
+        if item.origin is not None:
+            self._taken[item.origin[0]] = item.origin[1]
+        self.decided.append(self._failed(item, reason))
+
+    def _repeated(self, item: Input) -> Decided | None:
+        if item.origin is not None:
+            journal, number = item.origin
+            taken = self._taken.get(journal) or self.base.marks.taken.get(journal)
+            return Decided("", "repeated") if taken is not None and number <= taken else None
+        if item.place is None:
+            return None  # what is overdue is asked for by nobody, and looked at each time
+        id = item.context.id
+        known = self.remembered.get(id) or self.base.remembered.get(id)
+        if known is None:
+            return None
+        if item.context.reply_to:
+            self._answer(item.context, known)
+        return Decided("", "repeated")
+
+    def _attempted(self, item: Input) -> Decided:
+        try:
+            command = item.read(self.base.domain, self.base.codec)
+            attempt = Attempt(self)
+            decision = self._asked(command, attempt)
+            if decision.refusal is not None:
+                return self._refused(item, command, decision.refusal)
+            for event in decision.events:
+                attempt.add(event, item.context)
+            if self._too_large(attempt):
+                return self._refused(item, command, TOO_LARGE)
+        except Exception as error:  # noqa: BLE001 - recorded as CommandFailed, nothing is lost
+            return self._failed(item, error)
+        self._take(attempt, item.context)
+        return self._done(item, command.type_name, "accepted", len(attempt.facts))
+
+    def _asked(self, command: Command, attempt: Attempt) -> Decision:
+        decider = DECIDERS.get(command.type_name)
+        if decider is None:
+            raise BadRecord(f"nothing decides {command.type_name}")
+        if decider.aggregate is None or decider.key is None:
+            return decider.decide(attempt, command, self.now)
+        state = attempt.get(decider.aggregate, getattr(command, decider.key))
+        return decider.decide(state, command, self.now)
+
+    def _too_large(self, attempt: Attempt) -> bool:
+        sizes = [len(fact.value) + ENVELOPE_BYTES_MAX for fact in attempt.facts]
+        sizes += [
+            len(self.base.codec.encode(effect.message)) + ENVELOPE_BYTES_MAX
+            for fact in attempt.facts
+            for effect in fact.effects
+            if len(fact.value) > self._bytes_max // 8
+        ]
+        return any(size > self._bytes_max for size in sizes)
+
+    def _refused(self, item: Input, command: Command, refusal: Refusal) -> Decided:
+        attempt = Attempt(self)
+        attempt.add(
+            CommandRefused(
+                at=self.now,
+                command_id=item.context.id,
+                command=command.type_name,
+                status=refusal.status,
+                code=refusal.code,
+                detail=refusal.detail,
+                target=_target(command),
+            ),
+            item.context,
+        )
+        self._take(attempt, item.context)
+        return self._done(item, command.type_name, "refused", 1)
+
+    def _failed(self, item: Input, error: Exception) -> Decided:
+        text = "".join(traceback.format_exception(error))
+        attempt = Attempt(self)
+        attempt.add(
+            CommandFailed(
+                at=self.now,
+                command_id=item.context.id,
+                command=item.type_name,
+                reason=printable(f"{type(error).__name__}: {error}"),
+                traceback_sha256=hashlib.sha256(text.encode()).hexdigest(),
+            ),
+            item.context,
+        )
+        self._take(attempt, item.context)
+        done = self._done(item, item.type_name, "failed", 1)
+        done.problem = text
+        return done
+
+    def _done(self, item: Input, type_name: str, outcome: str, events: int) -> Decided:
+        if not events and item.context.reply_to:
+            known = Remembered(self.now, self.position)
+            self._answer(item.context, known)
+            if item.origin is None and item.place is not None:
+                self.remembered[item.context.id] = known
+        return Decided(type_name, outcome, events, request_id=item.context.request_id)
+
+    # ----------------------------------------------------------- writing
+
+    def _take(self, attempt: Attempt, command: Context) -> None:
+        """Take over an attempt: its states, and its facts as records."""
+        for number, fact in enumerate(attempt.facts, start=1):
+            made = headers(
+                fact.envelope,
+                fact.event.type_name,
+                self.base.source,
+                "/".join(fact.event.subject if fact.event.folds else ("command", command.id)),
+            )
+            self._seal()
+            self.position += 1
+            stamp_headers(made, EventStamp(self.position, fact.sequence, self.hash))
+            if number == len(attempt.facts):
+                self._conclude(fact, made, command)
+            about = fact.event.subject[1] if fact.event.folds else command.id
+            self._write(about, fact.value, made)
+            self.effects += [(len(self.records) - 1, effect) for effect in fact.effects]
+        for key, state in attempt.states.items():
+            gone = state is None or AGGREGATES[key[0]].gone(state)
+            self._changes.setdefault(key[0], {})[key[1]] = None if gone else state
+            self.changed_states[key] = (state, attempt.envelopes[key])
+        self.sequences.update(attempt.sequences)
+
+    def _conclude(self, fact: Fact, made: dict[str, str], command: Context) -> None:
+        """The last fact of a command holds what its sender is told, and to whom."""
+        status, code, detail = outcome_of(fact.event)
+        known = Remembered(self.now, self.position, status, code, detail)
+        self.remembered[command.id] = known
+        if command.reply_to:
+            made["ce_replyto"] = command.reply_to
+            reply = self.effects_of.reply(fact.event, command, self.position)
+            if reply is not None:
+                fact.effects.append(reply)
+
+    def _write(self, key: str, value: bytes, made: dict[str, str]) -> None:
+        made[TERM] = str(self.base.term)
+        self._open = made
+        self.records.append(Outgoing(self.base.topic, key, value, made, self.base.number))
+        self.size_bytes += len(value) + sum(map(len, made.values())) + 400
+
+    def _seal(self) -> None:
+        """Take the last record into the hash chain: its headers do not change any more."""
+        if self._open is not None:
+            last = self.records[-1]
+            self.hash = chain_hash(last.key, last.value, last.headers)
+            self._open = None
+
+    def _answer(self, command: Context, known: Remembered) -> None:
+        """Tell a command's sender what is true already; with no fact, the mark holds it."""
+        answer = Answer(
+            command_id=command.id,
+            reply_to=command.reply_to,
+            status=known.status,
+            code=known.code,
+            detail=known.detail,
+            position=known.position,
+        )
+        self._answers.append((answer, command))
+
+    def finish(self, delivered: int, held: list[int]) -> bool:
+        """Complete the records with marks; whether there is anything to commit.
+
+        ``delivered`` and ``held``: what of this journal's effects has been delivered.
+        """
+        if not self.records and not self._answers and not self._mark_due():
+            return False
+        self.marks = Marks(self._offsets, self._taken, delivered, held)
+        control = bool(self._answers) or not self.records
+        if control:
+            self._seal()
+            self._mark_record()
+        assert self._open is not None
+        self._open[MARKS] = self.marks.encode()
+        last = self.records[-1]
+        self.last_hash = chain_hash(last.key, last.value, last.headers)
+        if control:
+            made = Record(last.topic, 0, -1, 0, last.key, last.value, last.headers)
+            self.hash = control_hash(self.hash, made)
+        else:
+            self.hash = self.last_hash
+        self._open = None
+        return True
+
+    def _mark_due(self) -> bool:
+        """Whether inputs that led to nothing are to be marked by themselves: else a later owner
+        looks at them once more, which is as harmless as it was."""
+        if self._taken or not self.inputs:
+            return bool(self._taken)
+        known = self.base.marks.inputs
+        passed = sum(offset - known.get(topic, 0) for topic, offset in self._offsets.items())
+        return passed >= SILENT_MAX or self.now - self.base.last_at >= SILENT_US
+
+    def _mark_record(self) -> None:
+        answers = [answer for answer, _ in self._answers]
+        marked = Marked(at=self.now, answers=answers)
+        id = f"{self.base.topic}/{self.base.number}/{self.base.offset}+{len(self.records)}"
+        context = Context(id=id, time=self.now)
+        made = headers(context, Marked.type_name, self.base.source)
+        self._write("mark", self.base.codec.encode(marked), made)
+        self.effects += [
+            (len(self.records) - 1, self.effects_of.answer(answer, command))
+            for answer, command in self._answers
+            if answer.reply_to
+        ]
+
+
+def _target(command: Command) -> str:
+    """Return kind and id of what a command is about, empty where it is about no one thing."""
+    decider = DECIDERS[command.type_name]
+    if decider.aggregate is None or decider.key is None:
+        return ""
+    return printable(f"{decider.aggregate}/{getattr(command, decider.key)}")

@@ -1,0 +1,381 @@
+"""The decider: takes commands and reports, decides them, and commits what they led to.
+
+One process, one member of the group of deciders, any number of partitions. A batch's facts and the
+marks of its inputs are appended to the partition's journal as one record batch: that is the
+commit. Only then the state changes, and what follows from the facts is delivered: to partitions
+of this process in memory, to all others by the outbox. See ``ownership`` for how a partition is
+taken over, ``draft`` for how a command is decided.
+
+Crash anywhere: what was committed is folded by the next owner, who goes on at its marks and
+delivers once more what may not have arrived; receivers take each effect once.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from events import topics
+from events.log.contract import (
+    Commit,
+    Fenced,
+    Journal,
+    Log,
+    LogError,
+    LogUnavailable,
+    Outgoing,
+    Polled,
+    RecordTooLarge,
+    TopicPartition,
+)
+from events.log.records import Codec
+from handlers.decider.draft import Decided, Draft
+from handlers.decider.inputs import from_overdue, from_record
+from handlers.decider.outbox import Outbox
+from handlers.decider.ownership import AGAIN_US, BATCH_MAX, Owned, Ownership, Phase
+from handlers.decider.router import Router
+from handlers.decider.snapshot import Snapshots
+from handlers.decider.watcher import Unwatched, Watcher
+
+GROUP = "deciders"
+"""One group for all domains: two processes can never own the same partition."""
+
+BATCH_BYTES = 1 << 20
+BATCH_US = 50_000
+"""Bounds of one append beside ``BATCH_MAX``: what comes after them waits for the next."""
+
+QUEUED_MAX = 2_000
+"""Inputs that wait in memory, beyond which no more are read."""
+
+TURNS_MAX = 20
+"""Batches that follow from each other before the topics are looked at again."""
+
+SNAPSHOT_EVERY = 20_000
+"""Records of a journal between two snapshots: about a second of folding."""
+
+TRIES_MAX = 5
+"""How often one command is tried whose append the log refuses, in a term that it let begin."""
+
+COMMIT_S = 5.0
+IDLE_S = 1.0
+RETRY_S = 0.5
+RELAY_ENDS_S = 5.0
+
+logger = structlog.get_logger("decider")
+
+
+def wall_clock() -> int:
+    """Return now, in microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+class Decider:
+    """Decides the commands of ``domains``. ``step`` is one turn of the loop; one thread's.
+
+    ``handing_over``: effects for partitions of this process are decided without a way through the
+    log. ``threaded``: the outbox and snapshots have threads of their own, which ``close`` ends.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        domains: Sequence[str],
+        *,
+        snapshots: Path | None = None,
+        clock: Callable[[], int] = wall_clock,
+        watcher: Watcher | None = None,
+        codec: Codec | None = None,
+        handing_over: bool = True,
+        threaded: bool = True,
+    ) -> None:
+        self._log = log
+        self._codec = codec or Codec()
+        self._clock = clock
+        self._watcher = watcher or Unwatched()
+        self._commands = {topics.commands(domain) for domain in domains}
+        self._snapshots = Snapshots(snapshots, log.identity(), threaded=threaded)
+        self._member = log.membership(GROUP, [t for d in domains for t in topics.inputs(d)])
+        self._ownership = Ownership(log, self._codec, self._snapshots, self._ready, clock)
+        self._outbox = Outbox(
+            log, self._codec, appended=self._appended, clock=lambda: clock() / 1e6
+        )
+        self._router = Router(log, self._ownership, self._outbox, handing_over=handing_over)
+        self._failure: BaseException | None = None
+        self._relay: threading.Thread | None = None
+        if threaded:
+            self._relay = threading.Thread(target=self._run_relay, name="outbox", daemon=True)
+            self._relay.start()
+
+    # ------------------------------------------------------------ the loop
+
+    def step(self, wait_s: float = IDLE_S) -> int:
+        """Wait for something to do, at most ``wait_s``, and do it; how many commands it was.
+
+        Raises ``LogUnavailable`` when the log is away: nothing is lost, call again.
+        """
+        if self._failure is not None:
+            raise self._failure
+        try:
+            polled = self._member.poll(self._patience(wait_s), self._room())
+            self._follow_ownership(polled)
+            # Before a term may begin: then inputs are read once more, from the marks on.
+            self._queue(polled)
+            self._ownership.advance()
+            decided = self._turns()
+        except LogUnavailable:
+            self._ownership.give_up()
+            raise
+        if self._relay is None:
+            while self._outbox.step():
+                pass
+        self._save_some()
+        return decided
+
+    def states(self, domain: str, number: int, aggregate: str) -> dict[str, Any] | None:
+        """From any thread: the states of one kind in a partition, a copy; None when it is not
+        owned. The copy is taken in one step of the interpreter."""
+        owned = self._ownership.owned.get((topics.commands(domain), number))
+        if owned is None or not owned.deciding:
+            return None
+        return dict(owned.partition.states[aggregate])
+
+    def troubles(self) -> list[str]:
+        """From any thread: a sentence for each partition or receiver that waits for help."""
+        return [*self._ownership.troubles(), *self._outbox.troubles()]
+
+    def wake(self) -> None:
+        """From any thread: let a waiting ``step`` return now."""
+        self._member.wake()
+
+    def close(self) -> None:
+        """Deliver what is committed, save what is folded, hand the partitions over."""
+        self._outbox.close()
+        if self._relay is not None:
+            self._relay.join(RELAY_ENDS_S)
+        try:
+            for owned in self._ownership.owned.values():
+                if owned.deciding and owned.partition.offset > owned.saved:
+                    self._save(owned)
+                    self._snapshots.close()
+        finally:
+            self._ownership.give_up()
+            self._member.close()
+
+    def _patience(self, wait_s: float) -> float:
+        """How long nothing is due."""
+        if self._ownership.busy or self._any_input():
+            return 0.0
+        now = self._clock()
+        moments = [self._ownership.next_attempt()]
+        for owned in self._ownership.owned.values():
+            if owned.deciding and (deadline := owned.partition.deadlines.next()) is not None:
+                moments.append(deadline if owned.may_pass(now) else max(deadline, now + AGAIN_US))
+        due = [moment for moment in moments if moment is not None]
+        return max(0.0, min([wait_s, *((moment - now) / 1e6 for moment in due)]))
+
+    def _room(self) -> int:
+        queued = sum(len(owned.queue) for owned in self._ownership.owned.values())
+        return max(1, min(2 * BATCH_MAX, QUEUED_MAX - queued))
+
+    def _any_input(self) -> bool:
+        now = self._clock()
+        return not self._outbox.full and any(
+            owned.deciding and (owned.queue or self._overdue_now(owned, now))
+            for owned in self._ownership.owned.values()
+        )
+
+    def _overdue_now(self, owned: Owned, now: int) -> bool:
+        deadline = owned.partition.deadlines.next()
+        return deadline is not None and deadline <= now and owned.may_pass(now)
+
+    # ----------------------------------------------------------- ownership
+
+    def _follow_ownership(self, polled: Polled) -> None:
+        for source in polled.revoked:
+            if source[0] in self._commands:
+                owned = self._ownership.lose(source)
+                if owned is not None:
+                    self._router.take_back(owned)
+                    self._outbox.forget(owned.journal_key)
+        self._ownership.gain(s for s in polled.assigned if s[0] in self._commands)
+        if polled.assigned or polled.revoked:
+            self._watcher.owns(len(self._ownership.owned))
+            logger.info("ownership", gained=len(polled.assigned), lost=len(polled.revoked))
+
+    def _ready(self, owned: Owned) -> None:
+        """A partition is folded up to its term: deliver what may not have been, read its inputs."""
+        self._router.resume(owned)
+        for source in owned.sources:
+            offset = owned.partition.marks.inputs.get(source[0], 0)
+            owned.polled[source[0]] = offset
+            self._member.follow(source, offset)
+        if owned.partition.offset - owned.saved >= SNAPSHOT_EVERY:
+            self._save(owned)
+
+    # ------------------------------------------------------------- deciding
+
+    def _queue(self, polled: Polled) -> None:
+        now = self._clock()
+        for record in polled.records:
+            domain = record.topic.rpartition(".")[0]
+            owned = self._ownership.owned.get((topics.commands(domain), record.partition))
+            if owned is None or not owned.deciding or record.topic not in owned.polled:
+                continue
+            if record.offset < owned.polled[record.topic]:
+                continue
+            owned.queue.append(from_record(record, domain, now))
+            owned.polled[record.topic] = record.offset + 1
+
+    def _turns(self) -> int:
+        decided = 0
+        for _ in range(TURNS_MAX):
+            if not self._any_input():
+                break
+            decided += self._turn()
+        return decided
+
+    def _turn(self) -> int:
+        """Decide and commit one batch of each partition that has input; how many commands."""
+        began = time.perf_counter()
+        drafts = [
+            (owned, draft)
+            for owned in list(self._ownership.owned.values())
+            if owned.deciding and (draft := self._drafted(owned)) is not None
+        ]
+        appends: list[tuple[Journal, Sequence[Outgoing]]] = [
+            (owned.journal, draft.records) for owned, draft in drafts if owned.journal is not None
+        ]
+        if not appends:
+            return 0
+        outcomes = self._log.commit(appends, COMMIT_S)
+        decided = []
+        for (owned, draft), outcome in zip(drafts, outcomes, strict=True):
+            if isinstance(outcome, int):
+                decided += self._committed(owned, draft, outcome)
+            else:
+                self._not_committed(owned, draft, outcome)
+        if decided:
+            self._watcher.batch(decided, time.perf_counter() - began)
+        self._raise_if_away(outcomes)
+        return len(decided)
+
+    def _drafted(self, owned: Owned) -> Draft | None:
+        """What a partition's next inputs lead to; None where there is nothing to commit."""
+        now = self._clock()
+        draft = Draft(owned.partition, owned.effects, now, self._log.record_bytes_max)
+        if owned.may_pass(draft.now):
+            for overdue in owned.partition.deadlines.overdue(draft.now):
+                envelope = owned.partition.in_flight.get(overdue.key)
+                draft.decide(from_overdue(overdue, envelope, draft.now))
+        last = now + BATCH_US
+        while owned.queue and len(draft.inputs) < owned.batch_max:
+            if draft.size_bytes > BATCH_BYTES or self._clock() > last:
+                break
+            item = owned.queue.popleft()
+            if owned.refused.get(item.context.id, 0) >= TRIES_MAX:
+                draft.fail(item, LogError("what it led to could not be written to the log"))
+            else:
+                draft.decide(item)
+        if not draft.finish(*self._outbox.progress(owned.journal_key)):
+            for item in draft.inputs:
+                self._router.settle(item)
+            return None
+        return draft
+
+    def _committed(self, owned: Owned, draft: Draft, first: int) -> list[Decided]:
+        owned.partition.take(draft, first)
+        owned.batch_max = min(BATCH_MAX, owned.batch_max * 2)
+        owned.refused.clear()
+        for item in draft.inputs:
+            self._router.settle(item)
+        effects = []
+        for index, effect in draft.effects:
+            effect.offset = first + index
+            effects.append(effect)
+        self._router.route(owned, effects)
+        self._outbox.reached(owned.journal_key, owned.partition.offset - 1)
+        for done in draft.decided:
+            if done.problem:
+                logger.error(
+                    "command_failed",
+                    command=done.type_name,
+                    request_id=done.request_id,
+                    traceback=done.problem,
+                )
+        return [done for done in draft.decided if done.outcome != "repeated"]
+
+    def _not_committed(self, owned: Owned, draft: Draft, error: LogError) -> None:
+        """Nothing has changed in memory. Unless the journal goes on, its term is over, and what it
+        holds is folded before anything else is decided. What followed from earlier facts is still
+        to be delivered."""
+        logger.warning(
+            "not_committed",
+            partition=owned.partition.source,
+            commands=len(draft.inputs),
+            reason=f"{type(error).__name__}: {error}",
+        )
+        if not isinstance(error, Fenced | LogUnavailable):
+            self._shrink(owned, draft)
+        if isinstance(error, RecordTooLarge):
+            owned.queue.extendleft(reversed([i for i in draft.inputs if i.place or i.effect]))
+            return
+        owned.queue.extendleft(reversed(draft.inputs))
+        self._router.take_back(owned)
+        pause = AGAIN_US if isinstance(error, Fenced) else 0
+        owned.wait(Phase.WAITING, self._clock() + pause, "" if pause else str(error))
+
+    def _shrink(self, owned: Owned, draft: Draft) -> None:
+        """A batch failed for a reason that may lie in it: halve it, down to the one command."""
+        if len(draft.inputs) == 1:
+            id = draft.inputs[0].context.id
+            owned.refused[id] = owned.refused.get(id, 0) + 1
+        owned.batch_max = max(1, min(owned.batch_max, len(draft.inputs)) // 2)
+
+    def _raise_if_away(self, outcomes: Sequence[Commit]) -> None:
+        for outcome in outcomes:
+            if isinstance(outcome, LogUnavailable):
+                raise outcome
+
+    # ------------------------------------------------------------ snapshots
+
+    def _save_some(self) -> None:
+        for owned in self._ownership.owned.values():
+            if owned.deciding and owned.partition.offset - owned.saved >= SNAPSHOT_EVERY:
+                self._save(owned)
+
+    def _save(self, owned: Owned) -> None:
+        """Save what is committed. Who has lost the partition meanwhile saves a state that is as
+        true as it was; the record that proves it lies in the log."""
+        if self._snapshots.kept and not self._snapshots.busy:
+            owned.saved = owned.partition.offset
+            undelivered = self._outbox.undelivered(owned.journal_key)
+            self._snapshots.save(owned.partition, undelivered)
+
+    # ----------------------------------------------------------- the relay
+
+    def _appended(self, target: TopicPartition, offset: int) -> None:
+        self._router.appended(target, offset)
+
+    def _run_relay(self) -> None:
+        """A relay that ends by a defect ends the decider."""
+        try:
+            self._outbox.run()
+        except BaseException as error:
+            self._failure = error
+            self._member.wake()
+            raise
+
+
+def run(decider: Decider, stopped: Callable[[], bool], pause: Callable[[float], object]) -> None:
+    """Step until ``stopped()``; a log that is away is tried again after ``pause``."""
+    while not stopped():
+        try:
+            decider.step()
+        except LogError as error:
+            logger.warning("log_away", reason=str(error))
+            pause(RETRY_S)

@@ -1,0 +1,307 @@
+"""Ownership: which partitions this process decides, and how it comes to a term in each.
+
+Membership of the group says whose a partition should be. Its owner begins a term, folds the
+journal up to the beginning of that term, and only then decides; that fold is also what
+follows a lost term or a commit of unknown outcome. Folding goes in slices between polls, so a
+member stays one however long it takes.
+
+A partition whose journal cannot be folded is set aside (``Phase.ILL``) and tried again now and
+then; the others go on.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
+
+import structlog
+
+from events import topics
+from events.journal import TermBegan
+from events.log.contract import (
+    Journal,
+    Log,
+    LogError,
+    LogUnavailable,
+    Outgoing,
+    Reader,
+    Record,
+    TopicPartition,
+)
+from events.log.records import Codec, headers
+from events.log.terms import TERM
+from events.message import Context
+from handlers.decider.effects import Effects
+from handlers.decider.inputs import Input
+from handlers.decider.partition import ForeignLog, Partition
+from handlers.decider.snapshot import Snapshots
+
+BATCH_MAX = 200
+"""Commands in one append to a journal."""
+
+SLICE_RECORDS = 2000
+"""Records that are folded between two polls: less than a tenth of a second."""
+
+SLICE_US = 100_000
+"""For so long snapshots are loaded between two polls, or until one is."""
+
+AGAIN_US = 1_000_000
+"""Pause after a lost term or a failure, before another is begun."""
+ILL_US = 30_000_000
+"""Pause before a journal that could not be folded is read once more."""
+GRACE_US = 10_000_000
+"""How long hosts have, once all input that lay in the log is taken, to say what they did
+while nobody listened. Only then a deadline passes."""
+
+LEVEL_MAX_US = 600_000_000
+"""After so long deadlines pass although input of before the term is missing: the log may have
+dropped it, as too old."""
+
+logger = structlog.get_logger("decider")
+
+
+class Phase(Enum):
+    """How far an owned partition is."""
+
+    NEW = "its snapshot is yet to be loaded"
+    WAITING = "its term begins when its pause is over"
+    FOLDING = "its term has begun, its journal is read"
+    DECIDING = "it decides"
+    ILL = "its journal cannot be folded by this version"
+
+
+class Owned:
+    """A partition that the group has given to this process."""
+
+    def __init__(self, domain: str, number: int, partition: Partition, effects: Effects) -> None:
+        self.domain = domain
+        self.number = number
+        self.partition = partition
+        self.effects = effects
+        self.commands: TopicPartition = (topics.commands(domain), number)
+        self.journal_key: TopicPartition = (topics.events(domain), number)
+        self.sources: list[TopicPartition] = [(name, number) for name in topics.inputs(domain)]
+        self.journal: Journal | None = None
+        self.phase = Phase.NEW
+        self.again_at = 0
+        """When a waiting or ill one is tried (microseconds)."""
+        self.reason = ""
+        self.queue: deque[Input] = deque()
+        self.batch_max = BATCH_MAX
+        self.refused: dict[str, int] = {}
+        """Commands that were alone in an append that failed, and how often."""
+        self.polled: dict[str, int] = {}
+        """By input topic, the offset up to which records are in the queue."""
+        self.ends: dict[str, int] = {}
+        """By input topic, where it ended when the term began."""
+        self.handed_from = 0
+        """Offset of the commands from which on effects may be handed over in memory."""
+        self.term_at = 0
+        """When its term began."""
+        self.level_at: int | None = None
+        """When all input of before the term had been taken; None: not yet."""
+        self.saved = partition.offset
+
+    @property
+    def deciding(self) -> bool:
+        """Whether it has a term and is folded."""
+        return self.phase is Phase.DECIDING
+
+    def may_pass(self, now: int) -> bool:
+        """Whether deadlines count: hosts' reports that lay in the log come before them."""
+        if self.level_at is None:
+            taken = self.partition.marks.inputs
+            if any(
+                max(taken.get(t, 0), self.polled.get(t, 0)) < end for t, end in self.ends.items()
+            ):
+                return False
+            if self.queue:
+                return False
+            self.level_at = now
+        grace = GRACE_US if self.domain in topics.REPORTING and self.ends else 0
+        return now >= self.level_at + grace
+
+    def wait(self, phase: Phase, until: int, reason: str) -> None:
+        """Its term is over: another begins at ``until`` at the earliest."""
+        self.phase, self.again_at, self.reason = phase, until, reason
+        self.journal = None
+        self.level_at = None
+        self.polled.clear()
+
+
+class Ownership:
+    """The partitions of this process. One thread's.
+
+    ``ready(owned)`` is called when a partition can decide; its ``undelivered`` is then to be
+    delivered, and its inputs to be followed from its marks. It may raise a ``LogError``, having
+    changed nothing.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        codec: Codec,
+        snapshots: Snapshots,
+        ready: Callable[[Owned], None],
+        clock: Callable[[], int],
+    ) -> None:
+        self._log = log
+        self._codec = codec
+        self._snapshots = snapshots
+        self._ready = ready
+        self._clock = clock
+        self._owner = f"{socket.gethostname()}/{os.getpid()}"
+        self._reader: Reader | None = None
+        self._reading: dict[TopicPartition, Owned] = {}
+        self.owned: dict[TopicPartition, Owned] = {}
+        """By the commands' partition."""
+
+    def gain(self, sources: Iterable[TopicPartition]) -> None:
+        """The group has given these partitions of commands to this process."""
+        for topic, number in sources:
+            domain = topic.removesuffix(".commands")
+            effects = Effects(topics.events(domain), number, self._log.partitions)
+            partition = Partition(domain, number, self._codec)
+            self.owned[topic, number] = Owned(domain, number, partition, effects)
+
+    def lose(self, source: TopicPartition) -> Owned | None:
+        """The group has taken a partition away."""
+        owned = self.owned.pop(source, None)
+        if owned is not None and self._reading.pop(owned.journal_key, None) is not None:
+            self._stop_reading()
+        return owned
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is to be folded now."""
+        under_way = (Phase.NEW, Phase.FOLDING)
+        return bool(self._reading) or any(o.phase in under_way for o in self.owned.values())
+
+    def next_attempt(self) -> int | None:
+        """Return when a pause is over (microseconds), None when none is under way."""
+        pauses = [o.again_at for o in self.owned.values() if o.phase in (Phase.WAITING, Phase.ILL)]
+        return min(pauses, default=None)
+
+    def advance(self) -> None:
+        """Begin the terms that are due, and fold a slice. Raises ``LogUnavailable``."""
+        self._load()
+        now = self._clock()
+        for owned in self.owned.values():
+            if owned.phase in (Phase.WAITING, Phase.ILL) and owned.again_at <= now:
+                self._begin(owned)
+        self._read()
+
+    def _load(self) -> None:
+        """Load snapshots for a while; a large one takes seconds, and polls have to go on."""
+        until = self._clock() + SLICE_US
+        for owned in self.owned.values():
+            if owned.phase is Phase.NEW:
+                owned.partition = self._snapshots.load(owned.domain, owned.number, self._codec)
+                owned.saved = owned.partition.offset
+                owned.phase = Phase.WAITING
+                if self._clock() > until:
+                    return
+
+    def _begin(self, owned: Owned) -> None:
+        began = TermBegan(at=max(self._clock(), owned.partition.last_at), owner=self._owner)
+        id = f"{owned.partition.topic}/{owned.number}/term-of-{self._owner}"
+        made = headers(Context(id=id, time=began.at), began.type_name, owned.partition.source)
+        made[TERM] = "-1"
+        record = Outgoing(
+            owned.partition.topic, "term", self._codec.encode(began), made, owned.number
+        )
+        try:
+            owned.ends = self._ends(owned)
+            owned.journal = self._log.begin_term(owned.journal_key, record)
+        except LogUnavailable:
+            raise
+        except LogError as error:
+            owned.wait(Phase.WAITING, self._clock() + AGAIN_US, str(error))
+            logger.error("no_term", partition=owned.partition.source, reason=str(error))
+            return
+        if owned.journal.term < owned.partition.offset:
+            self._snapshots.discard(owned.domain, owned.number)
+            owned.partition = Partition(owned.domain, owned.number, self._codec)
+            logger.warning("snapshot_dropped", reason="it is ahead of the log")
+        owned.phase, owned.term_at = Phase.FOLDING, began.at
+
+    def _ends(self, owned: Owned) -> dict[str, int]:
+        ends = self._log.ends(owned.sources)
+        return {topic: end for (topic, _), end in ends.items()}
+
+    # ------------------------------------------------------------ folding
+
+    def _read(self) -> None:
+        """Read on in the journals whose term has begun."""
+        waiting = [
+            owned
+            for owned in self.owned.values()
+            if owned.phase is Phase.FOLDING and owned.journal_key not in self._reading
+        ]
+        if waiting and not self._reading:
+            self._reading = {owned.journal_key: owned for owned in waiting}
+            start = {key: owned.partition.reads_from for key, owned in self._reading.items()}
+            self._reader = self._log.reader(start)
+        if self._reader is not None:
+            self._fold(self._reader.poll(0.2, SLICE_RECORDS))
+
+    def _fold(self, records: Sequence[Record]) -> None:
+        folded = []
+        for record in records:
+            owned = self._reading.get(record.source)
+            if owned is None:
+                continue
+            try:
+                owned.partition.fold(record)
+            except ForeignLog as error:
+                self._ill(owned, error)
+                continue
+            if owned.journal is not None and record.offset >= owned.journal.term:
+                del self._reading[owned.journal_key]
+                folded.append(owned)
+        if not self._reading:
+            self._stop_reading()
+        for owned in folded:
+            self._begin_deciding(owned)
+
+    def _begin_deciding(self, owned: Owned) -> None:
+        """It is folded up to its term. Where the log is away just now, that is begun once more."""
+        try:
+            self._ready(owned)
+            owned.phase = Phase.DECIDING
+            owned.reason = ""
+        except LogError as error:
+            owned.wait(Phase.WAITING, self._clock() + AGAIN_US, str(error))
+
+    def _ill(self, owned: Owned, error: ForeignLog) -> None:
+        """Set a partition aside. What a snapshot began is folded from the first record next."""
+        del self._reading[owned.journal_key]
+        if owned.reason != str(error):
+            logger.error("partition_ill", partition=owned.partition.source, reason=str(error))
+        from_snapshot = self._snapshots.discard(owned.domain, owned.number)
+        if from_snapshot:
+            owned.partition = Partition(owned.domain, owned.number, self._codec)
+        owned.wait(Phase.ILL, self._clock() + (0 if from_snapshot else ILL_US), str(error))
+
+    def _stop_reading(self) -> None:
+        reader, self._reader = self._reader, None
+        self._reading = {}
+        if reader is not None:
+            reader.close()
+
+    def give_up(self) -> None:
+        """The log is away: what was being folded is read on later."""
+        for owned in self._reading.values():
+            owned.wait(Phase.WAITING, self._clock(), "the log is away")
+        self._stop_reading()
+
+    def troubles(self) -> list[str]:
+        """Return a sentence for each partition that cannot decide."""
+        return [
+            f"{owned.partition.topic}/{owned.number}: {owned.reason}"
+            for owned in self.owned.values()
+            if owned.phase is Phase.ILL or (owned.phase is Phase.WAITING and owned.reason)
+        ]

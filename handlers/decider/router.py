@@ -1,0 +1,145 @@
+"""The router: decides which way an effect takes, and takes back what was handed over in vain.
+
+Between partitions of one process an effect is handed over in memory, without a way through the log.
+The receiver remembers of each journal only the last effect that it took. So nothing may be handed
+over while an older effect of that journal is on its way through the log, or lies there unread: it
+would pass for taken. ``Owned.handed_from`` is the offset that the receiver must have read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import structlog
+
+from events.journal import Marked
+from events.log.contract import Log, TopicPartition
+from events.message import Command, Context
+from handlers.decider.effects import Effect
+from handlers.decider.inputs import Input, from_effect
+from handlers.decider.outbox import Outbox
+from handlers.decider.ownership import Owned, Ownership
+from handlers.decider.partition import Folded
+
+logger = structlog.get_logger("decider")
+
+
+class Router:
+    """The effects of the partitions in ``ownership``. The loop's thread's, but for ``appended``.
+
+    ``handing_over`` False: all effects go through the log.
+    """
+
+    def __init__(
+        self, log: Log, ownership: Ownership, outbox: Outbox, *, handing_over: bool
+    ) -> None:
+        self._log = log
+        self._ownership = ownership
+        self._outbox = outbox
+        self._handing_over = handing_over
+
+    def resume(self, owned: Owned) -> None:
+        """Deliver what, by a folded journal's marks, may not have been. Raises ``LogError``, having
+        changed nothing."""
+        # Receivers of this process may have effects of an earlier owner of this journal unread.
+        receivers = list(self._ownership.owned.values())
+        ends = self._log.ends([one.commands for one in receivers])
+        for one in receivers:
+            one.handed_from = max(one.handed_from, ends[one.commands])
+        partition, marks = owned.partition, owned.partition.marks
+        self._outbox.reached(owned.journal_key, partition.offset - 1)
+        kept = [
+            effect
+            for effect in partition.kept_effects
+            if effect.offset > marks.delivered or effect.offset in marks.held
+        ]
+        derived = [effect for folded in partition.undelivered for effect in _derived(owned, folded)]
+        partition.kept_effects = []
+        partition.undelivered.clear()
+        self._outbox.put(owned.journal_key, [*kept, *derived])
+
+    def appended(self, target: TopicPartition, offset: int) -> None:
+        """From the outbox's thread: an effect lies in the log now."""
+        owned = self._ownership.owned.get(target)
+        if owned is not None:
+            owned.handed_from = max(owned.handed_from, offset + 1)
+
+    def take_back(self, owned: Owned) -> None:
+        """Drop inputs that are not committed; what was handed over goes through the log instead."""
+        for item in owned.queue:
+            if item.effect is not None:
+                self._send_by_log(item.effect)
+        owned.queue.clear()
+        owned.polled.clear()
+
+    def route(self, owned: Owned, effects: Sequence[Effect]) -> None:
+        """Hand over, within the process, what may be; send the rest."""
+        sent: list[Effect] = []
+        for effect in effects:
+            receiver = self._receiver(owned, effect)
+            if receiver is None or any(one.target == effect.target for one in sent):
+                sent.append(effect)
+            else:
+                self._outbox.hand_over(owned.journal_key, effect)
+                receiver.queue.append(from_effect(effect))
+        self._outbox.put(owned.journal_key, sent)
+
+    def settle(self, item: Input) -> None:
+        """An input was taken; if it was handed over, it is delivered by that."""
+        if item.effect is not None:
+            self._outbox.settle(journal_of(item.effect), item.effect)
+
+    def _receiver(self, owned: Owned, effect: Effect) -> Owned | None:
+        if not self._handing_over or not isinstance(effect.message, Command):
+            return None
+        receiver = self._ownership.owned.get(effect.target)
+        if receiver is None or not receiver.deciding:
+            return None
+        if receiver.polled.get(effect.target[0], -1) < receiver.handed_from:
+            return None
+        return None if self._outbox.waits(owned.journal_key, effect.target) else receiver
+
+    def _send_by_log(self, effect: Effect) -> None:
+        topic, number = journal_of(effect)
+        sender = self._ownership.owned.get((topic.replace(".events", ".commands"), number))
+        if sender is not None and sender.deciding:
+            self._outbox.put_again((topic, number), effect)
+
+
+def _derived(owned: Owned, folded: Folded) -> list[Effect]:
+    """What follows from a record that was folded, once more."""
+    try:
+        found = list(_following(owned, folded))
+    except Exception:
+        logger.exception("effects_lost", partition=owned.partition.source, offset=folded.offset)
+        return []
+    for effect in found:
+        effect.offset = folded.offset
+    return found
+
+
+def _following(owned: Owned, folded: Folded) -> Iterator[Effect]:
+    envelope, message = folded.envelope, folded.message
+    if isinstance(message, Marked):
+        yield from (owned.effects.answer(a, envelope) for a in message.answers if a.reply_to)
+        return
+    yield from owned.effects.of(message, folded.state, envelope)
+    command = Context(
+        id=envelope.causation_id,
+        time=envelope.time,
+        request_id=envelope.request_id,
+        correlation_id=envelope.correlation_id,
+        user_id=envelope.user_id,
+        project_id=envelope.project_id,
+        traceparent=envelope.traceparent,
+        reply_to=envelope.reply_to,
+    )
+    reply = owned.effects.reply(message, command, folded.position)
+    if reply is not None:
+        yield reply
+
+
+def journal_of(effect: Effect) -> TopicPartition:
+    """Return the journal that an effect follows from."""
+    _, _, topic, number = effect.source.split("/")
+    return (topic, int(number))

@@ -1,0 +1,34 @@
+"""The listening thread: what it cannot read does not end it."""
+
+from __future__ import annotations
+
+import logging
+
+import psycopg2.extensions
+import pytest
+
+from tests.events.log.site import PostgresSite, outgoing, read
+from tests.events.log.test_contract_members import join, share
+
+Cursor = psycopg2.extensions.cursor
+
+
+@pytest.mark.parametrize("payload", ["", "no number", "1:2:3:4", "1:9:0:0,0,1:A"])
+def test_a_notification_that_nobody_can_read_is_survived(
+    postgres: PostgresSite, sql: Cursor, payload: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Anybody who may connect may notify; readers and members go on."""
+    topic = postgres.topic("events", 2)
+    reader = postgres.reader(topic)
+    member = join(postgres, [topic])
+    share([member], [2])
+    sql.execute(f"SELECT id FROM {postgres.schema}.topic")
+    channel = f"{postgres.schema}:t{sql.fetchall()[0][0]}"
+    with caplog.at_level(logging.ERROR, "events.log.postgres_listener"):
+        sql.execute("SELECT pg_notify(%s, %s)", [channel, payload])
+        other = postgres.open()
+        other.append(outgoing(topic, "heard"))
+        assert [record.value for record in read(reader, 1)] == [b"heard"]
+        newcomer = join(postgres, [topic], other)
+        share([member, newcomer], [1, 1])
+    assert "the log's listener failed and begins again" in caplog.text

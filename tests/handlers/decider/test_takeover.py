@@ -1,0 +1,292 @@
+"""What a new owner of a partition may rely on: snapshots, deadlines, effects, membership."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+import commands.compute.overdue as overdue
+import handlers.decider.loop
+import handlers.decider.ownership as ownership
+import handlers.reactions
+from commands.compute.boot import BuildGuest, ReportBootFailed
+from commands.compute.create import CreateServers
+from events import topics
+from events.compute.server import Server
+from events.log.memory import Crash, Fault, Operation
+from events.outcome import CommandFailed
+from handlers.decider import Decider
+from handlers.decider.snapshot import CHECKSUM_BYTES
+from tests.commands.compute.servers import create
+from tests.commands.fleet.fleet import register
+from tests.handlers.decider.site import CODEC, HOST, Site, flavors, settle
+
+SNAPSHOT = "compute-0.snapshot"
+
+
+@pytest.fixture(autouse=True)
+def small_snapshots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handlers.decider.loop, "SNAPSHOT_EVERY", 1)
+
+
+def with_snapshot(site: Site, folder: Path, *names: str) -> Decider:
+    decider = site.decider("first", folder)
+    for name in names:
+        site.ask_flavor(name)
+        settle(decider)
+    assert (folder / SNAPSHOT).exists()
+    return decider
+
+
+def test_a_snapshot_spares_the_fold_of_what_it_holds(tmp_path: Path) -> None:
+    site = Site()
+    with_snapshot(site, tmp_path, "one", "two").close()
+    read: list[int] = []
+    second = site.decider("second", tmp_path)
+    right = ownership.Partition.fold
+
+    def fold(self: ownership.Partition, record: object) -> None:
+        if self.domain == "compute":
+            read.append(record.offset)  # type: ignore[attr-defined]
+        right(self, record)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ownership.Partition, "fold", fold)
+        settle(second)
+    assert flavors(second) == {"one", "two"}
+    assert len(read) == 2, "the record that proves the snapshot, and the beginning of the term"
+
+
+def test_a_snapshot_that_is_ahead_of_its_log_is_dropped(tmp_path: Path) -> None:
+    """C3: the log was restored from an older copy."""
+    site = Site()
+    with_snapshot(site, tmp_path, "one", "two").close()
+    journal = site.cluster.partitions["compute.events", 0]
+    del journal.records[2:]
+    commands = site.cluster.partitions["compute.commands", 0]
+    del commands.records[1:]
+    second = site.decider("second", tmp_path)
+    settle(second)
+    assert flavors(second) == {"one"}
+    site.ask_flavor("three")
+    settle(second)
+    assert [r.headers["ce_position"] for r in site.events()] == ["1", "2"]
+
+
+def test_a_snapshot_of_other_records_of_the_same_length_is_dropped(tmp_path: Path) -> None:
+    """C3: as after a restore that was written on meanwhile."""
+    one, other = Site(), Site()
+    with_snapshot(one, tmp_path, "one", "two").close()
+    with_snapshot(other, tmp_path / "other", "three", "four", "five").close()
+    successor = other.decider("successor", tmp_path)
+    settle(successor)
+    assert flavors(successor) == {"three", "four", "five"}
+
+
+def test_a_damaged_snapshot_is_dropped(tmp_path: Path) -> None:
+    """F18: whichever bit was turned."""
+    site = Site()
+    with_snapshot(site, tmp_path, "one", "two").close()
+    file = tmp_path / SNAPSHOT
+    right = file.read_bytes()
+    for at in range(0, len(right), max(1, len(right) // 40)):
+        damaged = bytearray(right)
+        damaged[at] ^= 1 << (at % 8)
+        file.write_bytes(bytes(damaged))
+        successor = site.decider(f"successor-{at}", tmp_path)
+        settle(successor)
+        assert flavors(successor) == {"one", "two"}
+        successor.close()
+    assert len(right) > CHECKSUM_BYTES
+
+
+def test_effects_that_were_not_delivered_are_in_the_snapshot(tmp_path: Path) -> None:
+    """Its owner ends after the commit, and after a snapshot, before anything was delivered."""
+    site = Site()
+    first = site.decider("first", tmp_path)
+    settle(first)
+    id = site.ask_flavor("one")
+
+    def no_appends(operation: Operation) -> Fault | None:
+        away = operation.name == "append" and operation.process == "first"
+        return Fault.UNAVAILABLE if away else None
+
+    site.faults = no_appends
+    settle(first)
+    first.close()
+    assert id not in site.answers()
+    site.faults = lambda operation: None
+    second = site.decider("second", tmp_path)
+    settle(second)
+    assert [answer.status for answer in site.answers()[id]] == [0]
+
+
+@pytest.mark.parametrize("operation", ["commit", "append"])
+@pytest.mark.parametrize("fault", [Fault.CRASH, Fault.CRASH_AFTER])
+@pytest.mark.parametrize("handing_over", [True, False])
+def test_a_boot_survives_the_end_of_its_deciders_at_every_write(
+    operation: str, fault: Fault, handing_over: bool
+) -> None:
+    """Killed at each of its writes, before it and after it: everything happens once."""
+    for at in range(1, 9):
+        _boot_with_a_death(operation, fault, handing_over, at)
+
+
+def _boot_with_a_death(operation: str, fault: Fault, handing_over: bool, at: int) -> None:
+    site = Site()
+    asked = create()
+    domains = ("compute", "fleet")
+    first = site.decider("first", domains=domains, handing_over=handing_over)
+    settle(first)
+    site.append(topics.reports("fleet"), "default", register(HOST))
+    settle(first)
+    writes = 0
+
+    def strike(one: Operation) -> Fault | None:
+        nonlocal writes
+        if (one.process, one.name) != ("first", operation):
+            return None
+        writes += 1
+        return fault if writes == at else None
+
+    site.faults = strike
+    id = site.ask(asked, asked.project_id)
+    try:
+        settle(first)
+    except Crash:
+        first._log.expel()  # type: ignore[attr-defined]
+    else:
+        first.close()
+    site.faults = lambda operation: None
+    settle(site.decider("second", domains=domains, handing_over=handing_over), turns=12)
+    types = [r.headers["ce_type"].removeprefix("chronova.") for r in site.events()]
+    assert types == ["compute.ServerCreated", "compute.ServersRequested", "compute.HostSelected"]
+    claims = [r for r in site.events("fleet") if "AllocationClaimed" in r.headers["ce_type"]]
+    assert len(claims) == 1
+    work = site.records(topics.dispatch(HOST))
+    assert {r.headers["ce_id"] for r in work} == {work[0].headers["ce_id"]}, "one piece of work"
+    assert isinstance(CODEC.decode(work[0].value), BuildGuest)
+    assert {answer.status for answer in site.answers()[id]} == {0}
+
+
+def test_reports_that_lie_in_the_log_beat_a_deadline_that_has_passed() -> None:
+    """C5: the deciders were away for longer than a build may take."""
+    site = Site()
+    first, server = booting(site)
+    site.append(
+        topics.reports("compute"),
+        server.project_id,
+        failed_build(server),
+        id=f"late:{ReportBootFailed.type_name}",
+    )
+    first._log.expel()  # type: ignore[attr-defined]
+    site.now += 3_600_000_000
+    second = site.decider("second", domains=("compute", "fleet"))
+    settle(second)
+    reasons = [
+        getattr(CODEC.decode(r.value), "reason", "")
+        for r in site.events()
+        if "Build" in r.headers["ce_type"] or "BootFailed" in r.headers["ce_type"]
+    ]
+    assert reasons and reasons[0] == "no disk", reasons
+
+
+def test_a_deadline_waits_until_hosts_could_say_what_they_did() -> None:
+    """C5: their reports of the time in which the log was away come within the grace."""
+    site = Site()
+    first, server = booting(site)
+    first._log.expel()  # type: ignore[attr-defined]
+    site.now += 3_600_000_000
+    second = site.decider("second", domains=("compute", "fleet"))
+    settle(second)
+    states = second.states("compute", 0, "server")
+    assert states is not None and states[server.server_id].task_state is not None
+    site.now += ownership.GRACE_US + 1
+    settle(second)
+    states = second.states("compute", 0, "server")
+    assert states is not None and states[server.server_id].vm_state == "error"
+
+
+def test_a_timeout_belongs_to_the_request_that_it_ends() -> None:
+    """M4: who waited for it finds it in the same request."""
+    site = Site()
+    first, _ = booting(site)
+    site.now += 3_600_000_000
+    settle(first)
+    site.now += ownership.GRACE_US + 1
+    settle(first)
+    created, *_, ended = site.events()
+    assert "BootFailed" in ended.headers["ce_type"], ended.headers
+    assert ended.headers["ce_requestid"] == created.headers["ce_requestid"]
+
+
+def test_a_way_out_that_failed_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """H11: with pauses, and by later owners too."""
+    site = Site()
+    first, server = booting(site)
+    right = overdue._way_out
+
+    def defect(server: Server, task: str, at: int) -> object:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(overdue, "_way_out", defect)
+    site.now += 3_600_000_000
+    settle(first)
+    site.now += ownership.GRACE_US + 1
+    settle(first)
+    failures = [r for r in site.events() if isinstance(CODEC.decode(r.value), CommandFailed)]
+    assert failures
+    monkeypatch.setattr(overdue, "_way_out", right)
+    site.now += 5_000_000
+    settle(first)
+    states = first.states("compute", 0, "server")
+    assert states is not None and states[server.server_id].vm_state == "error"
+
+
+def test_a_takeover_of_any_length_keeps_its_membership(monkeypatch: pytest.MonkeyPatch) -> None:
+    """H1: it folds a slice, and polls."""
+    monkeypatch.setattr(ownership, "SLICE_RECORDS", 3)
+    site = Site()
+    first = site.decider("first")
+    for n in range(30):
+        site.ask_flavor(f"f{n}")
+    settle(first)
+    first.close()
+    polls: list[str] = []
+    site.faults = lambda operation: polls.append(operation.name)  # type: ignore[func-returns-value]
+    second = site.decider("second")
+    settle(second, turns=30)
+    assert len(flavors(second)) == 30
+    folding = polls.count("reader.poll")
+    assert folding >= 10, polls
+    positions = [n for n, name in enumerate(polls) if name == "reader.poll"]
+    between = [polls[a:b] for a, b in pairwise(positions)]
+    assert all("poll" in names for names in between), between
+
+
+def booting(site: Site) -> tuple[Decider, Server]:
+    """A server whose host has its work and says nothing."""
+    decider = site.decider("first", domains=("compute", "fleet"))
+    settle(decider)
+    site.append(topics.reports("fleet"), "default", register(HOST))
+    settle(decider)
+    asked: CreateServers = create()
+    site.ask(asked, asked.project_id)
+    settle(decider)
+    states = decider.states("compute", 0, "server")
+    assert states
+    (server,) = states.values()
+    assert server.task_state == "networking"
+    return decider, server
+
+
+def failed_build(server: Server) -> ReportBootFailed:
+    return ReportBootFailed(
+        server_id=server.server_id,
+        project_id=server.project_id,
+        generation=server.generation,
+        operation=server.operation,
+        reason="no disk",
+    )

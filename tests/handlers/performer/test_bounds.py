@@ -1,0 +1,122 @@
+"""What bounds the performer, and how it ends."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from events.log.contract import LogUnavailable
+from events.log.memory import Fault
+from events.message import Command, Context
+from handlers.performer import outbox as boxes
+from handlers.performer import performer as loop
+from handlers.performer.piece import Task
+from handlers.performer.pool import DaemonPool
+from tests.handlers.performer.rig import NOW, Rig, done, stop
+
+# ----------------------------------------------------------- bounds and deaths
+
+
+def test_no_work_is_begun_while_too_much_is_unreported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boxes, "RECORDS_MAX", 2)
+    rig = Rig()
+    rig.fault = lambda o: Fault.UNAVAILABLE if o == ("append", "agent") else None
+    for number in range(5):
+        rig.tell(stop(server=f"s{number}"))
+    for _ in range(10):
+        with pytest.raises(LogUnavailable):
+            rig.performer.step(0.0)
+    assert len(rig.outcomes) == 2
+    rig.fault = lambda o: None
+    rig.steps(10)
+    assert rig.reported() == ["ReportGuestStopped"] * 5
+
+
+def test_a_defect_of_the_performer_ends_the_process() -> None:
+    rig = Rig()
+
+    def work(kind: str, outcome: str, seconds: float) -> None:
+        raise ZeroDivisionError
+
+    rig.work = work  # type: ignore[method-assign]
+    rig.tell(stop())
+    with pytest.raises(ZeroDivisionError):
+        rig.steps()
+
+
+class Gate:
+    """Work that goes on until it is let through or called off."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.through = threading.Event()
+        self.off = threading.Event()
+
+    def perform(self, work: Any, task: Task) -> Command:
+        self.begun.set()
+        task.on_called_off(self.off.set)
+        task.on_called_off(self.through.set)
+        assert self.through.wait(20)
+        task.proceed()
+        return done(work)
+
+
+def under_way(long: bool) -> tuple[Rig, Gate]:
+    rig, gate = Rig(DaemonPool(2, "test"), long=long), Gate()
+    rig.perform = gate.perform
+    rig.tell(stop())
+    rig.steps()
+    assert gate.begun.wait(20)
+    return rig, gate
+
+
+def test_long_work_is_abandoned_at_the_end_and_done_after_the_next_start() -> None:
+    rig, gate = under_way(long=True)
+    rig.performer.close()
+    assert gate.off.is_set()
+    assert rig.outcomes == ["cancelled"]
+    assert rig.reported() == []
+    rig.perform = lambda work, task: done(work)
+    rig.pool = None
+    rig.start()
+    rig.steps()
+    assert rig.reported() == ["ReportGuestStopped"]
+
+
+def test_finished_work_is_reported_while_other_work_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Everything was waited for first, while finished reports lay in memory."""
+    rig, gate = under_way(long=False)
+    seen: list[list[str]] = []
+    rig.performer.send(done(stop(server="other")), Context(id="x", time=NOW), "p")
+    right = rig.performer._flush_if_possible
+
+    def flush() -> None:
+        right()
+        seen.append(rig.reported())
+        gate.through.set()
+
+    monkeypatch.setattr(rig.performer, "_flush_if_possible", flush)
+    rig.performer.close()
+    assert seen[0] == ["ReportGuestStopped"], "while the other was still under way"
+    assert not gate.off.is_set()
+    assert rig.reported() == ["ReportGuestStopped"] * 2
+
+
+def test_short_work_that_does_not_end_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "DRAIN_S", 0.1)
+    rig, gate = under_way(long=False)
+    rig.performer.close()
+    assert gate.off.is_set()
+
+
+def test_newer_work_calls_off_what_is_under_way() -> None:
+    rig, gate = under_way(long=True)
+    rig.tell(stop(3))
+    rig.steps()
+    assert gate.off.wait(20)
+    rig.performer.close()
+    assert rig.outcomes[0] == "superseded"

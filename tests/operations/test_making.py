@@ -1,0 +1,199 @@
+"""What ``chronova up`` is for a site's whole life: it brings up, and never goes back in time."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+
+from chronova.client import Client, ClientError
+from chronova.credentials import Credentials
+from chronova.embedded.postgres import EmbeddedPostgres
+from chronova.processes import pid_file, running
+from tests.parts.site import Site, free_port, site
+
+
+@pytest.fixture(scope="module", params=["postgres", "kafka"])
+def own(request: pytest.FixtureRequest) -> Iterator[Site]:
+    """A site of these tests' own: they change what it begins with. Its folder has a space."""
+    with site(request.param, folder="of a site") as running:
+        yield running
+
+
+def client(site: Site, password: str, user: str = "admin") -> Client:
+    made = Client(site.settings.url)
+    made.login(user, password, user)
+    return made
+
+
+def up(site: Site, *options: str, code: int = 0) -> str:
+    return site.chronova("up", *options, code=code).out
+
+
+def test_what_the_operator_changed_stays(own: Site) -> None:
+    old = own.passwords
+    admin = client(own, old.admin)
+    users = admin.call("GET", "/identity/v3/users?name=admin")["users"]
+    path = f"/identity/v3/users/{users[0]['id']}"
+    admin.call("DELETE", "/compute/v2.1/flavors/5")
+    image = admin.call("GET", "/image/v2/images?name=demo")["images"][0]["id"]
+    admin.call("DELETE", f"/image/v2/images/{image}")
+    changed = {"original_password": old.admin, "password": "rotated-by-hand"}
+    admin.call("POST", f"{path}/password", {"user": changed})
+
+    said = up(own)
+    assert "Chronova is up." in said
+    assert "reset-password" in said
+    with pytest.raises(ClientError, match="401"):
+        client(own, old.admin)
+    admin = client(own, "rotated-by-hand")
+    flavors = admin.call("GET", "/compute/v2.1/flavors")["flavors"]
+    assert "5" not in {flavor["id"] for flavor in flavors}
+    assert admin.call("GET", "/image/v2/images?name=demo")["images"] == []
+
+    admin.call("PATCH", path, {"user": {"enabled": False}})
+    up(own)
+    with pytest.raises(ClientError, match="401"):
+        client(own, "rotated-by-hand")
+
+    own.chronova("admin", "reset-password")
+    new = own.passwords
+    assert new.admin not in (old.admin, "rotated-by-hand")
+    assert new.demo == old.demo
+    client(own, new.admin).call("GET", "/identity/v3/users")
+    assert "reset-password" not in up(own)
+
+
+def test_several_at_once_start_one(own: Site) -> None:
+    own.chronova("down")
+    with ThreadPoolExecutor(3) as threads:
+        said = list(threads.map(lambda _: up(own), range(3)))
+    assert all("Chronova is up." in each for each in said)
+    assert len(processes(own.data)) == 5
+    own.chronova("down")
+    assert processes(own.data) == []
+    up(own)
+
+
+def processes(data: Path) -> list[str]:
+    """The supervisor and the roles of a folder, without gunicorn's workers."""
+    lines = []
+    for process in psutil.process_iter():
+        try:
+            line = " ".join(process.cmdline())
+        except psutil.Error:
+            continue
+        if f"--data {data}" in line and "worker" not in line:
+            lines.append(line)
+    return lines
+
+
+def test_it_comes_up_at_once_after_everything_was_killed(own: Site) -> None:
+    database = EmbeddedPostgres(own.data / "postgres")
+    victims = [running(own.data, name) for name in ("supervisor", "decider", "projector")]
+    victims += [psutil.Process(database.pid)] if database.pid is not None else []
+    for victim in victims:
+        assert victim is not None
+        victim.kill()
+    psutil.wait_procs([victim for victim in victims if victim is not None], 10)
+    assert "Chronova is up." in up(own)
+
+
+def test_up_is_said_only_when_it_is(own: Site) -> None:
+    decider = running(own.data, "decider")
+    assert decider is not None
+    decider.send_signal(signal.SIGSTOP)
+    try:
+        own.until(lambda: not own.healthy, "/healthz sees the frozen decider")
+        with subprocess.Popen([*own.command, "up"], stdout=subprocess.PIPE, text=True) as waiting:
+            with pytest.raises(subprocess.TimeoutExpired):
+                waiting.communicate(timeout=8)
+            decider.send_signal(signal.SIGCONT)
+            said, _ = waiting.communicate(timeout=60)
+    finally:
+        decider.send_signal(signal.SIGCONT)
+    assert "Chronova is up." in said
+
+
+def test_numbers_of_another_site_end_nobody(own: Site) -> None:
+    """After the machine was started again a pid file may name another site's process."""
+    stranger = own.data.parent / "another"
+    (stranger / "run").mkdir(parents=True)
+    for name in ("supervisor", "decider", "projector", "agent", "api"):
+        shutil.copy(pid_file(own.data, name), pid_file(stranger, name))
+    own.chronova("--data", str(stranger), "down")
+    assert len(processes(own.data)) == 5
+    shutil.rmtree(stranger)
+
+
+def test_a_copy_is_a_site_of_its_own_and_a_moved_one_goes_on(own: Site) -> None:
+    copy, moved = own.data.parent / "copy", own.data.parent / "moved"
+    passwords = own.passwords
+    subprocess.run(["cp", "-a", str(own.data), str(copy)], check=True, timeout=60)
+    other = Site(copy, own.environment())
+    try:
+        up(other, "--port", str(free_port()))
+        make(other, passwords, "of-the-copy")
+        assert "of-the-copy" not in names(own, passwords)
+        other.chronova("down")
+        assert own.healthy
+    finally:
+        other.chronova("reset")
+    own.chronova("down")
+    own.data.rename(moved)
+    try:
+        other = Site(moved, own.environment())
+        up(other)
+        assert "m1.tiny" in names(other, passwords)
+        other.chronova("down")
+    finally:
+        moved.rename(own.data)
+    up(own)
+
+
+def make(site: Site, passwords: Credentials, name: str) -> None:
+    body = {"flavor": {"name": name, "ram": 1, "vcpus": 1, "disk": 0}}
+    client(site, passwords.admin).call("POST", "/compute/v2.1/flavors", body)
+
+
+def names(site: Site, passwords: Credentials) -> set[str]:
+    found = client(site, passwords.admin).call("GET", "/compute/v2.1/flavors")["flavors"]
+    return {flavor["name"] for flavor in found}
+
+
+def test_a_second_folder_on_its_database_is_refused(own: Site) -> None:
+    stranger = own.data.parent / "another"
+    passwords = own.passwords
+    options = ("--database", own.settings.database_url, "--port", str(free_port()))
+    refused = own.chronova("--data", str(stranger), "up", *options, code=1)
+    assert "belong" in refused.error or "another site" in refused.error
+    client(own, passwords.admin)
+    assert own.healthy
+    own.chronova("--data", str(stranger), "reset")
+
+
+def test_strangers_get_in_nowhere(own: Site) -> None:
+    findings = own.chronova("doctor", "--json").json["findings"]
+    verdicts = {finding["check"]: finding["verdict"] for finding in findings}
+    wanted = ["modes", "owners", "listeners", "secrets"]
+    wanted += ["broker's password"] if own.settings.on_kafka else []
+    assert {name: verdicts.get(name) for name in wanted} == dict.fromkeys(wanted, "ok")
+    passed_over = own.data / "instances"
+    for path in own.data.rglob("*"):
+        if not path.is_relative_to(passed_over) and not path.is_socket():
+            assert path.lstat().st_mode & 0o007 == 0, path
+
+
+def test_nothing_above_its_folder_is_opened(own: Site) -> None:
+    above = own.data.parent
+    above.chmod(0o700)
+    own.chronova("down")
+    up(own)
+    assert above.stat().st_mode & 0o777 == 0o700
+    assert own.data.stat().st_mode & 0o007 == 0

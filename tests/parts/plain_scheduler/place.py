@@ -1,0 +1,95 @@
+"""Place servers on hosts: all of a request, or none.
+
+What a request is told does not change when it is asked again: a server that was placed, or
+refused, at this generation or a newer one is not decided again. An older claim of the same server
+is given back in the same decision, whatever its outcome: its attempt is over.
+
+The evidence goes into the events; with the recorded seed the same question gives the same host.
+"""
+
+from __future__ import annotations
+
+from commands.decision import Decision, View, accept
+from commands.fleet.place import PlaceServers
+from events.fleet.allocation import Allocation, AllocationReleased
+from events.fleet.request import SHARD
+from events.fleet.shard import EMPTY, AllocationRefused, ShardState
+from tests.parts.plain_scheduler.judges import Judges, enabled
+from tests.parts.plain_scheduler.scheduling import Fleet, NoRoom, Request, fingerprint, schedule
+
+
+def place_servers(
+    view: View, command: PlaceServers, at: int, judges: Judges | None = None
+) -> Decision:
+    """Claim room for each server, or refuse them all. ``judges``: others, for a what-if."""
+    shard: ShardState = view.get("shard", SHARD) or EMPTY
+    asked: list[str] = []
+    older: list[Allocation] = []
+    for server_id in dict.fromkeys(command.server_ids):
+        claim: Allocation | None = view.get("allocation", server_id)
+        if claim is not None and claim.host:
+            if claim.generation >= command.generation:
+                continue
+            older.append(claim)
+        if shard.refused_generation(server_id) >= command.generation:
+            return accept()
+        asked.append(server_id)
+    if not asked:
+        return accept()
+    fleet = Fleet(view)
+    released = [released_by(claim, "replaced", at) for claim in older]
+    for event in released:
+        fleet.fold(event)
+    request = Request(
+        asked,
+        command.project_id,
+        command.spec,
+        command.generation,
+        command.excluded_hosts,
+        command.seed,
+    )
+    judges = judges or enabled()
+    try:
+        claimed = schedule(fleet, request, at, judges)
+    except NoRoom as none:
+        return accept(*released, _refused(request, none, fingerprint(request, judges), at))
+    return accept(*released, *claimed)
+
+
+def released_by(claim: Allocation, reason: str, at: int) -> AllocationReleased:
+    """The fact that a claim was given back."""
+    return AllocationReleased(
+        at=at,
+        server_id=claim.server_id,
+        host=claim.host,
+        generation=claim.generation,
+        project_id=claim.project_id,
+        resources=claim.resources,
+        reason=reason,
+    )
+
+
+def _refused(request: Request, none: NoRoom, mark: str, at: int) -> AllocationRefused:
+    return AllocationRefused(
+        at=at,
+        server_ids=request.server_ids,
+        project_id=request.project_id,
+        generation=request.generation,
+        reason=_reason(none, len(request.server_ids)),
+        hosts_total=none.hosts_total,
+        filtered=none.filtered,
+        placeable=none.placeable,
+        seed=request.seed,
+        spec_fingerprint=mark,
+    )
+
+
+def _reason(none: NoRoom, asked: int) -> str:
+    if not none.hosts_total:
+        return "No valid host was found. There are no compute hosts."
+    before = none.filtered[-2].remaining if len(none.filtered) > 1 else none.hosts_total
+    last = none.filtered[-1].filter
+    sentence = f"No valid host was found. {last} passed none of {before} hosts"
+    if none.placeable:
+        sentence += f" for server {none.placeable + 1} of {asked}"
+    return f"{sentence} ({none.hosts_total} in all)."
