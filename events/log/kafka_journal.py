@@ -115,7 +115,7 @@ def _settled(append: _Append, outcome: Commit) -> Commit:
     journal = append.journal
     if isinstance(outcome, int):
         journal.next = outcome + len(append.batch)
-    if isinstance(outcome, int | RecordTooLarge):
+    if isinstance(outcome, int | RecordTooLarge):  # what is Unstorable was not sent
         journal.ended = None
     else:
         journal.ended = outcome

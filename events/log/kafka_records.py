@@ -14,6 +14,7 @@ from events.log.contract import (
     RecordTooLarge,
     TopicMismatch,
     TopicPartition,
+    Unstorable,
     partition_of,
 )
 
@@ -90,7 +91,8 @@ def batches(records: Iterable[Outgoing]) -> dict[TopicPartition, list[Batch]]:
 def whole_batch(records: Sequence[Outgoing]) -> Batch:
     """One batch with all of these records, which are of one partition.
 
-    Raises ``RecordTooLarge`` for a record or a batch over its limit.
+    Raises ``RecordTooLarge`` for a record or a batch over its limit, ``Unstorable`` for a text
+    that is none.
     """
     batch = Batch()
     for record in records:
@@ -107,8 +109,8 @@ def whole_batch(records: Sequence[Outgoing]) -> Batch:
 def addressed(records: Sequence[Outgoing], partitions: Mapping[str, int]) -> list[Outgoing]:
     """The records with their partitions; ``partitions`` counts those of each topic.
 
-    Raises ``RecordTooLarge`` for one over the limit, ``TopicMismatch`` for a partition that
-    its topic has not.
+    Raises ``RecordTooLarge`` for one over the limit, ``Unstorable`` for a text that is none,
+    ``TopicMismatch`` for a partition that its topic has not.
     """
     chosen = []
     for record in records:
@@ -123,7 +125,12 @@ def addressed(records: Sequence[Outgoing], partitions: Mapping[str, int]) -> lis
 
 
 def _check_size(record: Outgoing) -> None:
-    size = size_of(record)
+    try:
+        size = size_of(record)
+    except UnicodeEncodeError as error:
+        raise Unstorable(
+            f"The key or a header of a record for {record.topic} is no Unicode text."
+        ) from error
     if size > RECORD_BYTES_MAX:
         raise RecordTooLarge(
             f"A record for {record.topic} has {size} bytes, the limit is {RECORD_BYTES_MAX}."
