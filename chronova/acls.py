@@ -49,7 +49,6 @@ def acls(role: str, host: str = "") -> list[Acl]:
             *_topics([topics.REPLIES], "Write"),
             Acl("topic", topics.DISPATCHES, ("Write",), prefixed=True),
             Acl("group", GROUP, ("Read",)),
-            Acl("transactional-id", f"{GROUP}-", ("Write",), prefixed=True),
             # A term takes the next epoch of the id "<topic>/<partition>".
             *(Acl("transactional-id", f"{name}/", ("Write",), prefixed=True) for name in events),
         ]
@@ -61,8 +60,6 @@ def acls(role: str, host: str = "") -> list[Acl]:
         return [
             *_topics([topics.dispatch(host)], "Read"),
             *_topics([*reports, topics.HEARTBEATS], "Write"),
-            Acl("group", f"agent.{host}.fixed", ("Read",)),
-            Acl("transactional-id", f"agent.{host}", ("Write",)),
         ]
     if role == "admin":
         every = sorted(topic.name for topic in (*topics.all_topics(), site.TOPIC))

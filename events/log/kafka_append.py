@@ -11,8 +11,6 @@ old one can never be accepted again out of turn.
 from __future__ import annotations
 
 import collections
-import os
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 
 import kafka.errors as errors
@@ -20,9 +18,16 @@ from kafka.future import Future
 
 from events.log.contract import LogError, Outgoing, TopicPartition
 from events.log.kafka_connection import Connection, Deadline, unavailable
-from events.log.kafka_produce import TOO_LARGE, Outcome, Producer, Sending, produce, too_large
+from events.log.kafka_produce import (
+    TOO_LARGE,
+    Outcome,
+    Producer,
+    Sending,
+    new_producer,
+    produce,
+    too_large,
+)
 from events.log.kafka_records import BATCH_BYTES, Batch, batches
-from events.log.kafka_requests import init_producer
 
 
 class _Piece:
@@ -41,16 +46,16 @@ class _Piece:
 
 
 class Appender:
-    """Writes records and waits for their offsets. Thread-safe; anew in a forked child."""
+    """Writes records and waits for their offsets. Thread-safe. Its state is that of one session of
+    the connection: it ends with a fork, and with the event loop."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._lock = threading.Lock()
         self._reset()
 
     def _reset(self) -> None:
-        self._pid = os.getpid()
-        self._producer = Producer()
+        self._session = self._connection.session
+        self._producer: Producer | None = None
         self._waiting: dict[TopicPartition, collections.deque[_Piece]] = {}
         self._flying = False
 
@@ -58,9 +63,6 @@ class Appender:
         """Write records, whose partitions are given; their offsets."""
         if not records:
             return []
-        with self._lock:
-            if self._pid != os.getpid():
-                self._reset()
         firsts = self._connection.run("write records", timeout_s, self._append, records)
         offsets = {source: _counted(pieces) for source, pieces in firsts.items()}
         return [next(offsets[record.topic, record.partition or 0]) for record in records]
@@ -71,6 +73,8 @@ class Appender:
         self, records: Sequence[Outgoing], deadline: Deadline
     ) -> dict[TopicPartition, list[tuple[int, int]]]:
         """First offset and count of each piece, by partition."""
+        if self._session != self._connection.session:
+            self._reset()
         pieces = {
             source: [_Piece(batch, deadline) for batch in cut]
             for source, cut in batches(records).items()
@@ -79,12 +83,11 @@ class Appender:
             self._waiting.setdefault(source, collections.deque()).extend(own)
         if not self._flying:
             self._flying = True
-            self._connection.manager.call_soon(self._fly)
-        wait_for = self._connection.manager.wait_for
+            self._connection.client.begin(self._fly)
+        wait_for = self._connection.client.wait_for
         return {
             source: [
-                (await wait_for(piece.future, deadline.left_s * 1000), len(piece.batch))
-                for piece in own
+                (await wait_for(piece.future, deadline.left_s), len(piece.batch)) for piece in own
             ]
             for source, own in pieces.items()
         }
@@ -107,7 +110,7 @@ class Appender:
         except (errors.KafkaError, LogError) as error:
             outcomes = dict.fromkeys(flight, error)
         if any(not isinstance(outcome, int) for outcome in outcomes.values()):
-            self._producer = Producer()
+            self._producer = None
         for source, own in flight.items():
             before = 0
             for piece in own:
@@ -117,26 +120,14 @@ class Appender:
     async def _written(
         self, flight: Mapping[TopicPartition, list[_Piece]], deadline: Deadline
     ) -> dict[TopicPartition, Outcome]:
+        if self._producer is None:
+            self._producer = await new_producer(self._connection, deadline, None)
         wave = {}
         for source, own in flight.items():
             wave[source] = Sending(self._producer, Batch())
             for piece in own:
                 wave[source].batch.join(piece.batch)
-        if self._producer.id < 0:
-            await self._identify(deadline)
         return await produce(self._connection, wave, deadline)
-
-    async def _identify(self, deadline: Deadline) -> None:
-        request = init_producer(None, 0)
-        while True:
-            try:
-                response = await self._connection.send(request, deadline)
-                error = errors.for_code(response.error_code)
-                if error is errors.NoError:
-                    return self._producer.renewed(response.producer_id, response.producer_epoch)
-                raise error()
-            except errors.RetriableError as error:
-                await self._connection.pause(deadline, error)
 
 
 def _together(waiting: collections.deque[_Piece]) -> list[_Piece]:

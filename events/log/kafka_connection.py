@@ -1,15 +1,14 @@
 """One connection to a Kafka cluster for requests of our own, on kafka-python's event loop.
 
 Everything here is bounded: a request without an answer fails at the caller's deadline, and a
-broker that does not answer costs its connection. Thread-safe; opened at the first use, and
-opened anew in a forked child, which must not use its parent's sockets. Long polls never go
-over this connection (a broker answers one connection's requests in turn, so a parked fetch
-would hold up whatever follows it).
+broker that does not answer costs its connection. Thread-safe; opened at the first use, and again
+in a forked child, which must not use its parent's sockets, and when the event loop has ended.
+Long polls never go over this connection (a broker answers one connection's requests in turn, so
+a parked fetch would hold up whatever follows it).
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
@@ -19,11 +18,10 @@ from typing import Any, TypeVar
 import kafka.errors as errors
 from kafka import KafkaConsumer
 from kafka.future import Future
-from kafka.net.compat import KafkaNetClient
-from kafka.protocol.metadata import ApiVersionsRequest, FindCoordinatorRequest, MetadataRequest
-from kafka.structs import TopicPartition as Source
+from kafka.protocol.metadata import FindCoordinatorRequest, MetadataRequest
 
 from events.log.contract import LogUnavailable, TopicMismatch, TopicPartition
+from events.log.kafka_private import Client
 
 Answer = TypeVar("Answer")
 
@@ -45,13 +43,12 @@ ANSWER_BYTES_MAX = 16 << 20
 RETRY_S = 0.05
 """Pause before a request is tried again."""
 
-MARKERS_S = 0.002
-"""The same when a transaction's end is still being written, which takes 1-3 ms."""
-
 # What a site sets for all clients; the rest of kafka-python's options is this log's own affair.
 CLIENT_OPTIONS = ("security_protocol", "ssl_", "sasl_", "proxy_url", "client_dns_lookup")
 
-TRANSACTION, GROUP = 1, 0  # FindCoordinator's key types
+_TRANSACTIONAL_ID = 1  # a type of FindCoordinator's keys
+
+_GRACE_S = 2.0  # a call ends by itself at its deadline; a loop that is held up does not
 
 
 class Deadline:
@@ -87,16 +84,6 @@ def checked_options(options: Mapping[str, object]) -> dict[str, object]:
     return dict(options)
 
 
-def new_client(**options: Any) -> Any:
-    """A network client that connects or fails within 3 s, and that never makes a topic by
-    asking for it (kafka-python loses that option on its way)."""
-    setup = {"socket_connection_setup_timeout_ms": 3000}
-    setup |= {"socket_connection_setup_timeout_max_ms": 3000, "slow_task_threshold_secs": 0}
-    client = KafkaNetClient(**{**setup, **options})
-    client.cluster.config["allow_auto_create_topics"] = False
-    return client
-
-
 class Connection:
     """Requests to a cluster, each with a deadline."""
 
@@ -104,7 +91,9 @@ class Connection:
         self._bootstrap = bootstrap
         self._options = {**CLIENT_DEFAULTS, **options, "client_id": client_id}
         self._lock = threading.Lock()
-        self._client: Any = None
+        self._client: Client | None = None
+        self.session = 0
+        """Counts its clients: one for each process, and one more after each end of a loop."""
         self._pid = 0
         self._closed = False
 
@@ -115,10 +104,9 @@ class Connection:
         deadline = Deadline(timeout_s)
         client = self._open(doing, deadline)
         try:
-            answer: Answer = client._net.run(call, *args, deadline)
+            return client.run(call, *args, deadline, limit_s=deadline.left_s + _GRACE_S)
         except (errors.KafkaError, OSError) as error:
             raise unavailable(doing, error) from error
-        return answer
 
     def close(self) -> None:
         """Close the sockets and end the loop's thread."""
@@ -131,21 +119,19 @@ class Connection:
     # The rest is for coroutines that ``run`` runs.
 
     @property
-    def manager(self) -> Any:
-        """kafka-python's connection manager."""
-        return self._client._manager
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait on the event loop."""
-        await self._client._net.sleep(seconds)
+    def client(self) -> Client:
+        """What runs them. Raises ``KafkaConnectionError`` when it was closed meanwhile."""
+        if self._client is None:
+            raise errors.KafkaConnectionError("the connection was closed")
+        return self._client
 
     def post(self, request: Any, deadline: Deadline, node: Any = None) -> Any:
         """Send a request to ``node`` (or any broker): a future, which fails by the deadline."""
-        timeout_ms = min(deadline.left_s * 1000, REQUEST_TIMEOUT_MS)
-        if timeout_ms <= 0:
+        timeout_s = min(deadline.left_s, REQUEST_TIMEOUT_MS / 1000)
+        if timeout_s <= 0:
             return Future().failure(errors.KafkaTimeoutError("the time for it is over"))
         try:
-            return self.manager.send(request, node_id=node, request_timeout_ms=timeout_ms)
+            return self.client.post(request, node, timeout_s)
         except errors.UnknownBrokerIdError as error:  # it left: who leads now is in the metadata
             return Future().failure(errors.StaleMetadata(str(error)))
         except errors.KafkaError as error:
@@ -155,14 +141,16 @@ class Connection:
         """The answer to a request; raises a ``KafkaError`` by the deadline."""
         return await self.post(request, deadline, node)
 
-    async def coordinator(self, key_type: int, key: str, deadline: Deadline) -> Any:
-        """The node that coordinates a group or a transactional id."""
-        request = FindCoordinatorRequest(key=key, key_type=key_type, coordinator_keys=[key])
+    async def id_coordinator(self, name: str, deadline: Deadline) -> Any:
+        """The node that gives out the epochs of a transactional id."""
+        request = FindCoordinatorRequest(
+            key=name, key_type=_TRANSACTIONAL_ID, coordinator_keys=[name]
+        )
         while True:
             try:
                 response = await self.send(request, deadline)
                 found = response.coordinators[0] if response.coordinators else response
-                return self.manager.cluster.add_coordinator(found, key_type, key)
+                return self.client.coordinator(_TRANSACTIONAL_ID, name, found)
             except errors.RetriableError as error:
                 await self.pause(deadline, error, 0.02)
 
@@ -184,77 +172,61 @@ class Connection:
 
     async def leader(self, source: TopicPartition, deadline: Deadline) -> Any:
         """The node that leads a partition. Raises ``TopicMismatch`` when there is none such."""
-        cluster = self.manager.cluster
         while True:
-            node = cluster.leader_for_partition(Source(*source))
+            node = self.client.leader_of(source)
             if node is not None and node != -1:
                 return node
             # Only what exists is followed: kafka-python asks for ever after what does not.
             count = await self.partitions(source[0], deadline) if node is None else 0
             if node is None and count <= source[1]:
                 if not count:
-                    cluster._topics.discard(source[0])
+                    self.client.unfollow(source[0])
                 raise TopicMismatch(f"Topic {source[0]} has no partition {source[1]}.")
-            cluster.add_topic(source[0])
+            self.client.follow(source[0])
             await self.refresh(deadline)
-            if cluster.leader_for_partition(Source(*source)) in (None, -1):
+            if self.client.leader_of(source) in (None, -1):
                 await self.pause(deadline, errors.LeaderNotAvailableError())
 
     async def refresh(self, deadline: Deadline) -> None:
         """Fetch the metadata anew of all topics that are followed."""
         while True:
             try:
-                left_ms = deadline.left_s * 1000
-                await self.manager.wait_for(self.manager.cluster.request_update(), left_ms)
-                return
+                return await self.client.refresh(deadline.left_s)
             except errors.UnknownTopicOrPartitionError:
                 return  # it was deleted: for whoever asked to find out
             except errors.RetriableError as error:
                 await self.pause(deadline, error)
 
     async def pause(
-        self, deadline: Deadline, error: BaseException, seconds: float | None = None
+        self, deadline: Deadline, error: BaseException, seconds: float = RETRY_S
     ) -> None:
         """Wait before another try after ``error``, or raise it when the time is over."""
-        if seconds is None:
-            ending = isinstance(error, errors.ConcurrentTransactionsError)
-            seconds = MARKERS_S if ending else RETRY_S
         if deadline.left_s <= seconds:
             raise error
-        await self.sleep(seconds)
+        await self.client.sleep(seconds)
 
-    async def features(self, deadline: Deadline, node: Any) -> Mapping[str, int]:
-        """The cluster's finalized features with their levels (none before Kafka 2.7)."""
-        request = ApiVersionsRequest(
-            client_software_name="chronova", client_software_version="1", min_version=3
-        )
-        try:
-            response = await self.send(request, deadline, node)
-        except errors.IncompatibleBrokerVersion:
-            return {}
-        return {each.name: each.max_version_level for each in response.finalized_features or ()}
-
-    def _open(self, doing: str, deadline: Deadline) -> Any:
+    def _open(self, doing: str, deadline: Deadline) -> Client:
         with self._lock:
             if self._closed:
                 raise unavailable(doing, "this log was closed")
-            if self._client is None or self._pid != os.getpid():
-                self._client = self._connected(doing, deadline)
-                self._pid = os.getpid()
+            if self._client is not None and self._pid == os.getpid():
+                if self._client.is_alive:
+                    return self._client
+                self._client.close()
+            self._client = None
+            self._client = self._connected(doing, deadline)
+            self._pid = os.getpid()
+            self.session += 1
             return self._client
 
-    def _connected(self, doing: str, deadline: Deadline) -> Any:
-        client = new_client(
-            bootstrap_servers=self._bootstrap,
-            max_in_flight_requests_per_connection=1000,
-            receive_message_max_bytes=ANSWER_BYTES_MAX,
+    def _connected(self, doing: str, deadline: Deadline) -> Client:
+        options = {
+            "bootstrap_servers": self._bootstrap,
+            "max_in_flight_requests_per_connection": 1000,
+            "receive_message_max_bytes": ANSWER_BYTES_MAX,
             **self._options,
-        )
-        client._net.start()
+        }
         try:
-            client._manager.bootstrap(max(1.0, deadline.left_s * 1000))
+            return Client(options, max(1.0, deadline.left_s))
         except (errors.KafkaError, OSError) as error:
-            with contextlib.suppress(errors.KafkaError):
-                client.close()
             raise unavailable(doing, error) from error
-        return client

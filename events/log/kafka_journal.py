@@ -30,13 +30,18 @@ from events.log.contract import (
     RecordTooLarge,
     TopicPartition,
 )
-from events.log.kafka_connection import TRANSACTION, Connection, Deadline, unavailable
-from events.log.kafka_produce import TOO_LARGE, Outcome, Producer, Sending, produce, too_large
+from events.log.kafka_connection import Connection, Deadline, unavailable
+from events.log.kafka_produce import (
+    TOO_LARGE,
+    Outcome,
+    Producer,
+    Sending,
+    new_producer,
+    produce,
+    too_large,
+)
 from events.log.kafka_records import Batch, whole_batch
-from events.log.kafka_requests import init_producer
 from events.log.kafka_search import Written, search
-
-_TRANSACTION_MS = 10_000  # the request wants one; there are no transactions to time out
 
 _COMMIT = "write to a journal"
 
@@ -110,7 +115,7 @@ def _settled(append: _Append, outcome: Commit) -> Commit:
     journal = append.journal
     if isinstance(outcome, int):
         journal.next = outcome + len(append.batch)
-    if isinstance(outcome, int | RecordTooLarge):
+    if isinstance(outcome, int | RecordTooLarge):  # what is Unstorable was not sent
         journal.ended = None
     else:
         journal.ended = outcome
@@ -121,30 +126,13 @@ async def _begin(
     connection: Connection, source: TopicPartition, batch: Batch, deadline: Deadline
 ) -> KafkaJournal:
     await connection.leader(source, deadline)  # no ids for partitions that are not there
-    producer = await _next_epoch(connection, f"{source[0]}/{source[1]}", deadline)
+    producer = await new_producer(connection, deadline, f"{source[0]}/{source[1]}")
     outcome = (await produce(connection, {source: Sending(producer, batch)}, deadline))[source]
     if isinstance(outcome, int):
         return KafkaJournal(source, outcome, producer)
     if isinstance(outcome, TOO_LARGE):
         raise too_large(outcome)
     raise outcome
-
-
-async def _next_epoch(connection: Connection, name: str, deadline: Deadline) -> Producer:
-    """The producer of a journal with an epoch that nobody had before."""
-    while True:
-        try:
-            node = await connection.coordinator(TRANSACTION, name, deadline)
-            response = await connection.send(init_producer(name, _TRANSACTION_MS), deadline, node)
-            error = errors.for_code(response.error_code)
-            if error is not errors.NoError:
-                raise error()
-        except errors.RetriableError as error:
-            await connection.pause(deadline, error)
-        else:
-            producer = Producer()
-            producer.renewed(response.producer_id, response.producer_epoch)
-            return producer
 
 
 async def _commit(

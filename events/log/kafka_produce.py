@@ -3,6 +3,7 @@
 What a producer sends to a partition is numbered, and a leader that has it already says so.
 So each request is repeated until it is answered or time is over; only then is it unknown
 whether a batch was written, and its numbers with it: the producer needs a new id or epoch.
+There are no transactions.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import kafka.errors as errors
-from kafka.protocol.producer import ProduceRequest
+from kafka.protocol.producer import InitProducerIdRequest, ProduceRequest
 
 from events.log.contract import LogError, RecordTooLarge, TopicPartition
 from events.log.kafka_connection import Connection, Deadline
@@ -19,6 +20,8 @@ from events.log.kafka_records import Batch
 
 REQUEST_BYTES_MAX = 32 << 20
 """Batches of one request together; brokers take 100 MB by default (socket.request.max.bytes)."""
+
+_TRANSACTION_MS = 10_000  # the request must name one; there are no transactions
 
 _SEQUENCES = 1 << 31  # then Kafka counts from 0 again
 
@@ -37,21 +40,36 @@ def too_large(error: errors.KafkaError) -> RecordTooLarge:
 class Producer:
     """Who writes: the id, its epoch, and the next number of each partition."""
 
-    def __init__(self, transactional_id: str | None = None) -> None:
-        self.transactional_id = transactional_id
-        self.id = -1
-        self.epoch = -1
+    def __init__(self, producer_id: int, epoch: int) -> None:
+        self.id = producer_id
+        self.epoch = epoch
         self.sequences: dict[TopicPartition, int] = {}
-        self.versions = (3, 11)
-
-    def renewed(self, producer_id: int, epoch: int) -> None:
-        """An id or epoch from the broker; numbers begin at 0 again with it."""
-        self.id, self.epoch = producer_id, epoch
-        self.sequences.clear()
 
     def advance(self, source: TopicPartition, count: int) -> None:
         """Count records that a partition has taken."""
         self.sequences[source] = (self.sequences.get(source, 0) + count) % _SEQUENCES
+
+
+async def new_producer(connection: Connection, deadline: Deadline, name: str | None) -> Producer:
+    """A producer with an id that nobody else has; by the name of a transactional id: with its
+    id, and an epoch after all that there were. Names are used for nothing else."""
+    while True:
+        try:
+            node = None if name is None else await connection.id_coordinator(name, deadline)
+            request = InitProducerIdRequest(
+                transactional_id=name,
+                transaction_timeout_ms=_TRANSACTION_MS,
+                producer_id=-1,
+                producer_epoch=-1,
+                max_version=4,
+            )
+            response = await connection.send(request, deadline, node)
+            error = errors.for_code(response.error_code)
+            if error is errors.NoError:
+                return Producer(response.producer_id, response.producer_epoch)
+            raise error()
+        except errors.RetriableError as error:
+            await connection.pause(deadline, error)
 
 
 class Sending(NamedTuple):
@@ -69,8 +87,7 @@ async def produce(
 ) -> dict[TopicPartition, Outcome]:
     """Write one batch to each partition; the outcome of each, which is not the others'.
 
-    All producers of a wave have the same transactional id, or none. A ``RetriableError`` as
-    outcome means *unknown*: it was tried until ``deadline``.
+    A ``RetriableError`` as outcome means *unknown*: it was tried until ``deadline``.
     """
     outcomes: dict[TopicPartition, Outcome] = {}
     left = dict(wave)
@@ -153,22 +170,17 @@ def _request(wave: Wave) -> Any:
     topic = ProduceRequest.TopicProduceData
     topics: dict[str, list[Any]] = {}
     for source, (producer, batch) in wave.items():
-        encoded = batch.encode(
-            producer.id,
-            producer.epoch,
-            producer.sequences.get(source, 0),
-            transactional=producer.transactional_id is not None,
-        )
+        sequence = producer.sequences.get(source, 0)
+        encoded = batch.encode(producer.id, producer.epoch, sequence)
         part = topic.PartitionProduceData(index=source[1], records=encoded)
         topics.setdefault(source[0], []).append(part)
-    least, most = producer.versions
     return ProduceRequest(
-        transactional_id=producer.transactional_id,
+        transactional_id=None,
         acks=-1,
         timeout_ms=5000,
         topic_data=[topic(name=name, partition_data=parts) for name, parts in topics.items()],
-        min_version=least,
-        max_version=most,
+        min_version=3,
+        max_version=11,
     )
 
 

@@ -1,4 +1,4 @@
-"""Reads chosen partitions of a Kafka log: committed records only, no group, no state kept there."""
+"""Reads chosen partitions of a Kafka log, without a group and without state kept there."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class KafkaReader:
         self._consumer.go_to(source, self._ends([source])[source] if offset == LATEST else offset)
 
     def ends(self) -> Mapping[TopicPartition, int]:
-        """The last stable offset of each partition."""
+        """The offset after the last record of each partition."""
         return self._ends(self._sources)
 
     def positions(self) -> Mapping[TopicPartition, int]:

@@ -1,4 +1,4 @@
-"""Records to and from Kafka's format: sizes, batches for a transaction, what a consumer read."""
+"""Records to and from Kafka's format: sizes, batches, what a consumer read."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from events.log.contract import (
     RecordTooLarge,
     TopicMismatch,
     TopicPartition,
+    Unstorable,
     partition_of,
 )
 
@@ -54,7 +55,7 @@ class Batch:
         self._records += other._records
         self.size += other.size
 
-    def encode(self, producer: int, epoch: int, sequence: int, transactional: bool) -> Any:
+    def encode(self, producer: int, epoch: int, sequence: int) -> Any:
         """Kafka's record batch. A retry gets the same bytes, which is what makes it harmless."""
         state = (producer, epoch, sequence)
         if self._encoded is None or self._encoded[0] != state:
@@ -62,7 +63,6 @@ class Batch:
                 magic=2,
                 compression_type=0,
                 batch_size=2 * MESSAGE_BYTES_MAX,
-                transactional=transactional,
                 producer_id=producer,
                 producer_epoch=epoch,
                 base_sequence=sequence,
@@ -91,7 +91,8 @@ def batches(records: Iterable[Outgoing]) -> dict[TopicPartition, list[Batch]]:
 def whole_batch(records: Sequence[Outgoing]) -> Batch:
     """One batch with all of these records, which are of one partition.
 
-    Raises ``RecordTooLarge`` for a record or a batch over its limit.
+    Raises ``RecordTooLarge`` for a record or a batch over its limit, ``Unstorable`` for a text
+    that is none.
     """
     batch = Batch()
     for record in records:
@@ -108,8 +109,8 @@ def whole_batch(records: Sequence[Outgoing]) -> Batch:
 def addressed(records: Sequence[Outgoing], partitions: Mapping[str, int]) -> list[Outgoing]:
     """The records with their partitions; ``partitions`` counts those of each topic.
 
-    Raises ``RecordTooLarge`` for one over the limit, ``TopicMismatch`` for a partition that
-    its topic has not.
+    Raises ``RecordTooLarge`` for one over the limit, ``Unstorable`` for a text that is none,
+    ``TopicMismatch`` for a partition that its topic has not.
     """
     chosen = []
     for record in records:
@@ -124,7 +125,12 @@ def addressed(records: Sequence[Outgoing], partitions: Mapping[str, int]) -> lis
 
 
 def _check_size(record: Outgoing) -> None:
-    size = size_of(record)
+    try:
+        size = size_of(record)
+    except UnicodeEncodeError as error:
+        raise Unstorable(
+            f"The key or a header of a record for {record.topic} is no Unicode text."
+        ) from error
     if size > RECORD_BYTES_MAX:
         raise RecordTooLarge(
             f"A record for {record.topic} has {size} bytes, the limit is {RECORD_BYTES_MAX}."

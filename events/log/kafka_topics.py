@@ -11,12 +11,9 @@ from kafka.protocol.consumer import ListOffsetsRequest
 from kafka.protocol.metadata import MetadataRequest
 
 from events.log.contract import Topic, TopicMismatch, TopicPartition
-from events.log.kafka_connection import MARKERS_S, Connection, Deadline
+from events.log.kafka_connection import Connection, Deadline
 
 _LATEST = -1
-_UNCOMMITTED, _COMMITTED = 0, 1
-
-_MOMENT_S = 0.25
 
 Ends = dict[TopicPartition, int]
 
@@ -41,9 +38,9 @@ def cluster_id(connection: Connection, timeout_s: float) -> str:
     """The id that the cluster's storage was formatted with."""
 
     async def ask(deadline: Deadline) -> str:
-        while connection.manager.cluster.cluster_id is None:
+        while connection.client.cluster_id is None:
             await connection.refresh(deadline)
-        return str(connection.manager.cluster.cluster_id)
+        return connection.client.cluster_id
 
     return connection.run("tell its cluster id", timeout_s, ask)
 
@@ -85,43 +82,13 @@ def create(
 
 
 def ends(connection: Connection, sources: Sequence[TopicPartition], timeout_s: float) -> Ends:
-    """The last stable offset of each partition: after its last committed record.
-
-    A commit is answered a little before the ends of its partitions move (a few ms). So where
-    something is open, what is open gets a moment to become committed.
-    """
+    """The offset after the last record of each partition that all in-sync replicas have."""
 
     async def ask(deadline: Deadline) -> Ends:
-        moment = Deadline(min(_MOMENT_S, deadline.left_s))
-        written = await _offsets(connection, sources, _LATEST, _UNCOMMITTED, deadline)
-        while True:
-            stable = await _offsets(connection, sources, _LATEST, _COMMITTED, deadline)
-            found = {source: offset or 0 for source, offset in stable.items()}
-            if moment.passed or all(found[each] >= (written[each] or 0) for each in found):
-                return found
-            await connection.sleep(MARKERS_S)
+        found = await _offsets(connection, sources, _LATEST, deadline)
+        return {source: offset or 0 for source, offset in found.items()}
 
     return connection.run("tell where its partitions end", timeout_s, ask)
-
-
-def settled_end(connection: Connection, source: TopicPartition, timeout_s: float) -> int:
-    """Wait until what had been written when this was called is committed or aborted.
-
-    The high watermark is taken once: transactions that begin later need not be waited for.
-    """
-
-    async def wait(deadline: Deadline) -> int:
-        written = await _offset(connection, source, _LATEST, _UNCOMMITTED, deadline)
-        pause_s = 0.002
-        while True:
-            stable = await _offset(connection, source, _LATEST, _COMMITTED, deadline)
-            if stable >= written:
-                return stable
-            still_open = errors.KafkaTimeoutError(f"a transaction on {source} is still open")
-            await connection.pause(deadline, still_open, pause_s)
-            pause_s = min(pause_s * 2, 0.1)
-
-    return connection.run(f"settle {source[0]}-{source[1]}", timeout_s, wait)
 
 
 def offset_at(
@@ -131,25 +98,16 @@ def offset_at(
     timestamp_ms = max(0, -(-timestamp // 1000))
 
     async def ask(deadline: Deadline) -> int | None:
-        found = await _offsets(connection, [source], timestamp_ms, _COMMITTED, deadline)
+        found = await _offsets(connection, [source], timestamp_ms, deadline)
         return found[source]
 
     return connection.run("find an offset by its time", timeout_s, ask)
-
-
-async def _offset(
-    connection: Connection, source: TopicPartition, at: int, isolation: int, deadline: Deadline
-) -> int:
-    found = (await _offsets(connection, [source], at, isolation, deadline))[source]
-    assert found is not None  # the end always exists
-    return found
 
 
 async def _offsets(
     connection: Connection,
     sources: Sequence[TopicPartition],
     at: int,
-    isolation: int,
     deadline: Deadline,
 ) -> dict[TopicPartition, int | None]:
     """ListOffsets for each partition at its leader, asked again while leadership moves."""
@@ -162,9 +120,7 @@ async def _offsets(
             nodes.setdefault(await connection.leader(source, deadline), []).append(source)
         for node, group in nodes.items():
             try:
-                response = await connection.send(
-                    _list_request(group, at, isolation), deadline, node
-                )
+                response = await connection.send(_list_request(group, at), deadline, node)
             except errors.RetriableError as error:
                 failure = error
                 continue
@@ -185,7 +141,7 @@ async def _offsets(
     return found
 
 
-def _list_request(sources: Sequence[TopicPartition], at: int, isolation: int) -> Any:
+def _list_request(sources: Sequence[TopicPartition], at: int) -> Any:
     topic = ListOffsetsRequest.ListOffsetsTopic
     topics: dict[str, list[Any]] = {}
     for name, number in sources:
@@ -195,7 +151,7 @@ def _list_request(sources: Sequence[TopicPartition], at: int, isolation: int) ->
         topics.setdefault(name, []).append(part)
     return ListOffsetsRequest(
         replica_id=-1,
-        isolation_level=isolation,
+        isolation_level=0,
         topics=[topic(name=name, partitions=parts) for name, parts in topics.items()],
         timeout_ms=5000,
         min_version=2,

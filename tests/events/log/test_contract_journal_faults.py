@@ -17,7 +17,15 @@ from pathlib import Path
 import pytest
 
 from events.log.contract import Journal, Log, LogUnavailable, Outgoing, Record, TopicPartition
-from tests.events.log.site import LIMIT_S, ServedSite, outgoing, persistently, read_to_end, until
+from tests.events.log.site import (
+    LIMIT_S,
+    ServedSite,
+    outgoing,
+    persistently,
+    read,
+    read_to_end,
+    until,
+)
 from tests.events.log.test_contract_members import Following, join, share
 
 ROOT = Path(__file__).parents[3]
@@ -195,3 +203,40 @@ def fold(site: ServedSite, log: Log, source: TopicPartition) -> int:
         return sum(text != "heir" for text in texts(read_to_end(reader)))
     finally:
         reader.close()
+
+
+def test_all_goes_on_after_a_stop_of_the_server(real_site: ServedSite) -> None:
+    topic = real_site.topic("events", 2)
+    offset = real_site.log.append(outgoing(topic, "before"))[0]
+    reader = real_site.reader(topic)
+    assert len(read(reader, 1)) == 1
+    one = join(real_site, [topic])
+    one.take(1)
+    identity = real_site.log.identity()
+    real_site.stop()
+    with pytest.raises(LogUnavailable):
+        real_site.log.append(outgoing(topic, "nobody hears this"), timeout_s=0.5)
+    with pytest.raises(LogUnavailable):
+        real_site.log.ping(0.5)
+    real_site.start()
+    persistently(lambda: real_site.log.ping(1.0))
+    appended: list[int] = []
+    persistently(lambda: appended.extend(real_site.log.append(outgoing(topic, "after"))))
+    assert appended[-1] > offset
+    assert real_site.log.identity() == identity
+
+    def read_on() -> bool:
+        try:
+            return any(record.value == b"after" for record in reader.poll(0.5))
+        except LogUnavailable:
+            return False
+
+    def followed() -> bool:
+        try:
+            one.step()
+        except LogUnavailable:
+            return False
+        return b"after" in [record.value for record in one.records]
+
+    until(read_on, "the reader reads on")
+    until(followed, "the member goes on")

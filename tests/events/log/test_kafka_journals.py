@@ -25,6 +25,7 @@ from events.log.contract import (
     Outgoing,
     RecordTooLarge,
     TopicPartition,
+    Unstorable,
 )
 from events.log.kafka import KafkaLog
 from events.log.kafka_connection import Connection, Deadline
@@ -229,6 +230,19 @@ def test_a_topic_that_takes_less_lets_the_journal_go_on(kafka: KafkaSite) -> Non
     assert isinstance(commit(kafka.log, journal, "x" * 5000), RecordTooLarge)
     assert isinstance(commit(kafka.log, journal, "small"), int)
     assert values(kafka, source[0]) == ["me", "small"]
+
+
+@pytest.mark.parametrize("bad", [{"key": "\ud800"}, {"headers": {"ce_id": "\udfff"}}])
+def test_a_text_that_is_none_lets_the_journal_go_on(kafka: KafkaSite, bad: dict[str, Any]) -> None:
+    source = (kafka.topic("events"), 0)
+    journal = begin(kafka.log, source)
+    record = Outgoing(**{"topic": source[0], "key": "key", "value": b"never", **bad})
+    (outcome,) = kafka.log.commit([(journal, [*outgoing(source[0], "never"), record])])
+    assert isinstance(outcome, Unstorable)
+    with pytest.raises(Unstorable):
+        kafka.log.append([record])
+    assert isinstance(commit(kafka.log, journal, "good"), int)
+    assert values(kafka, source[0]) == ["me", "good"]
 
 
 def test_many_records_are_one_batch_or_none(kafka: KafkaSite) -> None:

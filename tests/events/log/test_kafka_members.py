@@ -55,13 +55,13 @@ def test_the_broker_is_neither_asked_for_offsets_nor_given_any(kafka: KafkaSite)
     asked: list[Any] = []
     member = one.member
     assert isinstance(member, KafkaMember)
-    send = member._consumer._manager.send
+    send = member._consumer._stepped._manager.send
 
     def watched(request: Any, *args: Any, **options: Any) -> Any:
         asked.append(request)
         return send(request, *args, **options)
 
-    member._consumer._manager.send = watched
+    member._consumer._stepped._manager.send = watched
     share([one], [3])
     one.take(2)
     with closing(KafkaAdminClient(bootstrap_servers=kafka.server.bootstrap)) as admin:

@@ -11,7 +11,8 @@ import pytest
 from chronova.embedded import broker
 from events.log.contract import LogUnavailable, Topic
 from events.log.kafka import KafkaLog
-from tests.events.log.site import LIMIT_S, Consumer, after, outgoing, read_to_end
+from tests.events.log.site import outgoing, read_to_end
+from tests.events.log.test_contract_members import Following
 
 PASSWORD = secrets.token_hex(8)
 
@@ -49,13 +50,15 @@ def test_credentials_go_to_every_client(guarded: str) -> None:
     log = KafkaLog(guarded, client_options=options(PASSWORD))
     log.create_topics([Topic("commands", 1), Topic("events", 1)])
     log.append(outgoing("commands", "0"))
-    consumer = Consumer(log.member("group", ["commands"]))
-    consumer.worker.transact(outgoing("events", "of 0"), after(consumer.take(1)))
-    log.settled_end(("events", 0), LIMIT_S)
+    member = log.membership("group", ["commands"])
+    one = Following(member)
+    assert one.take(1) == [b"0"]
+    journal = log.begin_term(("events", 0), outgoing("events", "term")[0])
+    assert isinstance(log.commit([(journal, outgoing("events", "of 0"))])[0], int)
     reader = log.reader({("events", 0): 0})
-    assert [record.value for record in read_to_end(reader)] == [b"of 0"]
-    for one in (reader, consumer.worker, log):
-        one.close()
+    assert [record.value for record in read_to_end(reader)] == [b"term", b"of 0"]
+    for each in (reader, member, log):
+        each.close()
 
 
 @pytest.mark.parametrize("given", [{}, options("wrong")])
