@@ -146,8 +146,7 @@ def test_an_unknown_topic_is_said_so(site: Site) -> None:
         lambda: site.log.partitions(missing),
         lambda: site.log.append([Outgoing(missing, "key", b"")]),
         lambda: site.log.reader({(missing, 0): EARLIEST}),
-        lambda: site.log.member("group", [missing]),
-        lambda: site.log.fixed("name", [(missing, 0)]),
+        lambda: site.log.membership("group", [missing]),
     ):
         with pytest.raises(TopicMismatch, match=missing):
             action()
@@ -217,14 +216,6 @@ def test_offset_at_finds_the_first_record_of_a_time(site: Site) -> None:
     assert site.log.offset_at(source, (max(stamps) + 3_600_000) * 1000) is None
 
 
-def test_settled_end_is_after_all_there_is(site: Site) -> None:
-    topic = site.topic("events", 2)
-    offset = site.log.append(outgoing(topic, "0", "1"))[-1]
-    source = (topic, partition_of("key", 2))
-    assert site.log.settled_end(source) > offset
-    assert site.log.settled_end((topic, 1 - source[1])) == 0
-
-
 def test_a_waiting_poll_returns_with_what_comes(real_site: Site) -> None:
     topic = real_site.topic("events", 2)
     reader = real_site.reader(topic)
@@ -280,8 +271,7 @@ def test_closing_twice_is_fine(site: Site) -> None:
     log = site.open()
     log.ping()
     reader = log.reader({(topic, 0): EARLIEST})
-    worker = log.member(site.name("group"), [topic])
-    fixed = log.fixed(site.name("fixed"), [(topic, 0)])
-    for one in (reader, worker, fixed, log):
+    member = log.membership(site.name("group"), [topic])
+    for one in (reader, member, log):
         one.close()
         one.close()
