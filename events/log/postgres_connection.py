@@ -96,7 +96,7 @@ class Connection:
         return int(self._session.fileno())
 
     def run(self, statement: str, timeout_s: float) -> list[Row]:
-        """The statement's rows. Raises ``LogUnavailable``, ``Fenced``, ``LogError``."""
+        """The statement's rows. Raises ``LogUnavailable``, ``LogError``."""
         try:
             self._cursor.execute(statement)
         except psycopg2.Error as error:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import psycopg2
 
-from events.log.contract import Fenced, LogError, LogUnavailable, RecordTooLarge, Unstorable
-from events.log.postgres_schema import FENCED
+from events.log.contract import LogError, LogUnavailable, RecordTooLarge, Unstorable
 
 _LOST = ("08", "25", "57")
 """SQLSTATE classes of what concerns the connection, the server's stop, and a session that is
@@ -39,8 +38,6 @@ def translated(error: psycopg2.Error) -> LogError:
     code, said = error.pgcode, sentence(error)
     if code is None or code[:2] in (*_LOST, *_PASSING) or code in _NOT_INSTALLED:
         return LogUnavailable(said)
-    if code == FENCED:
-        return Fenced(said)
     if code in _NO_SUCH_TEXT:
         return Unstorable(f"this database cannot store a text: {said}")
     if code[:2] == _TOO_LARGE:

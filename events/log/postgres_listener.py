@@ -1,7 +1,7 @@
 """One thread and one connection per process that hear of news, so that nobody polls.
 
 Postgres wakes every listening session of a database for each commit that notifies, whatever
-its channels, so a process has one, shared by all its readers and workers. A notification says
+its channels, so a process has one, shared by all its readers and members. A notification says
 which partition now ends where, and mostly with which records; it rings the bells of those who
 read that partition. Lost ones
 (a dropped connection) are made up for by reading the ends anew after each connect and, in case
@@ -55,7 +55,7 @@ class Watch:
         self.bell.set()
 
     def regroup(self) -> None:
-        """Make the worker look what it owns."""
+        """Make the member look what it owns."""
         self.group_changed = True
         self.bell.set()
 
