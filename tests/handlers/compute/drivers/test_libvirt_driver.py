@@ -115,7 +115,7 @@ def far_driver(libvirt_rig: LibvirtRig, line: Line) -> Iterator[Driver]:
     """A driver that reaches libvirtd over the line."""
     from handlers.compute.drivers.libvirt_driver import LibvirtDriver
 
-    driver = LibvirtDriver("host-1", libvirt_rig.folder, line.uri, "qemu", unseal)
+    driver = LibvirtDriver(libvirt_rig.host, libvirt_rig.folder, line.uri, "qemu", unseal)
     yield driver
     driver.close()
 
@@ -217,7 +217,9 @@ def test_guests_of_another_host_on_the_same_libvirtd(
     driver, image = libvirt_rig.new_driver(), Image(BLANK)
     spec = spec_for(image)
     bring_up(driver, spec, image)
-    other = LibvirtDriver("host-2", libvirt_rig.folder / "two", libvirt_uri, "qemu", unseal)
+    other = LibvirtDriver(
+        f"{libvirt_rig.host}-2", libvirt_rig.folder / "two", libvirt_uri, "qemu", unseal
+    )
     assert other.power_states() == {}
     assert other.generation(spec.server_id) is None
     other.ensure_absent(spec.server_id)
