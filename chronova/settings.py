@@ -94,8 +94,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Name of the compute host; with several a number is added. Empty: this machine's."""
     libvirt_uri: str = "qemu:///system"
     """Which libvirtd."""
-    virt_type: Literal["auto", "qemu", "kvm", "lxc", "test"] = "auto"
-    """Kind of the domains. auto: kvm where a probe boots with it, else qemu."""
+    virt_type: Literal["auto", "qemu", "kvm"] = "auto"
+    """Kind of the domains. auto: kvm where a guest defined as all are runs with it, else qemu."""
     simulated_delays: dict[str, float] = {}
     """Seconds that each step of the simulated driver takes, by step."""
     simulated_faults: list[SimulatedFault] = []
