@@ -50,7 +50,7 @@ ENVELOPE_BYTES_MAX = 32 * 1024
 Key = tuple[str, str]
 
 
-class Remembered(msgspec.Struct, frozen=True):
+class Remembered(msgspec.Struct, frozen=True, gc=False):
     """How a command ended: where its last event stands, and the refusal if it was one."""
 
     position: int
