@@ -57,7 +57,6 @@ def measured(log: Log, url: str, model: ReadModel, recorder: Recorder, domain: s
     assert behind.behind[events] == len(more)
     assert 0 < behind.seconds < LIMIT_S
     lag.close()
-    worker.close()
 
 
 def test_on_postgres(url: str, log: PostgresLog, recorder: Recorder) -> None:
