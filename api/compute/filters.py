@@ -18,6 +18,8 @@ NEVER = 1000
 """A microversion that never comes: for admins only."""
 
 TRUE_WORDS = frozenset({"1", "t", "true", "on", "y", "yes"})
+BACK_REFERENCE = re.compile(r"(?<!\\)(?:\\\\)*\\[1-9]")
+PATTERN_CHARS_MAX = 255
 FALSE_WORDS = frozenset({"0", "f", "false", "off", "n", "no"})
 
 
@@ -66,6 +68,12 @@ def _boolean(wanted: Wanted, target: str, value: str) -> None:
 
 
 def _pattern(wanted: Wanted, target: str, value: str) -> None:
+    # Nothing else in Postgres' expressions takes time without bound.
+    if len(value) > PATTERN_CHARS_MAX or BACK_REFERENCE.search(value):
+        raise bad_request(
+            f"Invalid filter: the expression for {target} is longer than {PATTERN_CHARS_MAX}"
+            " characters or refers back to a part of itself"
+        )
     wanted.patterns[target] = value
 
 
