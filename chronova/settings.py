@@ -79,9 +79,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     api_workers: Positive = 2
     """Processes of the API."""
     api_threads: Positive = 16
-    """Requests that each of them works on at once."""
+    """Reads, and writes, that each of them works on at once. Logins, searches by expression,
+    uploads, downloads and health have threads beside; a caller has three quarters of each."""
     api_in_flight_max: Positive = 256
-    """Commands that one API worker waits for at once; beyond it: 503 with Retry-After."""
+    """Requests that wait for a thread of one kind, and commands under way, in one API worker;
+    beyond it: 503 with Retry-After."""
     token_ttl_s: Positive = 3600
     """How long a token is valid."""
     decision_timeout_s: Positive = 15
