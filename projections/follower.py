@@ -37,6 +37,7 @@ from projections.failures import (
 from projections.fold import Batch, Fold, Key, Read
 from projections.isolating import isolated
 from projections.model import ReadModel
+from projections.table import Followed
 from projections.writer import Writer
 
 FOLLOWED_S = 60
@@ -292,9 +293,26 @@ class Follower:
 
     def _upsert(self, records: Sequence[Record]) -> None:
         for topic, followed in self._followed.items():
-            rows = followed.rows([record for record in records if record.topic == topic])
-            if rows:
+            mine = [record for record in records if record.topic == topic]
+            if mine and not self._followed_rows(followed, mine):
+                for record in mine:
+                    self._followed_rows(followed, [record])
+
+    def _followed_rows(self, followed: Followed, records: Sequence[Record]) -> bool:
+        """Keep a table beside the events; whether that could be done. A single record that cannot
+        be written is passed over: the next one of its key replaces it anyway."""
+        try:
+            if rows := followed.rows(records):
                 self._writer.follow(self.connection, followed.table.name, rows)
+        except Exception as error:
+            if not is_about_rows(error):
+                raise
+            self._writer.recover(self.connection)
+            if len(records) == 1:
+                name = f"{records[0].topic}/{records[0].partition}@{records[0].offset}"
+                logger.warning("record_passed_over", record=name, reason=aside.reason(error))
+            return False
+        return True
 
     def _keep_alive(self) -> None:
         with self.connection.cursor() as cursor:
