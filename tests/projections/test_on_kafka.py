@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from events import topics
 from events.log.contract import Topic
 from events.log.kafka import KafkaLog
+from projections import builds
 from projections.connection import Connection
+from projections.follower import Follower
 from projections.model import ReadModel, read_model
 from projections.projector import Projector
 from projections.rebuild import Progress, Rebuild
@@ -17,6 +19,7 @@ from projections.verify import verify
 from projections.waiting import PositionWaiter
 from tests.projections.recorder import START, Recorder, boot, deletion, power
 from tests.projections.tables import rows
+from tests.projections.test_journals import two_owners
 
 if TYPE_CHECKING:
     from tests.parts.broker import Broker
@@ -61,4 +64,27 @@ def test_projected_rebuilt_and_verified(broker: Broker, url: str, control: Conne
         thread.join(LIMIT_S)
         waiter.close()
     assert verify(log, url, model=only).equal
+    log.close()
+
+
+def test_journals_on_kafka(broker: Broker, url: str, control: Connection) -> None:
+    """Terms, control records and void ones; a follower that opens again in the middle."""
+    domain = f"domain{uuid.uuid4().hex[:8]}"
+    source = (topics.events(domain), 0)
+    model = read_model()
+    only = ReadModel(model.metadata, model.projected, model.aggregates, {}, (domain,))
+    log = KafkaLog(broker.bootstrap)
+    log.create_topics([Topic(source[0], 1)])
+    events = two_owners(Recorder(log, domain))
+    builds.install(control)
+    build = builds.create(control, only, log.identity(), [source])
+    one = Follower(log, url, build, [source], only, records_max=4)
+    one.open()
+    while one.behind():
+        one.step(1.0)
+        one.close()
+        one.open()
+    assert one.waiting == {}
+    assert one.places[source].position == events
+    one.close()
     log.close()
