@@ -187,7 +187,8 @@ def as_json(value: object) -> None:
 
 def main() -> None:
     """Entry point."""
-    import chronova.verbs  # noqa: F401 - adds its verbs to the app
+    import chronova.host_verbs
+    import chronova.verbs  # noqa: F401 - they add their verbs to the app
 
     try:
         sys.exit(app(standalone_mode=False))
