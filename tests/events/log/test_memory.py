@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from events.log.contract import Fenced, LogUnavailable, Topic
+from events.log.contract import Fenced, LogError, LogUnavailable, Outgoing, Topic
 from events.log.memory import Cluster, Crash, Fault, MemoryLog, Operation
-from tests.events.log.site import Consumer, after, outgoing, read_to_end
+from tests.events.log.site import outgoing, read_to_end
 
 
 class Weather:
@@ -38,48 +38,40 @@ def events(cluster: Cluster) -> list[bytes]:
     return [record.value for record in read_to_end(reader)]
 
 
-def busy(cluster: Cluster, process: str) -> tuple[MemoryLog, Consumer]:
-    """A process whose member has read one command."""
-    log = MemoryLog(cluster=cluster, process=process)
-    log.append(outgoing("commands", "0"))
-    consumer = Consumer(log.member("group", ["commands"]))
-    consumer.take(1)
-    return log, consumer
+TERM = Outgoing("events", "term", b"term", {"ce_type": "test.TermBegan"}, 0)
 
 
 @pytest.mark.parametrize(
-    ("fault", "raised", "written"),
+    ("fault", "kind", "written"),
     [
         (Fault.UNAVAILABLE, LogUnavailable, False),
         (Fault.UNAVAILABLE_AFTER, LogUnavailable, True),
-        (Fault.CRASH, Crash, False),
-        (Fault.CRASH_AFTER, Crash, True),
+        (Fault.REFUSED, LogError, False),
     ],
 )
-def test_a_transaction_happens_wholly_or_not(
-    cluster: Cluster, weather: Weather, fault: Fault, raised: type[BaseException], written: bool
+def test_a_commit_happens_wholly_or_not(
+    cluster: Cluster, weather: Weather, fault: Fault, kind: type[LogError], written: bool
 ) -> None:
-    log, consumer = busy(cluster, "decider-1")
-    weather.due["transact"] = fault
-    with pytest.raises(raised):
-        consumer.worker.transact(outgoing("events", "x"), after(consumer.records))
-    assert events(cluster) == ([b"x"] if written else [])
-    log.expel()
-    heir = Consumer(MemoryLog(cluster=cluster).member("group", ["commands"]))
-    heir.until_owns(2)
-    heir.step()
-    assert [record.value for record in heir.records] == ([] if written else [b"0"])
+    log = MemoryLog(cluster=cluster, process="decider-1")
+    writer = log.begin_term(("events", 0), TERM)
+    weather.due["commit"] = fault
+    (outcome,) = log.commit([(writer, outgoing("events", "x", "y"))])
+    assert isinstance(outcome, kind)
+    assert events(cluster) == ([b"term", b"x", b"y"] if written else [b"term"])
+    (outcome,) = log.commit([(writer, outgoing("events", "z"))])
+    assert isinstance(outcome, Fenced), "the outcome was unknown: this writer has ended"
 
 
-def test_rewind_after_a_lost_answer_shows_what_happened(cluster: Cluster, weather: Weather) -> None:
-    _, consumer = busy(cluster, "decider-1")
-    weather.due["transact"] = Fault.UNAVAILABLE_AFTER
-    with pytest.raises(LogUnavailable):
-        consumer.worker.transact(outgoing("events", "x"), after(consumer.records))
-    consumer.worker.rewind()
-    consumer.step()
-    assert not consumer.step().records
-    assert events(cluster) == [b"x"]
+@pytest.mark.parametrize(("fault", "written"), [(Fault.CRASH, False), (Fault.CRASH_AFTER, True)])
+def test_a_process_may_end_before_or_after_a_commit(
+    cluster: Cluster, weather: Weather, fault: Fault, written: bool
+) -> None:
+    log = MemoryLog(cluster=cluster, process="decider-1")
+    writer = log.begin_term(("events", 0), TERM)
+    weather.due["commit"] = fault
+    with pytest.raises(Crash):
+        log.commit([(writer, outgoing("events", "x"))])
+    assert events(cluster) == ([b"term", b"x"] if written else [b"term"])
 
 
 @pytest.mark.parametrize(
@@ -109,20 +101,23 @@ def test_an_append_fails_as_ordered(
     assert events(cluster) == [b"x"] * copies
 
 
-def test_a_zombie_is_fenced_and_comes_back_as_another_member(cluster: Cluster) -> None:
-    log, zombie = busy(cluster, "stopped")
-    heir = Consumer(MemoryLog(cluster=cluster, process="heir").member("group", ["commands"]))
-    zombie.step()
-    heir.step()
-    held = set(zombie.owned)
+def test_what_a_fenced_writer_wrote_lies_there_and_is_void(cluster: Cluster) -> None:
+    """As on a broker that has forgotten its epoch: readers have to know the rule."""
+    zombie = MemoryLog(cluster=cluster, process="stopped")
+    old = zombie.begin_term(("events", 0), TERM)
+    MemoryLog(cluster=cluster, process="heir").begin_term(("events", 0), TERM)
+    (outcome,) = zombie.commit([(old, outgoing("events", "late"))])
+    assert isinstance(outcome, Fenced)
+    assert events(cluster) == [b"term", b"term", b"late"]
+
+
+def test_a_member_that_was_expelled_comes_back_as_another(cluster: Cluster) -> None:
+    log = MemoryLog(cluster=cluster, process="stopped")
+    member = log.membership("group", ["commands"])
+    held = set(member.poll(0).assigned)
     log.expel()
-    heir.until_owns(2)
-    with pytest.raises(Fenced):
-        zombie.worker.transact(outgoing("events", "of a zombie"), {next(iter(held)): 1})
-    assert set(zombie.step().revoked) == held
-    zombie.until_owns(1)
-    heir.until_owns(1)
-    assert events(cluster) == []
+    polled = member.poll(0)
+    assert set(polled.revoked) == set(polled.assigned) == held
 
 
 def test_faults_are_asked_by_process_and_operation(cluster: Cluster, weather: Weather) -> None:
