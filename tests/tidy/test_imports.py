@@ -41,6 +41,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "jsonschema_rs": ("api/",),
     "kafka": ("events/log/kafka",),
     "libvirt": ("handlers/compute/drivers/libvirt_",),
+    "limits": ("api/http/rates.py",),
     "lxml": ("handlers/compute/drivers/",),
     "msgspec": ("",),
     "orjson": ("api/", "projections/"),
