@@ -18,6 +18,7 @@ from api.authentication import Authenticator
 from api.http.authenticated import Authenticated, Authenticates
 from api.http.errors import Errors
 from api.http.observing import Observed
+from api.http.rates import Rates
 from api.http.request_ids import RequestIds
 from api.services import Services
 
@@ -51,8 +52,9 @@ def create_app(
     own = [part for package in mounted.values() for part in _middleware(package, services)]
     knows = authenticator or Authenticator(services)
     authenticated = Authenticated(knows, services.settings.public_url)
+    rates = Rates(services.settings.rates)
     seen = observed or Observed(packages)
-    app: App = falcon.App(middleware=[RequestIds(), seen, *own, authenticated])
+    app: App = falcon.App(middleware=[RequestIds(), seen, *own, authenticated, rates])
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = True
     Errors({name: package.render_error for name, package in mounted.items()}).install(app)

@@ -13,6 +13,7 @@ import sqlalchemy
 
 from api.bus import Bus
 from api.consoles import ConsoleSource
+from api.http.rates import RateSettings
 
 
 class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +40,8 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     key_pairs_max: int = 100
     service_down_time_s: float = 60.0
     """Who was not heard for so long is down."""
+    rates: RateSettings = RateSettings()
+    """How much a project and an address may ask for; by default as much as they like."""
     admin_password_chars: int = 12
     """Length of a generated adminPass; 0 leaves it out (``enable_instance_password``)."""
 

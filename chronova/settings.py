@@ -23,6 +23,7 @@ from events.topics import DOMAINS
 PREFIX = "CHRONOVA_"
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+Rate = Annotated[str, msgspec.Meta(pattern=r"^([1-9][0-9]{0,8}/(second|minute|hour|day))?$")]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
@@ -84,6 +85,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     api_in_flight_max: Positive = 256
     """Requests that wait for a thread of one kind, and commands under way, in one API worker;
     beyond it: 503 with Retry-After."""
+    rate_requests_address: Rate = "4000/second"
+    """Requests of one address; beyond it: 429. Empty: no limit, as behind a proxy, which is one
+    address."""
+    rate_writes_project: Rate = "1000/second"
+    """Requests of one project that may change something; beyond it: 429. Empty: no limit."""
+    rate_refusals_project: Rate = "600/minute"
+    """Refused commands of one project, each of which is recorded for ever; beyond it its writes
+    are answered 429. Empty: no limit."""
     token_ttl_s: Positive = 3600
     """How long a token is valid."""
     decision_timeout_s: Positive = 15

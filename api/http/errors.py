@@ -16,6 +16,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from api.bus import Refused, Unavailable
+from api.http.rates import Limit
 from api.http.request_ids import request_id
 from events.bounds import OutOfBounds
 from projections.connection import GONE
@@ -35,6 +36,11 @@ PHRASES = {
 AWAY = (OperationalError, InterfaceError, PoolExhausted, ProjectionNotReady, *GONE)
 """What reading the projections raises while they cannot be read: it passes."""
 
+TRACEBACKS = "10/minute"
+"""Written to the log, whatever is asked for: more of the same would fill the disk."""
+TRACEBACK_CHARS_MAX = 20_000
+PATH_CHARS_MAX = 500
+
 APOLOGY = (
     "Unexpected API Error. Please report this to your operator with the request id {request_id}.\n"
     "{kind}"
@@ -46,6 +52,7 @@ class Errors:
 
     def __init__(self, renderers: Mapping[str, Render]) -> None:
         self._renderers = renderers
+        self._tracebacks = Limit(TRACEBACKS)
 
     def install(self, app: falcon.App[falcon.Request, falcon.Response]) -> None:
         """Take over all error handling of ``app``."""
@@ -81,6 +88,7 @@ class Errors:
     def _refused(
         self, req: falcon.Request, resp: falcon.Response, error: Refused, params: dict[str, object]
     ) -> None:
+        req.context.refused = True  # counted, see api.http.rates
         self._answer(req, resp, error.status, error.code, error.detail)
 
     def _out_of_bounds(
@@ -127,12 +135,17 @@ class Errors:
             "unexpected error",
             request_id=request_id(req),
             method=req.method,
-            path=req.path,
-            # A plain traceback: locals may hold passwords.
-            traceback="".join(format_exception(error)),
+            path=req.path[:PATH_CHARS_MAX],
+            traceback=self._traceback(error),
         )
         detail = APOLOGY.format(request_id=request_id(req), kind=type(error))
         self._answer(req, resp, 500, "", detail)
+
+    def _traceback(self, error: Exception) -> str:
+        """A plain one, for locals may hold passwords; empty where there were too many lately."""
+        if not self._tracebacks.count(""):
+            return f"{type(error).__name__}: left out, more than {TRACEBACKS}"
+        return "".join(format_exception(error))[-TRACEBACK_CHARS_MAX:]
 
 
 def _plain(status: int, code: str, detail: str) -> tuple[bytes, str]:

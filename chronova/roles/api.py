@@ -21,6 +21,7 @@ from api.health.pulse import Pulse
 from api.health.resource import Health
 from api.http.figures import Figures
 from api.http.observing import Observed
+from api.http.rates import RateSettings
 from api.log_bus import LogBus, Observer
 from api.services import ApiSettings, Services
 from chronova import __version__, listening, observing
@@ -81,6 +82,12 @@ def services_of(settings: Settings, log: Log, observer: Observer) -> Services:
         data_path=settings.data_path,
         token_ttl_s=settings.token_ttl_s,
         service_down_time_s=settings.service_down_time_s,
+        rates=RateSettings(
+            requests_address=settings.rate_requests_address,
+            writes_project=settings.rate_writes_project,
+            refusals_project=settings.rate_refusals_project,
+            processes=settings.api_workers,
+        ),
     )
     pool = engine(settings.database_url, settings.api_threads)
     return Services(bus, pool, api, HostConsoles(api.instances_path))

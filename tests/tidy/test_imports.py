@@ -41,6 +41,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "jsonschema_rs": ("api/",),
     "kafka": ("events/log/kafka",),
     "libvirt": ("handlers/compute/drivers/libvirt_",),
+    "limits": ("api/http/rates.py",),
     "lxml": ("handlers/compute/drivers/",),
     "msgspec": ("",),
     "numpy": tuple(f"commands/fleet/{file}.py" for file in ("table", "candidates", "ranking")),

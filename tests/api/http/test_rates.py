@@ -1,0 +1,108 @@
+"""Rate limits by address and by project, and the bound on tracebacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import falcon
+import falcon.testing
+import pytest
+import structlog
+
+from api.http.errors import Errors
+from api.http.rates import Limit, RateSettings
+from api.services import ApiSettings, Services
+from tests.api.compute.world import World, stocked
+from tests.parts.local_bus import store
+from tests.parts.postgres import PostgresServer
+
+START = {"os-start": None}
+
+
+@pytest.fixture(scope="module")
+def world(database: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with store(database.url) as engine:
+        yield stocked(World.new(engine, tmp_path_factory.mktemp("cloud")))
+
+
+def limited(world: World, path: Path, **limits: Any) -> World:
+    """The same cloud behind another API."""
+    settings = ApiSettings(
+        public_url="http://cloud.test", data_path=path, rates=RateSettings(**limits)
+    )
+    other = World(Services(world.bus, world.engine, settings), world.bus)
+    return other
+
+
+def refused(answer: Any) -> None:
+    assert answer.status_code == 429
+    assert answer.json == {"overLimit": {"code": 429, "message": "This request was rate-limited."}}
+    assert 0 < int(answer.headers["retry-after"]) <= 3600
+
+
+def test_an_address_has_so_many_requests(world: World, tmp_path: Path) -> None:
+    api = limited(world, tmp_path, requests_address="3/hour")
+    for _ in range(3):
+        assert api.get("/servers", token=None).status_code == 401
+    refused(api.get("/servers", token=None))
+    refused(api.get("/servers"))
+
+
+def test_a_project_has_so_many_writes_and_reads_beside(world: World, tmp_path: Path) -> None:
+    server_id = world.boot()
+    api = limited(world, tmp_path, writes_project="2/hour")
+    for name in ("a", "b"):
+        assert api.put(f"/servers/{server_id}", {"server": {"name": name}}).status_code == 200
+    refused(api.put(f"/servers/{server_id}", {"server": {"name": "c"}}))
+    assert api.get("/servers").status_code == 200
+    assert api.post("/os-keypairs", {"keypair": {}}, token="stranger").status_code == 400
+
+
+def test_a_project_has_so_many_refusals(world: World, tmp_path: Path) -> None:
+    """Each is recorded for ever: a start of what runs was answered 582 times a second."""
+    server_id = world.boot()
+    api = limited(world, tmp_path, refusals_project="2/hour")
+    for _ in range(2):
+        assert api.post(f"/servers/{server_id}/action", START).status_code == 409
+    refused(api.post(f"/servers/{server_id}/action", START))
+    refused(api.post("/servers", {"server": {}}))
+    assert api.get(f"/servers/{server_id}").status_code == 200
+    assert api.post("/os-keypairs", {"keypair": {}}, token="stranger").status_code == 400
+
+
+def test_a_limit_is_shared_by_processes() -> None:
+    shared = Limit("5/hour", processes=2)
+    assert [shared.count("a") for _ in range(4)] == [True, True, True, False]
+    assert shared.count("b")
+    assert all(Limit("").count("a") for _ in range(100))
+
+
+class Broken:
+    """A resource with a defect."""
+
+    public_methods = ("GET",)
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        raise RuntimeError("a defect " * 10_000)
+
+
+def test_tracebacks_are_bounded(world: World) -> None:
+    app = falcon.App()
+    Errors({}).install(app)
+    app.add_route("/broken", Broken())
+    app.req_options.strip_url_path_trailing_slash = True
+
+    class Named:
+        def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+            req.context.request_id = "req"
+
+    app.add_middleware(Named())
+    client = falcon.testing.TestClient(app)
+    with structlog.testing.capture_logs() as written:
+        for _ in range(30):
+            assert client.simulate_get("/broken").status_code == 500
+    tracebacks = [line["traceback"] for line in written]
+    assert sum("Traceback" in text or "defect" in text for text in tracebacks) == 10
+    assert sum(map(len, tracebacks)) < 300_000
