@@ -5,6 +5,7 @@ Hosts are told of and never make the API ill: what they do is not undone by aski
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,10 +18,14 @@ from api.health.pulse import Pulse
 from events.log.contract import Log
 from projections.connection import Connection, connect
 from projections.fleet.hosts import HOSTS
+from projections.fleet.services import troubles
 from projections.lag import Lag, Standing
 
 LAG_S_MAX = 5.0
 """Behind for longer than that, reads are too old to be believed."""
+
+TROUBLES_US = 30_000_000
+"""What a decider said that long ago may be mended since."""
 
 H = HOSTS.c
 
@@ -34,7 +39,7 @@ def parts(
         "log": lambda: _log(log),
         "database": database.check,
         "projection": lambda: _projection(lag),
-        "decider": lambda: pulse.check(bus, LIMIT_S * 0.9),
+        "decider": lambda: _decider(bus, pulse, engine),
         "hosts": lambda: _hosts(engine),
     }
 
@@ -91,6 +96,13 @@ def _degraded(standing: Standing) -> str:
     if standing.waiting:
         told.append(f"partitions wait: {', '.join(sorted(standing.waiting))}")
     return "; ".join(told)
+
+
+def _decider(bus: Bus, pulse: Pulse, engine: sqlalchemy.Engine) -> Mapping[str, Any]:
+    figures = dict(pulse.check(bus, LIMIT_S * 0.9))
+    with engine.connect() as connection:
+        found = troubles(connection, time.time_ns() // 1000 - TROUBLES_US)
+    return {**figures, DEGRADED: "; ".join(found)} if found else figures
 
 
 def _hosts(engine: sqlalchemy.Engine) -> Mapping[str, Any]:

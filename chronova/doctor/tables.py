@@ -19,6 +19,7 @@ from projections.model import read_model
 VERSION_MIN = 140000
 SHOWN_MAX = 10
 LAG_WARNING_S, LAG_FAILED_S = 1.0, 10.0
+HEARD_US = 60_000_000
 
 
 def examine(settings: Settings, log: Log | None) -> Iterator[Finding]:
@@ -35,6 +36,7 @@ def examine(settings: Settings, log: Log | None) -> Iterator[Finding]:
         return
     if log is not None:
         yield from projection(settings, log)
+    yield from deciders(settings)
     yield from hosts(settings)
 
 
@@ -75,7 +77,7 @@ def projection(settings: Settings, log: Log) -> Iterator[Finding]:
         seen = f"build {standing.build} was made by another version of Chronova"
         advice = "start this version's projector: it builds beside, and switches when level"
         yield failed("projection", seen, advice)
-    yield from not_taken(settings.database, standing)
+    yield from not_taken(settings.database_url, standing)
     behind = sum(standing.behind.values())
     seen = f"build {standing.build}, {behind} events behind, {standing.seconds:.1f} s"
     if not standing.followed:
@@ -112,6 +114,28 @@ def not_taken(url: str, standing: Standing) -> Iterator[Finding]:
     if len(notes) > SHOWN_MAX:
         more = f"{len(notes) - SHOWN_MAX} more aggregates are set aside"
         yield failed("projection", more, "`chronova projection status --json` lists them all")
+
+
+def deciders(settings: Settings) -> Iterator[Finding]:
+    """What deciders said of late that they cannot do by themselves."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from projections.fleet.services import troubles
+    from projections.live import engine
+
+    try:
+        with engine(settings.database_url, 1).connect() as connection:
+            found = troubles(connection, time.time_ns() // 1000 - HEARD_US)
+    except (ProjectionNotReady, SQLAlchemyError):
+        return  # said by what is examined before
+    for trouble in found[:SHOWN_MAX]:
+        advice = (
+            "all else goes on. A journal that cannot be read: `chronova log verify`, and this log's"
+            " version of Chronova. A receiver that is missing: its host's agent makes its topic"
+        )
+        yield failed("deciders", trouble, advice)
+    if not found:
+        yield ok("deciders", "nothing waits for help")
 
 
 def hosts(settings: Settings) -> Iterator[Finding]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import socket
 import threading
+import uuid
 
 import msgspec
+import structlog
 
 from chronova import __version__, observing
 from chronova.connections import open_site_log
@@ -13,13 +15,19 @@ from chronova.domains import load_handlers
 from chronova.metrics.meters import DeciderMeters
 from chronova.settings import Settings, SettingsError
 from chronova.stopping import Stop
+from chronova.watched import Watched
 from commands.fleet.policy import Policy
-from events.log.contract import Log
+from events.fleet.heartbeat import CONDUCTOR, Heartbeat
+from events.log.contract import Log, LogError
 from events.log.records import Codec
-from handlers.decider import Decider, run
+from handlers.decider import Decider, run, wall_clock
+from handlers.heartbeat import heartbeat_record
 from handlers.scheduler import BadPlugin, LivenessMonitor, load_plugins
 
 MONITOR_ENDS_S = 3.0
+TROUBLE_CHARS_MAX = 500
+
+logger = structlog.get_logger("decider")
 
 
 def serve(settings: Settings) -> None:
@@ -40,15 +48,43 @@ def serve(settings: Settings) -> None:
     monitor: threading.Thread | None = None
     if "fleet" in settings.domains:
         monitor = _monitor(settings, log, decider, stop, failed)
+    beats = Watched("heartbeat", lambda: _beat(settings, log, decider, stop), decider.wake)
+
+    def stopped() -> bool:
+        beats.check()
+        return stop.stopped()
+
+    beats.start()
     try:
-        run(decider, stop.stopped, stop.pause)
+        run(decider, stopped, stop.pause)
     finally:
+        stop.event.set()
         decider.close()
+        beats.join(MONITOR_ENDS_S)
         if monitor is not None:
             monitor.join(MONITOR_ENDS_S)
         log.close()
     if failed:
         raise failed[0]
+
+
+def _beat(settings: Settings, log: Log, decider: Decider, stop: Stop) -> None:
+    """Say now and then that this decider lives, and what waits for somebody's help."""
+    codec, started = Codec(), wall_clock()
+    while not stop.stopped():
+        beat = Heartbeat(
+            host=socket.gethostname(),
+            binary=CONDUCTOR,
+            at=wall_clock(),
+            started_at=started,
+            version=__version__,
+            troubles=[sentence[:TROUBLE_CHARS_MAX] for sentence in decider.troubles()],
+        )
+        try:
+            log.append([heartbeat_record(codec, beat, str(uuid.uuid4()))])
+        except LogError as error:
+            logger.warning("no_heartbeat", reason=str(error))
+        stop.pause(settings.report_interval_s)
 
 
 def _enable_judges(settings: Settings) -> None:

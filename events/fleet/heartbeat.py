@@ -15,6 +15,9 @@ COMPUTE = "nova-compute"
 SCHEDULER = "nova-scheduler"
 """Binary name of the process that owns the fleet's partition."""
 
+CONDUCTOR = "nova-conductor"
+"""Binary name of a process that decides: in Nova, the one that does what the API asked for."""
+
 
 class Heartbeat(Message, frozen=True, kw_only=True):
     """A service was alive at this moment."""
@@ -24,4 +27,5 @@ class Heartbeat(Message, frozen=True, kw_only=True):
     at: Instant
     started_at: Annotated[int, MOMENT, "When its process started, microseconds since 1970."]
     version: Annotated[str, "Version of the service's software."] = ""
+    troubles: Annotated[list[str], "What waits for somebody's help, one sentence each."] = []
     ending: Annotated[bool, "The last one: the service ends, and is down from now on."] = False

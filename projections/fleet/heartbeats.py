@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import structlog
 from sqlalchemy import BigInteger, Column, Table, Text
 
@@ -25,9 +26,13 @@ SERVICE_HEARTBEATS = Table(
     Column("last_seen_at", BigInteger, nullable=False),
     Column("started_at", BigInteger, nullable=False),
     Column("version", Text, nullable=False),
+    Column("troubles", Text, nullable=False),
 )
 """``last_seen_at``: when the log took the heartbeat, ``started_at``: when the service started, by
-its own clock; microseconds since 1970."""
+its own clock; microseconds since 1970. ``troubles``: a JSON list of sentences."""
+
+TROUBLES_MAX = 20
+"""So many are kept; more of them have one cause."""
 
 logger = structlog.get_logger("projector")
 
@@ -51,6 +56,7 @@ def heartbeat_rows(records: Sequence[Record]) -> list[Row]:
                     "last_seen_at": record.timestamp,
                     "started_at": beat.started_at,
                     "version": beat.version,
+                    "troubles": msgspec.json.encode(beat.troubles[:TROUBLES_MAX]).decode(),
                 }
             )
     return rows

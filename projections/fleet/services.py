@@ -150,3 +150,14 @@ def _other_services(
         )
         for row in connection.execute(statement)
     ]
+
+
+def troubles(connection: Connection, since: int) -> list[str]:
+    """Return what services that were heard after ``since`` (microseconds) cannot do by themselves,
+    one sentence each, with the service's name and host."""
+    statement = select(B.binary, B.host, B.troubles).where(B.last_seen_at > since)
+    return [
+        f"{binary} on {host}: {sentence}"
+        for binary, host, encoded in connection.execute(statement.order_by(B.binary, B.host))
+        for sentence in msgspec.json.decode(encoded, type=list[str])
+    ]

@@ -90,7 +90,8 @@ def test_images(site: Site, tmp_path: Path) -> None:
 def test_services_and_hypervisors(site: Site) -> None:
     services = site.shown("compute", "service", "list")
     states = {(service["Binary"], service["Status"], service["State"]) for service in services}
-    assert states == {("nova-compute", "enabled", "up"), ("nova-scheduler", "enabled", "up")}
+    names = ("nova-compute", "nova-conductor", "nova-scheduler")
+    assert states == {(name, "enabled", "up") for name in names}
     (found,) = site.shown("hypervisor", "list")
     shown = site.shown("hypervisor", "show", found["Hypervisor Hostname"])
     assert (shown["state"], shown["status"]) == ("up", "enabled")

@@ -44,7 +44,7 @@ from projections.fleet.hypervisors import (
     statistics,
     uptime,
 )
-from projections.fleet.services import find_service, list_services
+from projections.fleet.services import find_service, list_services, troubles
 from projections.fleet.zones import compute_zones, list_zones
 from projections.table import PROJECTED
 from tests.commands.fleet.fleet import PROJECT, USER, Fleet, place, register
@@ -184,6 +184,18 @@ def test_statistics(site: Site) -> None:
         "vcpus": 8,
         "vcpus_used": 4,
     }
+
+
+def test_what_services_cannot_do_by_themselves(site: Site) -> None:
+    sentence = "compute.events/1: record 7 cannot be read"
+    site.beat(
+        Heartbeat(host="ctl", binary="nova-conductor", at=0, started_at=0, troubles=[sentence]),
+        Heartbeat(host="other", binary="nova-conductor", at=0, started_at=0),
+    )
+    assert troubles(site.rows, 0) == [f"nova-conductor on ctl: {sentence}"]
+    assert troubles(site.rows, 2**62) == [], "what was said long ago may be mended since"
+    site.beat(Heartbeat(host="ctl", binary="nova-conductor", at=1, started_at=0))
+    assert troubles(site.rows, 0) == []
 
 
 def test_services(site: Site) -> None:
