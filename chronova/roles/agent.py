@@ -113,6 +113,7 @@ def serve(settings: Settings) -> None:
     log = observing.measured(open_site_log(settings), store, "agent")
     hosts = {name: driver_of(settings, name) for name in host_names(settings)}
     name = next(iter(hosts))
+    identities = {host: identity_of(settings, host) for host in hosts}
     identity = log.identity()
     for host, driver in hosts.items():
         pin(settings.data_path / "instances" / host, host, identity, driver)
@@ -127,12 +128,13 @@ def serve(settings: Settings) -> None:
         pause=stop.pause,
         keeper=KeptInFile(settings.data_path / "instances" / name / BOOKMARK),
         watcher=AgentMeters(store),
+        node_ids={host: one.node_id for host, one in identities.items()},
     )
     presence = Presence(
         log,
         name,
         hosts,
-        {host: identity_of(settings, host) for host in hosts},
+        identities,
         clock=wall_clock,
         new_id=lambda: str(uuid.uuid4()),
         version=__version__,

@@ -5,14 +5,16 @@ Reports that say nothing new write no event, so an agent may send them as often 
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
 from commands.decision import Decision, View, accept, decides, decides_on_view, refuse
+from commands.work import Order
 from events.fleet.host import (
     Host,
     HostRegistered,
+    HostRegistrationRefused,
     Inventories,
     InventoryChanged,
     ServiceCameUp,
@@ -49,6 +51,14 @@ class ReportInventory(Command, frozen=True, kw_only=True):
     traits: Traits = []
 
 
+class EndAgent(Order, frozen=True, kw_only=True):
+    """End the agent of this node: the host's name belongs to another one."""
+
+    subject_field: ClassVar[str] = "node_id"
+    node_id: Annotated[str, "UUID of the node whose agent is meant."]
+    reason: Annotated[str, "One sentence for the agent's log."]
+
+
 Report = RegisterHost | ReportInventory
 
 
@@ -61,11 +71,10 @@ def register_host(view: View, command: RegisterHost, at: int) -> Decision:
     if host is None or host.deleted:
         return accept(_registered(view.get("shard", SHARD) or EMPTY, command, at))
     if host.node_id != command.node_id:
-        return refuse(
-            409,
-            "conflictingRequest",
-            f"Host {command.host} is compute node {host.node_id}, not {command.node_id}. "
-            "Delete its compute service first if it was replaced.",
+        return accept(
+            HostRegistrationRefused(
+                at=at, host=command.host, node_id=command.node_id, known_node_id=host.node_id
+            )
         )
     events: list[Event] = _changes(host, command, at)
     if not host.up:

@@ -42,6 +42,14 @@ class HostRegistered(Event, frozen=True, kw_only=True):
     traits: Traits = []
 
 
+class HostRegistrationRefused(Event, frozen=True, kw_only=True):
+    """An agent named a host that belongs to another compute node. It is told to end."""
+
+    host: HostName
+    node_id: Annotated[str, "UUID of the agent's node."]
+    known_node_id: Annotated[str, "UUID of the node that the host belongs to."]
+
+
 class InventoryChanged(Event, frozen=True, kw_only=True):
     """A host has other resources, or other facts, than it had."""
 

@@ -20,6 +20,7 @@ from events.log.contract import Log, LogError, TopicMismatch
 from events.log.records import Codec
 from events.message import Context
 from handlers.compute.drivers.contract import Driver, DriverError, LifecycleEvent
+from handlers.compute.host import AgentRefused, kinds_of_agent
 from handlers.compute.image_fetch import Fetch, ImageFetches
 from handlers.compute.performing import kinds_of, unable
 from handlers.performer.bookmark import Keeper
@@ -37,6 +38,7 @@ class Agent:
 
     ``threads``: servers worked on at once, and as many builds; 0: each piece at once in the loop's
     thread, for drivers that never wait. ``pool``: what works instead of threads.
+    ``node_ids``: the compute node of each host, to know itself when it is refused.
     ``pause(seconds)`` returns early when the agent is to stop. ``keeper``: how far it has read.
     """
 
@@ -55,10 +57,12 @@ class Agent:
         pool: Pool | None = None,
         keeper: Keeper | None = None,
         watcher: Watcher | None = None,
+        node_ids: Mapping[str, str] | None = None,
     ) -> None:
         self._hosts = dict(hosts)
         self._clock = clock
         self._new_id = new_id
+        self._refused = ""
         served = sorted(hosts)
         for host in served:
             have_topic(log, host)
@@ -67,7 +71,8 @@ class Agent:
             log,
             name,
             {topics.dispatch(host): host for host in served},
-            kinds_of(self._hosts, ImageFetches(fetch)),
+            kinds_of(self._hosts, ImageFetches(fetch))
+            | kinds_of_agent(node_ids or {}, self._on_refused),
             unable,
             clock=clock,
             pause=pause,
@@ -88,8 +93,11 @@ class Agent:
     def step(self, wait_s: float = IDLE_S) -> int:
         """Read work, hand it out, write what was reported; return how many records were read.
 
-        Raises ``LogUnavailable`` when the log is away.
+        Raises ``LogUnavailable`` when the log is away. Raises ``AgentRefused`` when the host's name
+        belongs to another node: then the process must end.
         """
+        if self._refused:
+            raise AgentRefused(self._refused)
         with self._looks_lock:
             asked = bool(self._looks) and not self._looking
             self._looking = self._looking or asked
@@ -98,6 +106,10 @@ class Agent:
         elif asked and self._short is not None:
             self._short.submit(self._look)
         return self._performer.step(wait_s)
+
+    def _on_refused(self, reason: str) -> None:
+        logger.error("refused", reason=reason)
+        self._refused = reason
 
     def at_rest(self) -> bool:
         """Whether nothing waits, is under way, or is to be reported."""

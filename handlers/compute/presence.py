@@ -20,12 +20,13 @@ from events.fleet.inventory import (
     Hypervisor,
     Inventory,
     SupportedInstance,
+    unsound,
 )
 from events.fleet.request import SHARD
 from events.log.contract import Log, Outgoing
 from events.log.records import Codec, headers
 from events.message import Context, Message
-from handlers.compute.drivers.contract import Driver, HostResources
+from handlers.compute.drivers.contract import Driver, DriverError, HostResources
 
 RESERVED_RAM_MIB = 512
 """``reserved_host_memory_mb``."""
@@ -98,6 +99,9 @@ class Presence:
         records, said = [], {}
         for host, driver in self._hosts.items():
             resources = driver.resources()
+            reason = unsound(hypervisor_of(resources), inventories_of(resources))
+            if reason is not None:
+                raise DriverError(f"Host {host} cannot be registered: {reason}")
             identity = self._identities[host]
             command = RegisterHost(
                 host=host,

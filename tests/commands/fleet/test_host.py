@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from commands.fleet.aggregate import AddAggregateHost, CreateAggregate
-from commands.fleet.host import ReportInventory
+from commands.fleet.host import EndAgent, ReportInventory
 from commands.fleet.place import ReleaseAllocation
 from commands.fleet.service import (
     DeleteService,
@@ -18,6 +18,7 @@ from commands.fleet.service import (
 )
 from events.fleet.host import (
     HostRegistered,
+    HostRegistrationRefused,
     InventoryChanged,
     ServiceCameUp,
     ServiceDeleted,
@@ -30,6 +31,7 @@ from events.fleet.host import (
 from events.fleet.host_aggregate import HostRemovedFromAggregate
 from events.fleet.inventory import Inventory
 from events.message import Command
+from handlers.reactions.host import end_agent
 from tests.commands.fleet.fleet import Fleet, host_inventories, hypervisor, place, register
 
 
@@ -58,7 +60,15 @@ def test_an_agent_that_starts_is_alive() -> None:
 
 def test_two_nodes_cannot_share_a_name() -> None:
     other = msgspec.structs.replace(register("a"), node_id="another")
-    Fleet().when(register("a"), other).refused(409, "conflictingRequest", "node-a, not another")
+    f = Fleet().when(register("a"), other)
+    refused = HostRegistrationRefused(
+        at=f.clock, host="a", node_id="another", known_node_id=register("a").node_id
+    )
+    f.then(refused)
+    (told,) = end_agent(refused, None)
+    assert told.host == "a"
+    assert isinstance(told.work, EndAgent)
+    assert (told.work.node_id, told.work.subject) == ("another", "another")
 
 
 @pytest.mark.parametrize(

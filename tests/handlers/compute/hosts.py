@@ -151,6 +151,7 @@ class Host:
             keeper=self.disk,
             pool=self.pool,
             watcher=self,
+            node_ids={HOST: "node-1"},
         )
         return self.agent
 

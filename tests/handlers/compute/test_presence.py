@@ -8,7 +8,7 @@ from events import topics
 from events.log.contract import LogUnavailable
 from events.log.memory import Cluster, Fault, MemoryLog, Operation
 from events.log.records import Codec
-from handlers.compute.drivers.contract import HostResources
+from handlers.compute.drivers.contract import DriverError, HostResources
 from handlers.compute.drivers.simulated import SimulatedDriver, simulated_resources
 from handlers.compute.presence import Identity, Presence
 
@@ -70,3 +70,11 @@ def test_what_the_log_did_not_take_is_said_again() -> None:
     rig.away = False
     rig.presence.report_changes()
     assert rig.said() == [RegisterHost, ReportInventory]
+
+
+def test_a_host_that_cannot_be_registered_is_not_silent() -> None:
+    rig = Rig()
+    rig.driver.ram_mib = -1
+    with pytest.raises(DriverError, match="cannot be registered"):
+        rig.presence.register()
+    assert rig.said() == []
