@@ -84,8 +84,8 @@ def up(
     kafka: Annotated[str, typer.Option(help="host:port of a broker; else one is started.")] = "",
     database: Annotated[str, typer.Option(help="Address of a Postgres; else embedded.")] = "",
     driver: Annotated[str, typer.Option(help="auto, libvirt or simulated.")] = "",
-    hosts: Annotated[int, typer.Option(help="Compute hosts; several are simulated.")] = 0,
-    port: Annotated[int, typer.Option(help="Port of the API.")] = 0,
+    hosts: Annotated[int | None, typer.Option(help="Compute hosts; several are simulated.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the API.")] = None,
 ) -> None:
     """Start everything on this machine, wait for it, print where it is."""
     from chronova import starting
@@ -182,6 +182,15 @@ def bootstrap() -> None:
     known = site.prepare(settings(), out.print)
     site.furnish(settings(), known, out.print)
     out.print(f"The site is ready: {settings().data_path / 'clouds.yaml'}")
+
+
+@app.command()
+@plainly
+def backup(folder: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
+    """Copy the site to a folder that can be brought up as it is (`chronova --data FOLDER up`)."""
+    from chronova import backup as copies
+
+    copies.backup(settings(), folder, out.print)
 
 
 @app.command()

@@ -94,14 +94,21 @@ def up(settings: Settings, say: Say) -> None:
 
 
 def refuse_taken_port(settings: Settings) -> None:
-    """Raise ``SiteError`` where a stranger listens on the port of a site that does not run."""
-    if any(running(settings.data_path, name) for name in (SUPERVISOR, "api")):
-        return
+    """Raise ``SiteError`` where another process listens on the port that the site is to take."""
     if listening.taken(settings):
         raise SiteError(
             f"another process listens on {settings.bind}:{settings.port}: end it, or take another"
             " port (make up PORT=…)"
         )
+
+
+def compare(settings: Settings) -> None:
+    """Check that folder, log and database are of one site. Raises ``WrongSite``, ``LogError``."""
+    log = open_site_log(settings)
+    try:
+        site_id.compare(settings, log)
+    finally:
+        log.close()
 
 
 def prepare(settings: Settings, say: Say, hosts: Sequence[str] = ()) -> Credentials:

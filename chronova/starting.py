@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from chronova import broker_access, exclusive, modes, site, supervisor
+from chronova import broker_access, exclusive, modes, site, site_id, supervisor
 from chronova.embedded.addresses import EMBEDDED, broker_folder
 from chronova.embedded.broker_properties import client_options, options_of
 from chronova.processes import SUPERVISOR, running
@@ -26,8 +26,8 @@ def up(
     kafka: str,
     database: str,
     driver: str,
-    hosts: int,
-    port: int,
+    hosts: int | None,
+    port: int | None,
     out: Console,
 ) -> None:
     """Bring the site in ``data`` up. What is not said stays as it was, or is the default."""
@@ -46,8 +46,8 @@ def _up(
     kafka: str,
     database: str,
     driver: str,
-    hosts: int,
-    port: int,
+    hosts: int | None,
+    port: int | None,
     out: Console,
 ) -> None:
     first = not file_of(data).exists()
@@ -56,13 +56,13 @@ def _up(
         _refuse_another_site(before, log or ("kafka" if kafka else ""), driver)
     asked = {"port": port, "hosts": hosts, "driver": driver if driver != "auto" else ""}
     asked |= {"database": database, "log": f"kafka://{kafka}" if kafka else ""}
-    wanted = {name: value for name, value in asked.items() if value}
+    wanted = {name: value for name, value in asked.items() if value not in ("", None)}
     settings = _completed(checked(msgspec.to_builtins(before) | wanted), log)
     say = out.print
+    _refuse_what_cannot_come_up(settings, before)
     if settings != before and running(settings.data_path, SUPERVISOR):
         say("The settings have changed: the processes are started again")
         supervisor.finish(before)
-    site.refuse_taken_port(settings)
     picks = first and driver in ("", "auto") and settings.hosts == 1
     kind = site.pick_driver(settings, "auto" if picks else settings.driver, say)
     settings = msgspec.structs.replace(settings, driver=kind)
@@ -78,6 +78,16 @@ def _up(
             file_of(data).unlink()
         raise
     _announce(settings, out)
+
+
+def _refuse_what_cannot_come_up(settings: Settings, before: Settings) -> None:
+    """Before anything that runs is ended for it. Raises ``SiteError`` and ``WrongSite``."""
+    runs = any(running(settings.data_path, name) for name in (SUPERVISOR, "api"))
+    if not runs or (settings.bind, settings.port) != (before.bind, before.port):
+        site.refuse_taken_port(settings)
+    moves = (settings.log, settings.database) != (before.log, before.database)
+    if moves and site_id.read(settings.data_path) is not None:
+        site.compare(settings)
 
 
 def _completed(settings: Settings, log: str) -> Settings:

@@ -115,3 +115,11 @@ def test_make_with_such_a_folder(tmp_path: Path, target: str, folder: str) -> No
     given = told.read_text().splitlines()
     more = ["--database", url] if target == "up" else []
     assert given == [folder, target, *more]
+
+
+def test_a_backup_goes_to_a_new_folder_outside(tmp_path: Path) -> None:
+    write(Settings(data=str(tmp_path / "site"), database="embedded"))
+    for target in (tmp_path, tmp_path / "site" / "inside"):
+        done = run("--data", str(tmp_path / "site"), "backup", str(target))
+        assert done.returncode == 2
+        assert "already, or in the site's own folder" in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -157,6 +158,28 @@ def test_a_copy_is_a_site_of_its_own_and_a_moved_one_goes_on(own: Site) -> None:
     up(own)
 
 
+def test_a_backup_is_a_site_as_it_was(own: Site) -> None:
+    copy, passwords = own.data.parent / "a backup", own.passwords
+    make(own, passwords, "before")
+    if own.settings.on_kafka:
+        assert "down" in own.chronova("backup", str(copy), code=2).error
+        own.chronova("down")
+    own.chronova("backup", str(copy))
+    assert "already" in own.chronova("backup", str(copy), code=2).error
+    assert not (copy / "snapshots").exists()
+    up(own)
+    make(own, passwords, "after")
+    other = Site(copy, own.environment())
+    try:
+        up(other, "--port", str(free_port()))
+        found = names(other, passwords)
+        assert ("before" in found, "after" in found) == (True, False)
+        make(other, passwords, "elsewhere")
+        assert other.chronova("projection", "verify", "--json").json["equal"]
+    finally:
+        other.chronova("reset")
+
+
 def make(site: Site, passwords: Credentials, name: str) -> None:
     body = {"flavor": {"name": name, "ram": 1, "vcpus": 1, "disk": 0}}
     client(site, passwords.admin).call("POST", "/compute/v2.1/flavors", body)
@@ -188,6 +211,18 @@ def test_strangers_get_in_nowhere(own: Site) -> None:
     for path in own.data.rglob("*"):
         if not path.is_relative_to(passed_over) and not path.is_socket():
             assert path.lstat().st_mode & 0o007 == 0, path
+
+
+def test_what_is_refused_ends_nothing(own: Site) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = str(other.getsockname()[1])
+        assert "listens on" in own.chronova("up", "--port", taken, code=1).error
+    assert "hosts: Expected int >= 1" in own.chronova("up", "--hosts", "0", code=2).error
+    if not own.settings.on_kafka:
+        database = "postgresql://nobody@127.0.0.1:1/none"
+        own.chronova("up", "--database", database, code=1)
+    assert own.healthy
+    assert len(processes(own.data)) == 5
 
 
 def test_nothing_above_its_folder_is_opened(own: Site) -> None:
