@@ -27,5 +27,5 @@ class Actions:
         if command is None:
             raise falcon.HTTPNotFound(description="The resource could not be found.")
         image = self._means.permitted(req, image_id, action)
-        self._means.send(req, command(image_id=image.id), image.project_id)
+        self._means.send(req, command(image_id=image.id), image.id)
         resp.status = 204

@@ -59,7 +59,7 @@ class Stage:
         begin = BeginUpload(
             image_id=image.id, upload_id=upload_id, staged=self.staged, lease_ms=LEASE_MS
         )
-        self._means.send(req, begin, image.project_id)
+        self._means.send(req, begin, image.id)
         try:
             received = self._receive(req, image, body, upload_id)
         except Refused:
@@ -76,7 +76,7 @@ class Stage:
             self._means.store.release(image.id, upload_id)
         fail = FailUpload(image_id=image.id, upload_id=upload_id, reason=reason)
         with suppress(Refused, Unavailable):
-            self._means.send(req, fail, image.project_id)
+            self._means.send(req, fail, image.id)
 
     def _receive(
         self, req: falcon.Request, image: ImageRow, body: Body, upload_id: str
@@ -90,7 +90,7 @@ class Stage:
             )
             # No answer now: the lease still holds, and the next try comes before its end.
             with suppress(Unavailable):
-                self._means.send(req, command, image.project_id)
+                self._means.send(req, command, image.id)
 
         def contradicts(found: Found) -> str | None:
             if self.staged or image.disk_format is None or image.container_format is None:
@@ -113,7 +113,7 @@ class Stage:
             detected_formats=list(received.found.formats),
         )
         try:
-            self._means.send(req, command, image.project_id)
+            self._means.send(req, command, image.id)
         except Refused:
             with suppress(StoreFailed):
                 self._means.store.release(image.id, upload_id)

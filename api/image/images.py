@@ -19,11 +19,11 @@ from api.image.means import Means, caller, is_admin
 from api.image.patch import changes_of
 from api.image.schemas import WRITABLE
 from api.image.store import StoreFailed
-from commands.image.create import CreateImage, create
+from commands.image.create import CreateImage, created
 from commands.image.delete import DeleteImage
 from commands.image.update import UpdateImage
 from events.image.image import evolve
-from projections.image.queries import UnknownMarker, find_image, id_is_taken, list_images
+from projections.image.queries import UnknownMarker, find_image, list_images
 from projections.image.rows import document
 
 BODY_BYTES_MAX = 512 * 1024
@@ -75,12 +75,7 @@ class Images:
         command = _creation(body, who.project_id)
         for key, value in body.items():
             check_permission(who, key, value or command.owner, who.project_id)
-        with self._means.services.engine.connect() as connection:
-            if id_is_taken(connection, command.image_id):
-                raise falcon.HTTPConflict(
-                    description=f"Image ID {command.image_id} already exists!"
-                )
-        self._means.send(req, command, command.owner)
+        self._means.send(req, command, command.image_id)
         resp.location = f"{self._means.url}/v2/images/{command.image_id}"
         resp.set_header("OpenStack-image-import-methods", ",".join(METHODS))
         resp.status = 201
@@ -93,8 +88,7 @@ class Images:
             found = find_image(connection, command.image_id, command.owner, is_admin=True)
         if found is not None:
             return found.document.encode()
-        decided = create(None, command, time.time_ns() // 1000)
-        image = evolve(None, decided.events[0])
+        image = evolve(None, created(command, time.time_ns() // 1000))
         assert image is not None, "what was accepted was created"
         return orjson.dumps(document(image))
 
@@ -136,7 +130,7 @@ class Image:
             check_permission(caller(req), change.key, value, image.owner)
         if changes:
             command = UpdateImage(image_id=image.id, changes=changes)
-            self._means.send(req, command, image.project_id)
+            self._means.send(req, command, image.id)
             with self._means.services.engine.connect() as connection:
                 image = find_image(connection, image.id, None, is_admin=True) or image
         resp.content_type = "application/json"
@@ -145,7 +139,7 @@ class Image:
     def on_delete(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
         """204. The data goes at once where no other image has the same."""
         image = self._means.permitted(req, image_id, "delete_image")
-        self._means.send(req, DeleteImage(image_id=image.id), image.project_id)
+        self._means.send(req, DeleteImage(image_id=image.id), image.id)
         try:
             self._means.store.release(image.id)
         except StoreFailed as error:

@@ -36,7 +36,7 @@ class Import:
             )
         if body.get("stores") or body.get("all_stores"):
             raise falcon.HTTPBadRequest(description="This site has one image store only.")
-        self._means.send(req, ImportImage(image_id=image.id, method=name), image.project_id)
+        self._means.send(req, ImportImage(image_id=image.id, method=name), image.id)
         resp.status = 202
 
 

@@ -57,7 +57,7 @@ class Means:
         return image
 
     def send(self, req: falcon.Request, command: Command, key: str) -> None:
-        """Have it decided. Raises ``Refused`` or ``Unavailable``."""
+        """Have it decided; ``key`` is the image's id. Raises ``Refused`` or ``Unavailable``."""
         who = caller(req)
         actor = Actor(
             user_id=who.user_id, project_id=who.project_id or "", request_id=request_id(req)

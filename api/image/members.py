@@ -66,7 +66,7 @@ class Members:
         image = self._means.permitted(req, image_id, "add_member")
         member_id = _text(read_object(req, BODY_BYTES_MAX), "member")
         command = ShareImage(image_id=image.id, member=member_id)
-        self._means.send(req, command, image.project_id)
+        self._means.send(req, command, image.id)
         write_json(resp, _document(self._means.find(req, image_id), member_id))
 
 
@@ -96,7 +96,7 @@ class Member:
         self._known(req, image, member_id)
         policy.enforce(caller(req), "modify_member", member_id)
         command = AnswerShare(image_id=image.id, member=member_id, status=status)
-        self._means.send(req, command, image.project_id)
+        self._means.send(req, command, image.id)
         write_json(resp, _document(self._means.find(req, image_id), member_id))
 
     def on_delete(
@@ -105,7 +105,7 @@ class Member:
         """204."""
         image = self._means.permitted(req, image_id, "delete_member")
         command = UnshareImage(image_id=image.id, member=member_id)
-        self._means.send(req, command, image.project_id)
+        self._means.send(req, command, image.id)
         resp.status = 204
 
     def _known(self, req: falcon.Request, image: ImageRow, member_id: str) -> str:

@@ -23,7 +23,7 @@ class Tag:
             raise falcon.HTTPBadRequest(
                 description=f"A tag has at most {CHARS_MAX} characters, none of them NUL."
             )
-        self._means.send(req, AddTag(image_id=image.id, tag=tag), image.project_id)
+        self._means.send(req, AddTag(image_id=image.id, tag=tag), image.id)
         resp.status = 204
 
     def on_delete(
@@ -31,5 +31,5 @@ class Tag:
     ) -> None:
         """204; 404 when the image has no such tag."""
         image = self._means.permitted(req, image_id, "modify_image")
-        self._means.send(req, RemoveTag(image_id=image.id, tag=tag), image.project_id)
+        self._means.send(req, RemoveTag(image_id=image.id, tag=tag), image.id)
         resp.status = 204

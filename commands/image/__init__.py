@@ -1,4 +1,5 @@
-"""What can be asked of images. Key: the project that first owned the image.
+"""What can be asked of images. Key: the image's id, which clients may choose: one decider sees
+every use of it, whoever asks.
 
 Who may ask is the API's matter (it knows roles); whether the image's state allows it is decided
 here.

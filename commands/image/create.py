@@ -1,14 +1,14 @@
 """Record an image; its data comes later.
 
-An id is used once: the API refuses one that any image, deleted ones too, ever had; here only
-the partition's live images can be seen.
+An id is used once, of all projects and for ever: commands about it go to one partition, which
+remembers the ids of deleted images too.
 """
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from commands.decision import Decision, accept, decides, refuse
+from commands.decision import Decision, View, accept, decides_on_view, refuse
 from commands.image.rules import mixed_formats, over_quota
 from events.image.attributes import (
     ContainerFormat,
@@ -20,7 +20,6 @@ from events.image.attributes import (
     Name,
     Visibility,
 )
-from events.image.image import Image
 from events.message import Command, ProjectId
 
 
@@ -41,30 +40,32 @@ class CreateImage(Command, frozen=True, kw_only=True):
     properties: Annotated[dict[str, str], "Additional properties by name."]
 
 
-@decides(CreateImage, aggregate="image", key="image_id")
-def create(image: Image | None, command: CreateImage, at: int) -> Decision:
-    """Accepted unless the id is taken, a quota exceeded or the formats do not go together."""
-    if image is not None:
+@decides_on_view(CreateImage)
+def create(view: View, command: CreateImage, at: int) -> Decision:
+    """Accepted unless the id was ever used, a quota exceeded or the formats do not go together."""
+    if any(view.get(kind, command.image_id) is not None for kind in ("image", "used_image_id")):
         return refuse(409, "conflictingRequest", f"Image ID {command.image_id} already exists!")
-    tags = sorted(set(command.tags))
-    refusal = over_quota(command.properties, tags) or mixed_formats(
+    refusal = over_quota(command.properties, sorted(set(command.tags))) or mixed_formats(
         command.disk_format, command.container_format
     )
-    return refusal or accept(
-        ImageCreated(
-            at=at,
-            image_id=command.image_id,
-            project_id=command.owner,
-            owner=command.owner,
-            name=command.name,
-            visibility=command.visibility,
-            protected=command.protected,
-            hidden=command.hidden,
-            disk_format=command.disk_format,
-            container_format=command.container_format,
-            min_disk_gib=command.min_disk_gib,
-            min_ram_mib=command.min_ram_mib,
-            tags=tags,
-            properties=command.properties,
-        )
+    return refusal or accept(created(command, at))
+
+
+def created(command: CreateImage, at: int) -> ImageCreated:
+    """The fact that follows when it is accepted."""
+    return ImageCreated(
+        at=at,
+        image_id=command.image_id,
+        project_id=command.owner,
+        owner=command.owner,
+        name=command.name,
+        visibility=command.visibility,
+        protected=command.protected,
+        hidden=command.hidden,
+        disk_format=command.disk_format,
+        container_format=command.container_format,
+        min_disk_gib=command.min_disk_gib,
+        min_ram_mib=command.min_ram_mib,
+        tags=sorted(set(command.tags)),
+        properties=command.properties,
     )

@@ -1,5 +1,5 @@
-"""Images: what was recorded, uploaded and shared. Key: the project that first owned the image."""
+"""Images: what was recorded, uploaded and shared. Key: the image's id."""
 
-from events.image import attributes, content, image, sharing
+from events.image import attributes, content, image, sharing, used_id
 
-__all__ = ["attributes", "content", "image", "sharing"]
+__all__ = ["attributes", "content", "image", "sharing", "used_id"]

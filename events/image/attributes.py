@@ -5,7 +5,7 @@ None of them says anything about the image's data (``events.image.content``).
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from events.message import Event, ProjectId
 
@@ -23,14 +23,14 @@ class ImageFact(Event, frozen=True, kw_only=True):
     """What every fact about an image has."""
 
     abstract = True
-    folds = (("image", "image_id"),)
+    folds: ClassVar[tuple[tuple[str, str], ...]] = (("image", "image_id"),)
     image_id: ImageId
 
 
 class ImageCreated(ImageFact, frozen=True, kw_only=True):
     """An image was recorded; it has no data yet and is queued."""
 
-    project_id: Annotated[str, "Project whose partition holds the image's history for ever."]
+    project_id: Annotated[str, "Project that owned the image first."]
     owner: ProjectId
     name: Name
     visibility: Visibility
@@ -102,4 +102,7 @@ class ImagePropertiesChanged(ImageFact, frozen=True, kw_only=True):
 
 
 class ImageDeleted(ImageFact, frozen=True, kw_only=True):
-    """The image is gone; its data may be removed once no other image has the same."""
+    """The image is gone; its data may be removed once no other image has the same. Its id is never
+    used again."""
+
+    folds = (("image", "image_id"), ("used_image_id", "image_id"))

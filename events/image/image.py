@@ -52,7 +52,7 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True):
-    """State of an image. ``project_id`` is its partition's key and never changes; ``owner`` may."""
+    """State of an image. ``project_id`` owned it first and never changes; ``owner`` may."""
 
     image_id: str
     project_id: str

@@ -51,7 +51,7 @@ class UnknownMarker(Exception):
 
 class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
     """An image as other services need it. Sizes in bytes, None before the data is there;
-    ``project_id`` is the key that commands about the image go to; ``members`` maps projects to
+    ``project_id`` owned the image first; ``members`` maps projects to
     ``{"status", "created_at", "updated_at"}``; ``document`` is the API's JSON."""
 
     id: str
@@ -123,13 +123,6 @@ def find_image(
         or (image.visibility == "shared" and caller_project in image.members)
     )
     return image if visible else None
-
-
-def id_is_taken(connection: Connection, image_id: str) -> bool:
-    """Whether any image, a deleted one too, has that id."""
-    return (
-        connection.execute(select(images.c.id).where(images.c.id == image_id)).first() is not None
-    )
 
 
 def deleted_among(connection: Connection, ids: Collection[str]) -> set[str]:

@@ -190,7 +190,7 @@ class World:
             "properties": {"hw_disk_bus": "virtio"},
         }
         command = CreateImage(image_id=image_id, owner=owner, name=name, **(values | given))
-        self.bus.send(command, owner)
+        self.bus.send(command, image_id)
         return image_id
 
     def key_pair(self, name: str = "mine", user: str = "alice") -> None:

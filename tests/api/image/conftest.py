@@ -106,6 +106,7 @@ class Site:
 
     def __init__(self, engine: Engine, path: Path) -> None:
         settings = ApiSettings(data_path=path, image_bytes_max=4 << 20, image_uploads_max=2)
+        self.engine = engine
         self.bus = LocalBus(engine, clock=self._clock)
         self._time = 1_800_000_000_000_000
         self.images_path = settings.images_path

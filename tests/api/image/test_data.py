@@ -199,7 +199,7 @@ def test_a_receiver_that_dies_gives_the_image_back_when_the_lease_ends(site: Sit
 
     id = site.anna.create()["id"]
     begin = BeginUpload(image_id=id, upload_id="u", staged=False, lease_ms=600_000)
-    site.bus.send(begin, "a")
+    site.bus.send(begin, begin.image_id)
     assert status(site, id) == "saving"
     started = site.bus.events[-1].at
     assert site.bus.pass_time(started + 599_999_999) == 0
@@ -221,7 +221,7 @@ def test_what_a_crash_left_is_swept_by_a_later_upload(site: Site) -> None:
     from commands.image.delete import DeleteImage
 
     live, dead = site.anna.active(b"live")["id"], site.anna.active(b"dead")["id"]
-    site.bus.send(DeleteImage(image_id=dead), "a")
+    site.bus.send(DeleteImage(image_id=dead), dead)
     old = time.time() - SWEEP_GRACE_S - 1
     left = site.images_path / "temporary" / "left"
     left.write_bytes(b"x")

@@ -272,3 +272,16 @@ def test_documents(site: Site) -> None:
     assert site.anna("GET", "/v2/info/usage").json == {"usage": {}}
     head = site.anna("HEAD", f"/v2/images/{image['id']}")
     assert head.status_code == 405 and "GET" in head.headers["allow"]
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_two_projects_never_hold_one_id(site: Site, deleted: bool) -> None:
+    """Also while the tables do not show the first image yet: both were answered 201."""
+    assert site.anna("POST", "/v2/images", json={"id": UUID, "name": "anna's"}).status_code == 201
+    if deleted:
+        assert site.anna("DELETE", f"/v2/images/{UUID}").status_code == 204
+    with site.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM images")
+    answer = site.bert("POST", "/v2/images", json={"id": UUID.upper(), "name": "bert's"})
+    assert answer.status_code == 409
+    assert "already exists" in answer.json["message"]

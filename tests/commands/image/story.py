@@ -6,8 +6,9 @@ from typing import Any
 
 import commands.image  # noqa: F401
 from commands.decision import DECIDERS, Decision
+from events.aggregate import folds_of
 from events.image.attributes import ImageCreated
-from events.image.image import IMAGE, Image
+from events.image.image import Image
 from events.message import Command, Event
 
 ID = "6f1c1a6e-0000-4000-8000-00000000000a"
@@ -36,14 +37,28 @@ def created(**changed: Any) -> ImageCreated:
     return ImageCreated(**(fields | changed))
 
 
-def state_after(*facts: Event) -> Image | None:
+class Partition:
     """The fold, gone images forgotten as a decider does."""
-    state = None
-    for fact in facts:
-        state = IMAGE.evolve(state, fact)
-        if IMAGE.gone(state):
-            state = None
-    return state
+
+    def __init__(self, *facts: Event) -> None:
+        self._states: dict[tuple[str, str], Any] = {}
+        for fact in facts:
+            for aggregate, id in folds_of(fact):
+                state = aggregate.evolve(self.get(aggregate.name, id), fact)
+                gone = state is None or aggregate.gone(state)
+                self._states[aggregate.name, id] = None if gone else state
+
+    def get(self, aggregate: str, id: str) -> Any:
+        return self._states.get((aggregate, id))
+
+    def all(self, aggregate: str) -> dict[str, Any]:
+        return {id: state for (name, id), state in self._states.items() if name == aggregate}
+
+
+def state_after(*facts: Event) -> Image | None:
+    """The image after these facts."""
+    image: Image | None = Partition(*facts).get("image", ID)
+    return image
 
 
 class Outcome:
@@ -73,8 +88,12 @@ class given:
     """``given(facts…).when(command)``."""
 
     def __init__(self, *facts: Event) -> None:
-        self.state = state_after(*facts)
+        self.partition = Partition(*facts)
 
     def when(self, command: Command, at: int = NOW) -> Outcome:
         """Decide the command on the state."""
-        return Outcome(DECIDERS[type(command).type_name].decide(self.state, command, at))
+        decider = DECIDERS[type(command).type_name]
+        state: Any = self.partition
+        if decider.key is not None:
+            state = self.partition.get("image", getattr(command, decider.key))
+        return Outcome(decider.decide(state, command, at))

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from commands.image.create import CreateImage
+from events.image.attributes import ImageDeleted
 from tests.commands.image.story import ID, PROJECT, created, given
 
 COMMAND = CreateImage(
@@ -28,6 +29,13 @@ def test_an_image_is_recorded_with_each_tag_once() -> None:
 
 def test_an_id_is_used_once() -> None:
     given(created()).when(COMMAND).refused(409, "already exists")
+
+
+def test_an_id_is_not_used_again_by_any_project() -> None:
+    deleted = ImageDeleted(at=1, image_id=ID)
+    other = msgspec.structs.replace(COMMAND, owner="q" * 32)
+    given(created()).when(other).refused(409, "already exists")
+    given(created(), deleted).when(other).refused(409, "already exists")
 
 
 @pytest.mark.parametrize(
