@@ -15,6 +15,7 @@ from typing import Protocol
 import msgspec
 
 from events.log.contract import EARLIEST, Record
+from events.log.records import chain_hash
 
 ORIGIN = re.compile(r"(?P<source>[a-z]+\.events/\d+)/(?P<position>\d+)>(?P<index>\d+)")
 """The id of a record that follows from an event."""
@@ -23,9 +24,10 @@ ORIGIN = re.compile(r"(?P<source>[a-z]+\.events/\d+)/(?P<position>\d+)>(?P<index
 class Place(msgspec.Struct):
     """How far one topic was read.
 
-    ``next``: the offset after the last record read. ``last``: that record's offset and id, by which
-    another log shows. ``open``: offsets of pieces that have not ended. ``taken``: for each
-    source partition the highest position and index of what was taken.
+    ``next``: the offset after the last record read. ``last``: that record's offset and hash, by
+    which another log shows, or a restored one that has grown again. ``open``: offsets of pieces
+    that have not ended. ``taken``: for each source partition the highest position and index of
+    what was taken.
     """
 
     next: int = 0
@@ -113,22 +115,21 @@ class Bookmark:
         place = self._places[record.topic]
         if record.topic not in self._unproved or place.last is None:
             return False
-        offset, id = place.last
+        offset, known = place.last
         if record.offset < offset:
             return False
         self._unproved.discard(record.topic)
-        return record.offset != offset or record.headers.get("ce_id", "") != id
+        return record.offset != offset or _hash(record) != known
 
     def admits(self, record: Record) -> bool:
         """Take note of the record; whether it is new, or a piece that had not ended."""
         place = self._places[record.topic]
         if record.offset < place.next:
             return record.offset in self._resumed[record.topic]
-        id = record.headers.get("ce_id", "")
         place.next = record.offset + 1
-        place.last = (record.offset, id)
+        place.last = (record.offset, _hash(record))
         self._changed = True
-        origin = ORIGIN.fullmatch(id)
+        origin = ORIGIN.fullmatch(record.headers.get("ce_id", ""))
         if origin is None:
             return True
         number = (int(origin["position"]), int(origin["index"]))
@@ -162,6 +163,10 @@ class Bookmark:
         self._changed = False
         self._keeper.save(msgspec.json.encode(self._places))
         return True
+
+
+def _hash(record: Record) -> str:
+    return chain_hash(record.key, record.value, record.headers)
 
 
 def _decoded(content: bytes | None) -> dict[str, Place]:

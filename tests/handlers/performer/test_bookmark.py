@@ -74,6 +74,16 @@ def test_another_topic_of_the_same_name_shows(tmp_path: Path) -> None:
     assert read(two, record(0)) == [True]
 
 
+def test_a_restored_topic_that_has_grown_again_shows(tmp_path: Path) -> None:
+    """Positions count on from lower numbers then: another record has the id of one that is lost."""
+    one = opened(tmp_path / "b")
+    read(one, record(0), record(1))
+    one.save()
+    same_place = record(1)
+    other = Record(TOPIC, 0, 1, 0, "h", b"other work", same_place.headers)
+    assert opened(tmp_path / "b").is_foreign(other)
+
+
 def test_a_topic_whose_old_records_are_gone_is_read_again(tmp_path: Path) -> None:
     one = opened(tmp_path / "b")
     read(one, record(0))
