@@ -54,7 +54,9 @@ def log_verify(
     walked = []
     try:
         spans = chain.spans(source, begin, end)
-        with Progress(*columns, console=out, disable=json, transient=True) as bar:
+        with Progress(
+            *columns, console=out, disable=json or not out.is_terminal, transient=True
+        ) as bar:
             total = sum(max(0, last - (first or 0)) for first, last in spans.values())
             task = bar.add_task("reading", total=total)
             for (topic, number), (first, last) in sorted(spans.items()):
@@ -90,7 +92,9 @@ def projection_heal(json: Json = False) -> None:
     source = open_site_log(settings())
     columns = (SpinnerColumn(), TextColumn("{task.description}"))
     try:
-        with Progress(*columns, console=out, disable=json, transient=True) as bar:
+        with Progress(
+            *columns, console=out, disable=json or not out.is_terminal, transient=True
+        ) as bar:
             task = bar.add_task("reading")
             read = [0]
 

@@ -94,6 +94,20 @@ def test_the_projection_is_the_fold_of_the_log(site: Site, server_id: str) -> No
     builds = site.chronova("projection", "status", "--json").json["builds"]
     assert [b["build"] for b in builds if b["state"] == "live"] == [rebuilt["build"]]
     assert site.chronova("projection", "verify", "--json").json["equal"]
+    assert site.chronova("projection", "heal").out == "nothing is set aside\n"
+    status = site.chronova("projection", "status", "--json").json
+    assert (status["set_aside"], status["waiting"]) == ([], [])
+
+
+def test_the_log_proves_itself(site: Site, server_id: str) -> None:
+    found = site.chronova("log", "verify", "--json").json
+    assert found["sound"]
+    assert sum(partition["events"] for partition in found["partitions"]) > 20
+    assert site.chronova("log", "verify", "--from", "2026-01-01").out.endswith(
+        "each follows the one before it\n"
+    )
+    wrong = site.chronova("log", "verify", "--to", "tomorrow", code=2).error
+    assert wrong.startswith("chronova: --to takes a moment like ")
 
 
 def test_up_again_is_harmless(site: Site) -> None:

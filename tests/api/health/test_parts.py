@@ -1,0 +1,47 @@
+"""The projection's part: what is set aside and what waits makes it degraded, not ill."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from api.health.checks import DEGRADED, Ill
+from api.health.parts import parts
+from events import topics
+from events.log.contract import Outgoing
+from events.log.postgres import PostgresLog
+from projections import builds
+from projections.connection import connect
+from projections.rebuild import Rebuild
+from tests.parts.fresh_database import fresh_database
+from tests.projections.recorder import Recorder, boot, created
+from tests.projections.test_aside import model_of, too_large_a_number
+
+if TYPE_CHECKING:
+    from tests.parts.postgres import PostgresServer
+
+
+def test_what_is_not_shown_is_said(database: PostgresServer) -> None:
+    unused: Any = None
+    with fresh_database(database.url) as url, closing(PostgresLog(url)) as log:
+        log.create_topics(topics.all_topics(2))
+        recorder = Recorder(log)
+        recorder.append(boot("bad") + boot("two"))
+        bad = recorder.outgoing(created("three"), 1)
+        log.append([Outgoing(bad.topic, bad.key, b"?", bad.headers, 1)])
+        Rebuild(log, url, model=model_of(too_large_a_number)).run()
+        check = parts(log, url, unused, unused, unused)["projection"]
+        with pytest.raises(Ill, match="no projector follows the log"):
+            check()
+        with closing(connect(url, "test")) as control:
+            live = builds.live_build(control)
+            assert live is not None and builds.hold(control, live.build, 1.0)
+            found = check()
+    assert found["set_aside"] == 1
+    assert list(found["waiting"]) == ["compute.events/1"]
+    assert "offset 0 cannot be read" in found["waiting"]["compute.events/1"]
+    told = "1 aggregates are set aside; partitions wait: compute.events/1"
+    assert found[DEGRADED] == told
+    assert found["behind"] == 0, "what waits is not counted as late"
