@@ -32,6 +32,7 @@ class MeasuredLog:
         self._log = log
         self._observer = observer
         self.record_bytes_max = log.record_bytes_max
+        self.commit_bytes_max = log.commit_bytes_max
         # What is not a write is the log's own, at no cost.
         self.identity = log.identity
         self.partitions = log.partitions

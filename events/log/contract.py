@@ -191,6 +191,9 @@ class Log(Protocol):
     """A log, as each process holds one. Thread-safe, except for what it makes."""
 
     record_bytes_max: int
+    """Key, headers and value of one record together."""
+    commit_bytes_max: int
+    """All records of one append to a journal together."""
 
     def identity(self) -> str:
         """The cluster's id: a projection of one log refuses to follow another."""

@@ -27,7 +27,11 @@ from events.log.kafka_consumer import Consumer
 from events.log.kafka_counts import PartitionCounts
 from events.log.kafka_member import KafkaMember
 from events.log.kafka_reader import KafkaReader
-from events.log.kafka_records import MESSAGE_BYTES_MAX, RECORD_BYTES_MAX, addressed
+from events.log.kafka_records import (
+    COMMIT_BYTES_MAX,
+    RECORD_BYTES_MAX,
+    addressed,
+)
 
 
 class KafkaLog:
@@ -43,6 +47,7 @@ class KafkaLog:
     """
 
     record_bytes_max = RECORD_BYTES_MAX
+    commit_bytes_max = COMMIT_BYTES_MAX
 
     def __init__(
         self,
@@ -77,7 +82,7 @@ class KafkaLog:
     def create_topics(self, topics: Sequence[Topic]) -> Sequence[str]:
         """Make those that are missing, with the settings a log of record needs; their names."""
         made = kafka_topics.create(
-            self._connection, topics, self._replication_factor, MESSAGE_BYTES_MAX, timeout_s=30.0
+            self._connection, topics, self._replication_factor, timeout_s=30.0
         )
         self._partitions.note({topic.name: topic.partitions for topic in topics})
         return made

@@ -24,12 +24,16 @@ RECORD_BYTES_MAX = 1024 * 1024
 MESSAGE_BYTES_MAX = RECORD_BYTES_MAX + 64 * 1024
 """``max.message.bytes`` of our topics: a batch with one such record, its lengths and header."""
 
+JOURNAL_BYTES_MAX = 8 * 1024 * 1024
+"""``max.message.bytes`` of journals: a decision is one batch, however many facts it has."""
+
+COMMIT_BYTES_MAX = JOURNAL_BYTES_MAX - 64 * 1024
+
 BATCH_BYTES = RECORD_BYTES_MAX
 
 # Lengths, offset and timestamp deltas of a record, and the lengths of each header: never more.
 _RECORD_OVERHEAD = 32
 _HEADER_OVERHEAD = 10
-_BATCH_OVERHEAD = 64  # a batch's own header: 61 bytes
 
 Headers = list[tuple[str, bytes]]
 
@@ -62,7 +66,7 @@ class Batch:
             builder = MemoryRecordsBuilder(
                 magic=2,
                 compression_type=0,
-                batch_size=2 * MESSAGE_BYTES_MAX,
+                batch_size=2 * JOURNAL_BYTES_MAX,
                 producer_id=producer,
                 producer_epoch=epoch,
                 base_sequence=sequence,
@@ -98,10 +102,10 @@ def whole_batch(records: Sequence[Outgoing]) -> Batch:
     for record in records:
         _check_size(record)
         batch.add(record, _size_in_batch(record))
-    if batch.size > MESSAGE_BYTES_MAX - _BATCH_OVERHEAD:
+    if batch.size > COMMIT_BYTES_MAX:
         raise RecordTooLarge(
             f"{len(batch)} records for {records[0].topic} have {batch.size} bytes, "
-            f"the limit of a batch is {MESSAGE_BYTES_MAX - _BATCH_OVERHEAD}."
+            f"the limit of a batch is {COMMIT_BYTES_MAX}."
         )
     return batch
 

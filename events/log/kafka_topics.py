@@ -12,6 +12,7 @@ from kafka.protocol.metadata import MetadataRequest
 
 from events.log.contract import Topic, TopicMismatch, TopicPartition
 from events.log.kafka_connection import Connection, Deadline
+from events.log.kafka_records import JOURNAL_BYTES_MAX, MESSAGE_BYTES_MAX
 
 _LATEST = -1
 
@@ -61,7 +62,6 @@ def create(
     connection: Connection,
     topics: Sequence[Topic],
     replication_factor: int,
-    message_bytes_max: int,
     timeout_s: float,
 ) -> Sequence[str]:
     """Make the missing ones and wait until all their partitions are led; their names."""
@@ -69,7 +69,7 @@ def create(
     async def make(deadline: Deadline) -> Sequence[str]:
         missing = [each for each in topics if await _is_missing(connection, each, deadline)]
         if missing:
-            request = _create_request(missing, replication_factor, message_bytes_max, deadline)
+            request = _create_request(missing, replication_factor, deadline)
             await _create(connection, request, deadline)
         for topic in topics:
             for number in range(topic.partitions):
@@ -179,9 +179,7 @@ async def _led(connection: Connection, source: TopicPartition, deadline: Deadlin
             await connection.pause(deadline, error)
 
 
-def _create_request(
-    topics: Sequence[Topic], replication_factor: int, message_bytes_max: int, deadline: Deadline
-) -> Any:
+def _create_request(topics: Sequence[Topic], replication_factor: int, deadline: Deadline) -> Any:
     topic_type = CreateTopicsRequest.CreatableTopic
     return CreateTopicsRequest(
         topics=[
@@ -192,9 +190,7 @@ def _create_request(
                 assignments=[],
                 configs=[
                     topic_type.CreatableTopicConfig(name=name, value=value)
-                    for name, value in settings(
-                        topic, message_bytes_max, replication_factor
-                    ).items()
+                    for name, value in settings(topic, replication_factor).items()
                 ],
             )
             for topic in topics
@@ -204,9 +200,12 @@ def _create_request(
     )
 
 
-def settings(topic: Topic, message_bytes_max: int, replication_factor: int) -> Mapping[str, str]:
+def settings(topic: Topic, replication_factor: int) -> Mapping[str, str]:
     """A topic's configuration: append time as timestamps, never compacted, kept as it says; an
-    append is acknowledged by two brokers where there are three copies."""
+    append is acknowledged by two brokers where there are three copies. A journal takes larger
+    batches than others: a decision is one."""
+    journal = topic.name.endswith(".events")
+    message_bytes_max = JOURNAL_BYTES_MAX if journal else MESSAGE_BYTES_MAX
     return {
         **({"min.insync.replicas": "2"} if replication_factor >= 3 else {}),
         "cleanup.policy": "delete",

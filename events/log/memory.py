@@ -28,6 +28,8 @@ from events.log.contract import (
 from events.log.memory_cluster import Cluster, Crash, Fault, Faults, Operation, read_in_turn
 from events.log.memory_member import MemoryMember
 
+COMMIT_BYTES_MAX = 8 << 20
+
 __all__ = ["Cluster", "Crash", "Fault", "Faults", "MemoryLog", "Operation"]
 
 
@@ -95,6 +97,7 @@ class MemoryLog:
         self.cluster = cluster
         self.process = process
         self.record_bytes_max = cluster.record_bytes_max
+        self.commit_bytes_max = COMMIT_BYTES_MAX
         self.members: list[MemoryMember] = []
 
     def identity(self) -> str:

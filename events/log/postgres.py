@@ -38,6 +38,10 @@ from events.log.postgres_writer import Writer
 CLOSE_S = 5.0
 
 
+COMMIT_BYTES_MAX = 8 << 20
+"""As Kafka's: what one log takes the other takes too."""
+
+
 class PostgresLog:
     """``contract.Log`` in the schema ``schema`` of the database at ``url``.
 
@@ -57,6 +61,7 @@ class PostgresLog:
         connections_max: int = 8,
     ) -> None:
         self.record_bytes_max = record_bytes_max
+        self.commit_bytes_max = COMMIT_BYTES_MAX
         self._schema = schema
         self._statement_s = statement_s
         self._session_s = session_s

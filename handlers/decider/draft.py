@@ -39,6 +39,12 @@ from handlers.decider.partition import Partition, Remembered
 ENVELOPE_BYTES_MAX = 32 * 1024
 """Key and headers of a record take less (``events.log.records.ENVELOPE_CHARS_MAX``)."""
 
+FACT_BYTES = 2048
+"""Key and headers of most facts take less; for the sum of many."""
+
+Limits = tuple[int, int]
+"""Bytes that the log takes in one record, and in one append to a journal."""
+
 SILENT_MAX = 500
 SILENT_US = 60_000_000
 """Inputs that led to nothing are marked after as many, or so long after the last record."""
@@ -63,7 +69,7 @@ class Decided(msgspec.Struct):
 class Draft:
     """What inputs come to on ``base``, decided at ``now`` (microseconds), written in its term."""
 
-    def __init__(self, base: Partition, effects_of: Effects, now: int, bytes_max: int) -> None:
+    def __init__(self, base: Partition, effects_of: Effects, now: int, limits: Limits) -> None:
         self.base = base
         self.effects_of = effects_of
         self.now = max(now, base.last_at)
@@ -80,7 +86,7 @@ class Draft:
         self.remembered: dict[str, Remembered] = {}
         self.marks = Marks()
         self.size_bytes = 0
-        self._bytes_max = bytes_max
+        self._limits = limits
         self._offsets: dict[str, int] = {}
         self._taken: dict[str, Followed] = {}
         self._answers: list[tuple[Answer, Context]] = []
@@ -171,14 +177,18 @@ class Draft:
         return decider.decide(state, command, self.now)
 
     def _too_large(self, attempt: Attempt) -> bool:
+        """Whether the log could not take what the attempt led to: a fact, an effect, or all."""
+        record_max, commit_max = self._limits
         sizes = [len(fact.value) + ENVELOPE_BYTES_MAX for fact in attempt.facts]
+        if sum(len(fact.value) + FACT_BYTES for fact in attempt.facts) > commit_max:
+            return True
         sizes += [
             len(self.base.codec.encode(effect.message)) + ENVELOPE_BYTES_MAX
             for fact in attempt.facts
             for effect in fact.effects
-            if len(fact.value) > self._bytes_max // 8
+            if len(fact.value) > record_max // 8
         ]
-        return any(size > self._bytes_max for size in sizes)
+        return any(size > record_max for size in sizes)
 
     def _refused(self, item: Input, command: Command, refusal: Refusal) -> Decided:
         attempt = Attempt(self)

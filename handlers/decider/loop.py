@@ -268,7 +268,8 @@ class Decider:
     def _drafted(self, owned: Owned) -> Draft | None:
         """What a partition's next inputs lead to; None where there is nothing to commit."""
         now = self._clock()
-        draft = Draft(owned.partition, owned.effects, now, self._log.record_bytes_max)
+        limits = (self._log.record_bytes_max, self._log.commit_bytes_max)
+        draft = Draft(owned.partition, owned.effects, now, limits)
         if owned.may_pass(draft.now):
             for overdue in owned.partition.deadlines.overdue(draft.now):
                 envelope = owned.partition.in_flight.get(overdue.key)

@@ -71,7 +71,7 @@ class Story:
     def take(self, record: Record, now: int) -> Decided:
         """This record, whatever it holds; what it leads to is committed."""
         partition = self.partition
-        draft = Draft(partition, self._effects, now, BYTES_MAX)
+        draft = Draft(partition, self._effects, now, (BYTES_MAX, 8 * BYTES_MAX))
         draft.decide(from_record(record, partition.domain, now))
         draft.finish(-1, [])
         partition.take(draft, partition.offset)

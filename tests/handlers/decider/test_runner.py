@@ -19,6 +19,7 @@ from events.message import Context
 from events.outcome import CommandFailed
 from handlers.decider.effects import Effect
 from handlers.decider.marks import marks_of
+from tests.commands.compute.servers import create
 from tests.handlers.decider.site import CODEC, Site, flavors, settle
 
 COMMANDS = topics.commands("compute")
@@ -260,3 +261,17 @@ def test_work_for_a_host_that_has_no_topic_waits_and_holds_back_nothing_else() -
     settle(decider)
     assert [r.key for r in site.records(topics.dispatch("new"))] == ["new"]
     assert decider.troubles() == []
+
+
+def test_what_one_append_cannot_take_is_refused_and_nothing_else_waits() -> None:
+    """A decision is one batch: many servers with large user data may be too much for one."""
+    site = Site()
+    log = site.log("decider")
+    log.commit_bytes_max = 100_000
+    decider = site.decider(log=log)
+    asked = create(*(f"5a5f1c7e-0000-4000-8000-{n:012d}" for n in range(9)))
+    large = site.ask(msgspec.structs.replace(asked, user_data="A" * 40_000), asked.project_id)
+    small = site.ask_flavor("one")
+    settle(decider)
+    assert [answer.status for answer in site.answers()[large]] == [413]
+    assert [answer.status for answer in site.answers()[small]] == [0]
