@@ -93,6 +93,7 @@ class LogBus:
         self._opening = threading.Lock()
         self._replies: Replies | None = None
         self._pid = 0
+        self._not_opened_at = float("-inf")
         self._closed = False
 
     def send(self, command: Command, key: str, actor: Actor) -> None:
@@ -133,7 +134,7 @@ class LogBus:
 
     def _decided(self, command: Command, key: str, actor: Actor) -> Reply:
         deadline = time.monotonic() + self._decision_timeout_s
-        replies = self._opened()
+        replies = self._opened(deadline)
         context = Context(
             id=str(uuid.uuid4()),
             time=time.time_ns() // 1000,
@@ -179,16 +180,33 @@ class LogBus:
                 waited_s=round(time.monotonic() - began, 3),
             )
 
-    def _opened(self) -> Replies:
-        replies = self._replies
-        if replies is not None and self._pid == os.getpid() and replies.alive:
+    def _opened(self, deadline: float) -> Replies:
+        """The reader of this process's answers. One thread opens it where there is none, which
+        takes seconds while the log is away. The others wait until ``deadline`` at most, and fail
+        when it fails."""
+        asked = time.monotonic()
+        if (replies := self._living()) is not None:
             return replies
-        with self._opening:
+        if not self._opening.acquire(timeout=max(0.0, deadline - asked)):
+            raise Unavailable("The log is not available.", RETRY_AFTER_S)
+        try:
             if self._closed:
                 raise Unavailable("The API is shutting down.", RETRY_AFTER_S)
-            replies = self._replies
-            if replies is None or self._pid != os.getpid() or not replies.alive:
+            if (replies := self._living()) is not None:
+                return replies
+            if self._not_opened_at > asked:
+                raise Unavailable("The log is not available.", RETRY_AFTER_S)
+            try:
                 self._replies = Replies(self._log, self._codec)
-                self._pid = os.getpid()
-                return self._replies
-            return replies
+            except LogError:
+                self._not_opened_at = time.monotonic()
+                raise
+            self._pid = os.getpid()
+            return self._replies
+        finally:
+            self._opening.release()
+
+    def _living(self) -> Replies | None:
+        replies = self._replies
+        living = replies is not None and self._pid == os.getpid() and replies.alive
+        return replies if living else None

@@ -45,7 +45,7 @@ def ask(url: str) -> Health:
     """The health of the site whose API is at ``url``."""
     try:
         with urllib.request.urlopen(f"{url}/healthz", timeout=TIMEOUT_S) as answer:
-            return msgspec.json.decode(answer.read(), type=Health)
+            body = answer.read()
     except urllib.error.HTTPError as error:
         with error:
             body = error.read()
@@ -53,5 +53,5 @@ def ask(url: str) -> Health:
         return Health("away")
     try:
         return msgspec.json.decode(body, type=Health)
-    except msgspec.DecodeError:
+    except msgspec.DecodeError:  # another program's
         return Health("away")

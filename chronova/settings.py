@@ -79,9 +79,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     api_workers: Positive = 2
     """Processes of the API."""
     api_threads: Positive = 16
-    """Requests that each of them works on at once."""
+    """Reads, and writes, that each of them works on at once. Logins, searches by expression,
+    uploads, downloads and health have threads beside; a caller has three quarters of each."""
     api_in_flight_max: Positive = 256
-    """Commands that one API worker waits for at once; beyond it: 503 with Retry-After."""
+    """Requests that wait for a thread of one kind, and commands under way, in one API worker;
+    beyond it: 503 with Retry-After."""
     token_ttl_s: Positive = 3600
     """How long a token is valid."""
     decision_timeout_s: Positive = 15
@@ -94,8 +96,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Name of the compute host; with several a number is added. Empty: this machine's."""
     libvirt_uri: str = "qemu:///system"
     """Which libvirtd."""
-    virt_type: Literal["auto", "qemu", "kvm", "lxc", "test"] = "auto"
-    """Kind of the domains. auto: kvm where a probe boots with it, else qemu."""
+    virt_type: Literal["auto", "qemu", "kvm"] = "auto"
+    """Kind of the domains. auto: kvm where a guest defined as all are runs with it, else qemu."""
     simulated_delays: dict[str, float] = {}
     """Seconds that each step of the simulated driver takes, by step."""
     simulated_faults: list[SimulatedFault] = []

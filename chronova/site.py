@@ -29,6 +29,7 @@ from chronova.embedded.postgres import EmbeddedPostgres
 from chronova.processes import SUPERVISOR, running
 from chronova.roles.agent import host_names
 from chronova.settings import Settings, write
+from events.topics import of_host
 
 READY_S = 60.0
 TURN_S = 0.1
@@ -82,7 +83,10 @@ def start_beneath(settings: Settings, say: Say) -> None:
 
 def up(settings: Settings, say: Say) -> None:
     """Bring the site of these settings up; returns when it is healthy and its hosts are up."""
-    known = prepare(settings, say, host_names(settings))
+    identity = site_id.read(settings.data_path)
+    first = identity is None or not identity.furnished
+    # Many at once are made faster than by the agent, one by one; later it makes what is missing.
+    known = prepare(settings, say, host_names(settings) if first else ())
     write(settings)
     supervisor.begin(settings)
     furnish(settings, known, say)
@@ -110,7 +114,7 @@ def prepare(settings: Settings, say: Say, hosts: Sequence[str] = ()) -> Credenti
         if made:
             say(f"Topics made: {len(made)}")
         for first in range(0, len(hosts), HOSTS_AT_ONCE):
-            make_topics(settings, log, hosts[first : first + HOSTS_AT_ONCE])
+            log.create_topics([of_host(host) for host in hosts[first : first + HOSTS_AT_ONCE]])
             if len(hosts) > HOSTS_AT_ONCE:
                 say(f"Topics of hosts: {min(first + HOSTS_AT_ONCE, len(hosts))} of {len(hosts)}")
     finally:

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from events.message import Command, Event
+from events.sharing import SHARED, sharing
 
 Evolve = Callable[[Any, Any], Any]
 
@@ -24,7 +25,8 @@ class Aggregate(msgspec.Struct, frozen=True):
 
     ``gone(state)``: nothing will happen to it any more; a decider forgets it.
     ``deadline(state)``: the moment (microseconds) at which the command ``overdue(state)`` is to
-    be decided, None when nothing is awaited.
+    be decided, None when nothing is awaited. ``shared``: the fields of the state whose values
+    other states are likely to have as well (``events/sharing.py``).
     """
 
     name: str
@@ -34,6 +36,7 @@ class Aggregate(msgspec.Struct, frozen=True):
     gone: Callable[[Any], bool] = lambda state: False
     deadline: Callable[[Any], int | None] | None = None
     overdue: Callable[[Any], Command] | None = None
+    shared: tuple[str, ...] = ()
 
 
 AGGREGATES: dict[str, Aggregate] = {}
@@ -42,6 +45,9 @@ AGGREGATES: dict[str, Aggregate] = {}
 
 def register(aggregate: Aggregate) -> Aggregate:
     """Make an aggregate known. Its name is unique over all domains."""
+    if aggregate.shared:
+        SHARED[aggregate.state] = aggregate.shared
+        aggregate = msgspec.structs.replace(aggregate, evolve=sharing(aggregate.evolve))
     known = AGGREGATES.setdefault(aggregate.name, aggregate)
     if known.domain != aggregate.domain:
         raise TypeError(f"the aggregate {aggregate.name} belongs to {known.domain} already")

@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 import immutables
 import msgspec
 
+from events.sharing import share
+
 S = TypeVar("S")
 
 
@@ -37,9 +39,11 @@ def decode_state(encoded: bytes, type: type[S]) -> S:
     if decoder is None:
         decoder = _DECODERS[type] = msgspec.msgpack.Decoder(type, dec_hook=_typed)
     try:
-        return decoder.decode(encoded)
+        state = decoder.decode(encoded)
     except msgspec.DecodeError as error:
         raise BadState(f"not a state of {type.__name__}: {error}") from error
+    share(state)
+    return state
 
 
 def state_shape(type: Any) -> str:

@@ -84,6 +84,14 @@ def notes(connection: Connection, schema: str) -> list[Note]:
         return [Note(*row) for row in cursor.fetchall()]
 
 
+def count(connection: Connection, schema: str) -> int:
+    """Return how many aggregates are set aside in the build in ``schema``."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {schema}.set_aside")
+        (found,) = cursor.fetchone() or (0,)
+    return int(found)
+
+
 class Waiting(msgspec.Struct, frozen=True):
     """A row of ``waiting_partitions``: where the partition waits, why, since when."""
 

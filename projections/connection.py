@@ -23,9 +23,10 @@ transaction is to be tried again on a new connection."""
 
 CONNECT_TIMEOUT_S = 5
 
-ABOUT_ROWS = ("22", "23", "54")
-"""Classes of SQLSTATE: data exception, integrity violated, program limit exceeded (a value or an
-index's row too large). The last one is an ``OperationalError`` for psycopg2."""
+ABOUT_ROWS = ("21", "22", "23", "54")
+"""Classes of SQLSTATE: cardinality violation (one row twice in a statement), data exception,
+integrity violated, program limit exceeded (a value or an index's row too large). The last one is an
+``OperationalError`` for psycopg2."""
 
 INTERNAL_ERROR = "XX000"
 """What Postgres says, among others, of a value that would need 1 GiB."""

@@ -15,21 +15,18 @@ and is tried again every ``retry_s`` (``projections.aside`` tells of both).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import structlog
 
 from events import topics
 from events.log.contract import LATEST, Log, Reader, Record, TopicPartition
 from events.log.records import Codec
-from events.log.terms import begins_term
 from projections import aside
-from projections.aside import Waiting
 from projections.builds import Build, Places, places
 from projections.connection import Connection, connect, is_about_rows
 from projections.failures import (
     BrokenPartition,
-    ChainBroken,
     ProjectionAhead,
     ProjectorFenced,
     WrongLog,
@@ -37,6 +34,8 @@ from projections.failures import (
 from projections.fold import Batch, Fold, Key, Read
 from projections.isolating import isolated
 from projections.model import ReadModel
+from projections.table import Followed
+from projections.waits import Waits
 from projections.writer import Writer
 
 FOLLOWED_S = 60
@@ -49,7 +48,6 @@ BATCH_BYTES_MAX = 4 << 20
 """Of records in one transaction; one record alone may be larger."""
 
 RETRY_S = 10.0
-CHECK_S_MAX = 10.0
 
 logger = structlog.get_logger("projector")
 
@@ -67,8 +65,7 @@ class Follower:
     """Follows ``sources`` for ``build``. One thread's, except ``wake``.
 
     ``live``: announce each batch (only for the live build). ``followed``: also keep the tables
-    beside the events. ``factory``: the class of the Postgres connection. ``waiting``: the
-    partitions whose next record could not be taken.
+    beside the events. ``factory``: the class of the Postgres connection.
     """
 
     def __init__(
@@ -89,7 +86,6 @@ class Follower:
     ) -> None:
         self.build = build
         self.places: Places = {}
-        self.waiting: dict[TopicPartition, BrokenPartition] = {}
         self.newest = 0
         """When the newest projected event was appended, microseconds since 1970."""
         self._log = log
@@ -103,12 +99,15 @@ class Follower:
         self._states_max = states_max
         self._factory = factory
         self._retry_s = retry_s
-        self._retry_at = time.monotonic() + retry_s
-        self._noted: dict[TopicPartition, int] = {}
-        self._of_another_log: dict[TopicPartition, BrokenPartition] = {}
+        self._waits: Waits | None = None
         self._writer = Writer(model)
         self._connection: Connection | None = None
         self._reader: Reader | None = None
+
+    @property
+    def waiting(self) -> Mapping[TopicPartition, BrokenPartition]:
+        """The partitions whose next record could not be taken, and why; also when closed."""
+        return self._waits.current if self._waits is not None else {}
 
     @property
     def connection(self) -> Connection:
@@ -150,32 +149,31 @@ class Follower:
             raise ProjectorFenced(f"build {self.build.build} does not have the log's partitions")
         self.places = {source: known[source] for source in self.sources}
         self._fold = Fold(self._model, self._codec, self._states_max, self._set_aside())
-        self.waiting = {}
-        self._noted = {
-            one.source: one.offset
-            for one in aside.waiting(self.connection, self.build.schema)
-            if one.source in self.places
-        }
         start = {source: place.offset for source, place in self.places.items()}
         self._reader = self._log.reader({**start, **self._followed_start()})
         self._check_ends(self._reader)
-        self._of_another_log = terms_that_are_not_there(self._log, self.places)
-        for source, error in self._of_another_log.items():
-            self._wait(source, error)
+        self._waits = Waits(
+            self.connection,
+            self.build.schema,
+            self.places,
+            self._log,
+            self._reader,
+            self._retry_s,
+        )
 
     def step(self, timeout_s: float) -> int:
         """Project what there is, or comes within ``timeout_s``; how many records of events there
         were, those of partitions that wait included."""
-        if self._reader is None:
+        if self._reader is None or self._waits is None:
             raise RuntimeError("the follower is not open")
-        self._try_again(self._reader)
+        self._waits.try_again()
         records = self._reader.poll(timeout_s, self.records_max)
         if not records:
             self._keep_alive()
             return 0
         events = [record for record in records if record.source in self.places]
         if events:
-            self._project(events)
+            self._project(events, self._waits)
         if len(events) < len(records):
             self._upsert([record for record in records if record.topic in self._followed])
         return len(events)
@@ -213,15 +211,15 @@ class Follower:
         if connection is not None:
             connection.close()
 
-    def _project(self, records: Sequence[Record]) -> None:
+    def _project(self, records: Sequence[Record], waits: Waits) -> None:
         for piece in _pieces(records):
-            wanted = [record for record in piece if record.source not in self.waiting]
+            wanted = [record for record in piece if record.source not in waits.current]
             reading = self._fold.read(wanted, self.places)
             if reading.reached:
                 self._write(reading.reads, reading.reached)
             for source, error in reading.broken.items():
-                self._wait(source, error)
-        self._went_on()
+                waits.begin(source, error)
+        waits.forget_passed()
         self.newest = max(record.timestamp for record in records)
 
     def _write(self, reads: Sequence[Read], reached: Places) -> None:
@@ -264,37 +262,28 @@ class Follower:
         found = aside.notes(self.connection, self.build.schema)
         return [(note.aggregate, note.id) for note in found]
 
-    def _wait(self, source: TopicPartition, error: BrokenPartition) -> None:
-        self.waiting[source] = error
-        if self._noted.get(source) == error.offset:
-            return
-        logger.error("partition_waits", partition=f"{source[0]}/{source[1]}", reason=str(error))
-        one = Waiting(*source, error.offset, str(error), time.time_ns() // 1000)
-        aside.note_waiting(self.connection, self.build.schema, one)
-        self._noted[source] = error.offset
-
-    def _went_on(self) -> None:
-        """Forget the notes about partitions that have passed the record at which they waited."""
-        passed = [s for s, offset in self._noted.items() if self.places[s].offset > offset]
-        if passed:
-            aside.forget_waiting(self.connection, self.build.schema, passed)
-        for source in passed:
-            logger.info("partition_goes_on", partition=f"{source[0]}/{source[1]}")
-            del self._noted[source]
-
-    def _try_again(self, reader: Reader) -> None:
-        if not self.waiting or time.monotonic() < self._retry_at:
-            return
-        for source in self.waiting.keys() - self._of_another_log.keys():
-            reader.seek(source, self.places[source].offset)
-        self.waiting = dict(self._of_another_log)
-        self._retry_at = time.monotonic() + self._retry_s
-
     def _upsert(self, records: Sequence[Record]) -> None:
         for topic, followed in self._followed.items():
-            rows = followed.rows([record for record in records if record.topic == topic])
-            if rows:
+            mine = [record for record in records if record.topic == topic]
+            if mine and not self._followed_rows(followed, mine):
+                for record in mine:
+                    self._followed_rows(followed, [record])
+
+    def _followed_rows(self, followed: Followed, records: Sequence[Record]) -> bool:
+        """Keep a table beside the events; whether that could be done. A single record that cannot
+        be written is passed over: the next one of its key replaces it anyway."""
+        try:
+            if rows := followed.rows(records):
                 self._writer.follow(self.connection, followed.table.name, rows)
+        except Exception as error:
+            if not is_about_rows(error):
+                raise
+            self._writer.recover(self.connection)
+            if len(records) == 1:
+                name = f"{records[0].topic}/{records[0].partition}@{records[0].offset}"
+                logger.warning("record_passed_over", record=name, reason=aside.reason(error))
+            return False
+        return True
 
     def _keep_alive(self) -> None:
         with self.connection.cursor() as cursor:
@@ -320,36 +309,6 @@ class Follower:
                     " records, or was restored from an older copy; restore the newer one, or run"
                     " `chronova projection rebuild` to have the tables as this log says"
                 )
-
-
-def terms_that_are_not_there(log: Log, places: Places) -> dict[TopicPartition, BrokenPartition]:
-    """The partitions in which the current term's beginning is not where it was read, each with
-    what that means. Their further records would look like those of an old owner."""
-    begun = {source: at.term for source, at in places.items() if at.term is not None}
-    if not begun:
-        return {}
-    found: dict[TopicPartition, BrokenPartition] = {}
-    open_sources = set(begun)
-    reader = log.reader(begun)
-    deadline = time.monotonic() + CHECK_S_MAX
-    try:
-        while open_sources and time.monotonic() < deadline:
-            for record in reader.poll(0.5):
-                source = record.source
-                if source not in open_sources:
-                    continue
-                open_sources.remove(source)
-                reader.seek(source, LATEST)
-                if record.offset != begun[source] or not begins_term(record):
-                    found[source] = ChainBroken(
-                        f"{source[0]}/{source[1]} has no beginning of a term at offset"
-                        f" {begun[source]}, where the projection has read one: the log was"
-                        " restored from another copy; run `chronova projection rebuild`",
-                        places[source].offset,
-                    )
-    finally:
-        reader.close()
-    return found
 
 
 def _pieces(records: Sequence[Record]) -> Iterator[Sequence[Record]]:

@@ -85,7 +85,7 @@ class Lag:
         build, places, followed = _standing(self._connection)
         set_aside, waiting = 0, []
         if build.version == self._model.version():
-            set_aside = len(aside.notes(self._connection, build.schema))
+            set_aside = aside.count(self._connection, build.schema)
             waiting = aside.waiting(self._connection, build.schema)
         held = {one.source for one in waiting}
         ends = {source: end for source, end in self._reader.ends().items() if source not in held}

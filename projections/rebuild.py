@@ -223,7 +223,7 @@ class Rebuild:
             time.monotonic() - crew.began,
             live.build if live else None,
             differing,
-            len(aside.notes(control, LIVE_SCHEMA)),
+            aside.count(control, LIVE_SCHEMA),
             [one.error for one in aside.waiting(control, LIVE_SCHEMA)],
         )
 

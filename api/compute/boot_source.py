@@ -11,6 +11,7 @@ from typing import Any
 from api.compute.faults import bad_request, forbidden
 from api.compute.operation import Call
 from api.policy import allowed, enforce
+from commands.compute.bootable import BOOTABLE_FORMATS
 from events.compute.flavor import FlavorSnapshot
 from events.compute.server import ImageSnapshot
 from projections.image.queries import find_image
@@ -56,12 +57,15 @@ def _image(call: Call, image_id: str) -> ImageSnapshot:
         raise bad_request(f"Image {image_id} could not be found.")
     if image.status != "active" or image.sha512 is None:
         raise bad_request(f"Image {image_id} is not active.")
+    disk_format = image.disk_format or "raw"
+    if disk_format not in BOOTABLE_FORMATS:
+        raise bad_request(f"Disk format {disk_format} is not acceptable")
     return ImageSnapshot(
         image_id=image.id,
         name=image.name or "",
         checksum=image.sha512,
         size_bytes=image.size_bytes or 0,
-        disk_format=image.disk_format or "raw",
+        disk_format=disk_format,
         container_format=image.container_format or "bare",
         virtual_size_bytes=image.virtual_size_bytes,
         min_disk_gib=image.min_disk_gib,

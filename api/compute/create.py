@@ -85,8 +85,8 @@ def create(call: Call) -> Answer:
         seed=secrets.randbits(53),
         fingerprint=keeper.fingerprint(_canonical(call)) if key else "",
         disk_config=body.get("OS-DCF:diskConfig", "MANUAL"),
-        access_ip_v4=body.get("accessIPv4", ""),
-        access_ip_v6=body.get("accessIPv6", ""),
+        access_ip_v4=fields.address(body.get("accessIPv4", "")),
+        access_ip_v6=fields.address(body.get("accessIPv6", "")),
     )
     call.send(command, call.project_id)
     return _answer(call, body, ids[0], reservation_id, password)

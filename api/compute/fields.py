@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any
 
 from events.bounds import INT4_MAX
@@ -94,6 +95,13 @@ KEY_PAIR_NAME: Schema = {
 }
 KEY_PAIR_NAME_92: Schema = {**KEY_PAIR_NAME, "pattern": "^(?! )[@._\\- a-zA-Z0-9]+(?<! )$"}
 DISK_CONFIG: Schema = {"type": "string", "enum": ["AUTO", "MANUAL"]}
+
+
+def address(text: str) -> str:
+    """A valid address in its canonical form (RFC 5952), by which alone two can be compared."""
+    return str(ipaddress.ip_address(text)) if text else ""
+
+
 IPV4: Schema = {"type": "string", "format": "ipv4-address"}
 IPV6: Schema = {"type": "string", "format": "ipv6-address"}
 CERTIFICATES: Schema = {
@@ -118,5 +126,7 @@ def several(schema: Schema) -> Schema:
 
 
 QUERY_TEXT: Schema = several({"type": "string"})
+QUERY_FILTER: Schema = several({"type": "string", "minLength": 1})
+"""To filter by: who leaves out by mistake what to look for must not get all."""
 QUERY_LIMIT: Schema = several({"type": "string", "pattern": "^[0-9]+$", "maxLength": 18})
 QUERY_INSTANT: Schema = single({"type": "string", "format": "iso-date-time"})

@@ -18,6 +18,9 @@ NEVER = 1000
 """A microversion that never comes: for admins only."""
 
 TRUE_WORDS = frozenset({"1", "t", "true", "on", "y", "yes"})
+BACK_REFERENCE = re.compile(r"(?<!\\)(?:\\\\)*\\[1-9]")
+PATTERN_CHARS_MAX = 255
+SECOND = 1_000_000
 FALSE_WORDS = frozenset({"0", "f", "false", "off", "n", "no"})
 
 
@@ -66,15 +69,33 @@ def _boolean(wanted: Wanted, target: str, value: str) -> None:
 
 
 def _pattern(wanted: Wanted, target: str, value: str) -> None:
+    # Nothing else in Postgres' expressions takes time without bound.
+    if len(value) > PATTERN_CHARS_MAX or BACK_REFERENCE.search(value):
+        raise bad_request(
+            f"Invalid filter: the expression for {target} is longer than {PATTERN_CHARS_MAX}"
+            " characters or refers back to a part of itself"
+        )
     wanted.patterns[target] = value
 
 
 def _instant(wanted: Wanted, target: str, value: str) -> None:
     column, _, sign = target.partition(" ")
     try:
-        wanted.at.append((column, sign, parse(value)))
+        at = parse(value)
     except (ValueError, OverflowError):
         raise bad_request(f"Invalid filter value for {column}: {value}") from None
+    # Shown are whole seconds, so these are what is compared: who asks for a moment that was shown
+    # means all of that second.
+    begin = -(-at // SECOND) * SECOND
+    end = at // SECOND * SECOND + SECOND - 1
+    if sign == ">=":
+        wanted.at.append((column, sign, begin))
+    elif sign == "<=":
+        wanted.at.append((column, sign, end))
+    elif at == begin:
+        wanted.at += [(column, ">=", begin), (column, "<=", end)]
+    else:
+        wanted.at.append((column, sign, at))
 
 
 def _tags(wanted: Wanted, target: str, value: str) -> None:
@@ -87,7 +108,7 @@ def _locked(wanted: Wanted, target: str, value: str) -> None:
         raise bad_request(f"Unrecognized value '{value}'")
 
 
-def _constant(wanted: Wanted, target: str, value: str) -> None:
+def constant(wanted: Wanted, target: str, value: str) -> None:
     """Something that is the same for all servers here: no other value matches any."""
     wanted.none |= value != target
 
@@ -120,14 +141,14 @@ FILTERS = (
     Filter("power_state", _integer, "power_state", 83),
     Filter("task_state", _exact, "task_state", 83),
     Filter("vm_state", _exact, "vm_state", 83),
-    Filter("progress", _constant, "0", 83),
+    Filter("progress", constant, "0", 83),
     Filter("user_id", _exact, "user_id", 83),
     Filter("hostname", _pattern, "hostname", 90),
     Filter("launch_index", _integer, "launch_index"),
     Filter("image_ref", _exact, "image"),
-    Filter("kernel_id", _constant, ""),
-    Filter("ramdisk_id", _constant, ""),
-    Filter("root_device_name", _constant, "/dev/vda"),
+    Filter("kernel_id", constant, ""),
+    Filter("ramdisk_id", constant, ""),
+    Filter("root_device_name", constant, "/dev/vda"),
     Filter("host", _exact, "host"),
     Filter("node", _exact, "node"),
     Filter("display_name", _pattern, "name"),

@@ -353,7 +353,8 @@ def act(call: Call) -> Answer:
     flavor, project_id = _found(call), arguments["tenant"]
     if adding and flavor.flavor.is_public and call.version >= 7:
         raise conflict("Can not add access to a public flavor.")
-    if identity_document(call.services.engine, PROJECTS, project_id) is None:
+    # A project that is gone keeps its access until somebody takes it away.
+    if adding and identity_document(call.services.engine, PROJECTS, project_id) is None:
         raise bad_request(f"Project ID {project_id} is not a valid project.")
     kind = AddFlavorAccess if adding else RemoveFlavorAccess
     id = flavor.flavor.flavor_id

@@ -25,7 +25,7 @@ SWITCH = {
     "enum": [word for on in ("enable", "disable") for word in (on, on.title(), on.upper())],
 }
 
-QUERY = Query((Property("service", fields.QUERY_TEXT), Property("zone", fields.QUERY_TEXT)))
+QUERY = Query((Property("service", fields.QUERY_FILTER), Property("zone", fields.QUERY_FILTER)))
 UPDATE = Body(object_of((Property("status", SWITCH), Property("maintenance_mode", SWITCH))))
 
 

@@ -40,7 +40,7 @@ AMOUNTS = (
 )
 
 WITH_SERVERS = Property("with_servers", fields.single(fields.BOOLEAN), since=VERSION_UUID)
-PATTERN = Property("hypervisor_hostname_pattern", fields.QUERY_TEXT, since=VERSION_UUID)
+PATTERN = Property("hypervisor_hostname_pattern", fields.QUERY_FILTER, since=VERSION_UUID)
 LIST_QUERY = Query(
     (
         Property("limit", fields.QUERY_LIMIT, since=VERSION_PAGES),

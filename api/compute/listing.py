@@ -11,7 +11,7 @@ from typing import Any
 
 from api.compute import fields
 from api.compute.faults import bad_request, forbidden
-from api.compute.filters import APPEARED, FILTERS, INSTANTS, JOINED, Wanted, boolean
+from api.compute.filters import APPEARED, FILTERS, INSTANTS, JOINED, Wanted, boolean, constant
 from api.compute.operation import Answer, Call, Operation
 from api.compute.paging import limit_of, next_links
 from api.compute.validation import Property, Query
@@ -120,6 +120,8 @@ def _query(call: Call, rule: str) -> queries.ServerQuery:
     for row in FILTERS:
         value = call.last(row.name)
         if value is not None and (admin or call.version >= row.since):
+            if not value and row.apply is not constant:
+                raise bad_request(f"Invalid filter: {row.name} is empty")
             row.apply(wanted, row.target, value)
     _limit_to_project(call, rule, wanted, admin)
     _limit_to_status(call, wanted, admin)
@@ -149,15 +151,21 @@ def _limit_to_project(call: Call, rule: str, wanted: Wanted, admin: bool) -> Non
         wanted.exact["project_id"] = [call.project_id]
         return
     enforce(call.caller, f"{rule}:get_all_tenants")
-    project = call.last("project_id") or call.last("tenant_id")
-    if project:
-        wanted.exact["project_id"] = [project]
+    for name in ("project_id", "tenant_id"):
+        project = call.last(name)
+        if project == "":
+            raise bad_request(f"Invalid filter: {name} is empty")
+        if project is not None:
+            wanted.exact["project_id"] = [project]
+            return
 
 
 def _limit_to_status(call: Call, wanted: Wanted, admin: bool) -> None:
     statuses = call.query.get("status")
     if not statuses:
         return
+    if "" in statuses:
+        raise bad_request("Invalid filter: status is empty")
     vm_states, task_states = states_of(statuses)
     if not vm_states:
         if call.version >= 38:

@@ -7,12 +7,19 @@ from __future__ import annotations
 
 import re
 
+from events.bounds import NAME_CHARS_MAX
+
 HOSTNAME_CHARS_MAX = 63
 
 
+def _suffixed(name: str, suffix: str, chars_max: int) -> str:
+    return name[: chars_max - len(suffix)].rstrip("-. ") + suffix
+
+
 def numbered(name: str, index: int, count: int) -> str:
-    """The name itself, or ``<name>-<n>`` (n from 1) when several are made."""
-    return name if count == 1 else f"{name}-{index + 1}"
+    """The name itself, or ``<name>-<n>`` (n from 1) when several are made; the name is cut where
+    the number would make it too long."""
+    return name if count == 1 else _suffixed(name, f"-{index + 1}", NAME_CHARS_MAX)
 
 
 def hostname_of(name: str, server_id: str) -> str:
@@ -28,7 +35,7 @@ def hostnames(name: str, server_ids: list[str]) -> list[str]:
     if len(server_ids) == 1:
         return [hostname_of(name, server_ids[0])]
     return [
-        f"{hostname_of(name, server_id)}-{i + 1}"
+        _suffixed(hostname_of(name, server_id), f"-{i + 1}", HOSTNAME_CHARS_MAX)
         if hostname_of(name, "") != "Server-"
         else hostname_of("", server_id)
         for i, server_id in enumerate(server_ids)

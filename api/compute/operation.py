@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import falcon
 import msgspec
@@ -74,12 +75,15 @@ class Call:
         return self.caller.project_id or ""
 
     def link(self, path: str) -> str:
-        """The address of ``/servers/…``, with the project if this request's URL had it."""
-        return f"{self.services.settings.public_url}/compute/v2.1{self._project_segment}{path}"
+        """The address of ``/servers/…``, with the project if this request's URL had it; what a path
+        cannot hold is percent-encoded."""
+        root = f"{self.services.settings.public_url}/compute/v2.1"
+        return root + quote(f"{self._project_segment}{path}")
 
     def bookmark(self, path: str) -> str:
         """As ``link``, without the version."""
-        return f"{self.services.settings.public_url}/compute{self._project_segment}{path}"
+        root = f"{self.services.settings.public_url}/compute"
+        return root + quote(f"{self._project_segment}{path}")
 
     @property
     def _project_segment(self) -> str:

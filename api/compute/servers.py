@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from api.compute import fields
-from api.compute.faults import bad_request, conflict
+from api.compute.faults import conflict
 from api.compute.operation import Answer, Call, Operation
 from api.compute.server_access import find, is_admin, on_server
 from api.compute.server_document import whole
@@ -14,8 +14,10 @@ from api.compute.views import SHOW, UPDATE, ServerViews
 from commands.compute.delete import DeleteServer
 from commands.compute.rename import (
     ChangeAccessAddresses,
+    ChangeDiskConfig,
     ChangeHostname,
     DescribeServer,
+    PinZone,
     RenameServer,
 )
 from events.message import Command
@@ -47,7 +49,7 @@ def show(call: Call, server: ServerRow) -> Answer:
 
 def update(call: Call, server: ServerRow) -> Answer:
     """Change what it is called; the view as it is then."""
-    _check_fixed(call.body["server"], whole(server))
+    _check_zone(call.body["server"], whole(server))
     for command in _changes(server.id, call.body["server"]):
         call.send(command, server.project_id)
     changed = find(call, "os_compute_api:servers:update")
@@ -64,22 +66,25 @@ def _changes(server_id: str, body: dict[str, Any]) -> list[Command]:
         commands.append(ChangeHostname(server_id=server_id, hostname=body["hostname"]))
     v4, v6 = body.get("accessIPv4"), body.get("accessIPv6")
     if v4 is not None or v6 is not None:
+        v4, v6 = (text if text is None else fields.address(text) for text in (v4, v6))
         commands.append(
             ChangeAccessAddresses(server_id=server_id, access_ip_v4=v4, access_ip_v6=v6)
         )
+    if "OS-DCF:diskConfig" in body:
+        commands.append(
+            ChangeDiskConfig(server_id=server_id, disk_config=body["OS-DCF:diskConfig"])
+        )
+    if "pinned_availability_zone" in body:
+        zone = body["pinned_availability_zone"]
+        commands.append(PinZone(server_id=server_id, availability_zone=zone))
     return commands
 
 
-def _check_fixed(body: dict[str, Any], server: dict[str, Any]) -> None:
-    """What stays as it was made: the pinned zone and the disk config may only be repeated."""
-    key = "pinned_availability_zone"
-    if key in body and body[key] != server[key]:
-        if body[key] is not None:
-            raise conflict(f"Server {server['id']} cannot be pinned to zone {body[key]}.")
-        raise bad_request("A server's pinned availability zone cannot be removed in this cloud.")
-    key = "OS-DCF:diskConfig"
-    if key in body and body[key] != server[key]:
-        raise bad_request("A server's OS-DCF:diskConfig cannot be changed in this cloud.")
+def _check_zone(body: dict[str, Any], server: dict[str, Any]) -> None:
+    """A server is pinned to the zone where it is, or to none."""
+    zone = body.get("pinned_availability_zone")
+    if zone is not None and zone != server["OS-EXT-AZ:availability_zone"]:
+        raise conflict(f"Server {server['id']} cannot be pinned to zone {zone}.")
 
 
 def delete(call: Call, server: ServerRow) -> Answer:

@@ -27,7 +27,8 @@ REASON = {"type": "string", "minLength": 1, "maxLength": 255}
 BINARY = {"type": "string", "minLength": 1, "maxLength": 255}
 
 QUERY = Query(
-    (Property("host", fields.QUERY_TEXT), Property("binary", fields.QUERY_TEXT)), strict_since=75
+    (Property("host", fields.QUERY_FILTER), Property("binary", fields.QUERY_FILTER)),
+    strict_since=75,
 )
 ACTION = Body(
     object_of(

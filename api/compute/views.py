@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import orjson
@@ -124,7 +125,7 @@ class ServerViews:
             if self._version < IMAGE_PROPERTIES:
                 del image["properties"]
         if self._version < FLAVOR_EMBEDDED:
-            link = {"rel": "bookmark", "href": self._flavors + row.flavor_id}
+            link = {"rel": "bookmark", "href": self._flavors + quote(row.flavor_id)}
             shown["flavor"] = {"id": row.flavor_id, "links": [link]}
         if self._statuses is not None:
             shown["host_status"] = self._statuses.get(row.host, "UNKNOWN") if row.host else ""

@@ -35,7 +35,8 @@ def present(req: falcon.Request, name: str) -> bool:
 
 
 def matches(req: falcon.Request, filters: Filters) -> list[Match]:
-    """The filters of a query, ``name__icontains`` and its like included; unknown ones are not."""
+    """The filters of a query, ``name__icontains`` and its like included; unknown ones are not.
+    Raises 400 for a part of a name that is empty: it would match all."""
     found = []
     for parameter, given in req.params.items():
         column, _, comparison = parameter.partition("__")
@@ -45,6 +46,8 @@ def matches(req: falcon.Request, filters: Filters) -> list[Match]:
         if not comparison:
             found.append(Match(column, filters[column](text)))
         elif comparison.removeprefix("i") in COMPARISONS and filters[column] is str:
+            if not text:
+                raise falcon.HTTPBadRequest(description=f"The filter '{parameter}' is empty.")
             plain: Any = comparison.removeprefix("i")
             found.append(Match(column, text, plain, comparison != plain))
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import falcon
 
@@ -180,7 +181,7 @@ class ProjectTag(Resource):
         TAG_LIST.check({"tags": [tag]})
         old = project_for(self.directory, req, "update_project_tags", project_id)
         self.directory.send(req, TagProject(project_id=project_id, tag=tag), old["domain_id"])
-        resp.set_header("Location", f"{self.directory.url}/projects/{project_id}/tags/{tag}")
+        resp.set_header("Location", f"{self.directory.url}/projects/{project_id}/tags/{quote(tag)}")
         resp.status = 201
 
     def on_delete(

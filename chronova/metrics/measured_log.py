@@ -12,11 +12,9 @@ from events.log.contract import (
     Log,
     LogError,
     Outgoing,
-    Polled,
     Reader,
     Topic,
     TopicPartition,
-    Worker,
 )
 
 
@@ -24,7 +22,7 @@ class Observer(Protocol):
     """Told of each write; ``meters.LogMeters``."""
 
     def wrote(self, kind: str, outcome: str, records: int, seconds: float) -> None:
-        """An ``append`` or ``transact`` ended: ok, or the name of what it raised."""
+        """An ``append`` or ``commit`` ended: ok, or the name of what went wrong."""
 
 
 class MeasuredLog:
@@ -37,7 +35,6 @@ class MeasuredLog:
         # What is not a write is the log's own, at no cost.
         self.identity = log.identity
         self.partitions = log.partitions
-        self.settled_end = log.settled_end
         self.ends = log.ends
         self.begin_term = log.begin_term
         self.membership = log.membership
@@ -77,40 +74,3 @@ class MeasuredLog:
             name = "ok" if isinstance(outcome, int) else type(outcome).__name__
             self._observer.wrote("commit", name, len(records), elapsed)
         return outcomes
-
-    def member(self, group: str, topics: Sequence[str]) -> Worker:
-        """See the contract."""
-        return MeasuredWorker(self._log.member(group, topics), self._observer)
-
-    def fixed(self, name: str, sources: Sequence[TopicPartition]) -> Worker:
-        """See the contract."""
-        return MeasuredWorker(self._log.fixed(name, sources), self._observer)
-
-
-class MeasuredWorker:
-    """A ``contract.Worker`` whose transactions are timed."""
-
-    def __init__(self, worker: Worker, observer: Observer) -> None:
-        self._worker = worker
-        self._observer = observer
-        self.ready = worker.ready
-        self.rewind = worker.rewind
-        self.wake = worker.wake
-        self.close = worker.close
-
-    def poll(self, timeout_s: float, records_max: int = 500) -> Polled:
-        """See the contract."""
-        return self._worker.poll(timeout_s, records_max)
-
-    def transact(self, records: Sequence[Outgoing], offsets: Mapping[TopicPartition, int]) -> None:
-        """See the contract."""
-        began = time.perf_counter()
-        outcome = "ok"
-        try:
-            self._worker.transact(records, offsets)
-        except LogError as error:
-            outcome = type(error).__name__
-            raise
-        finally:
-            elapsed = time.perf_counter() - began
-            self._observer.wrote("transact", outcome, len(records), elapsed)

@@ -92,7 +92,7 @@ class ApiMeters:
 
 
 class Decision(Protocol):
-    """``handlers.partition.Decided``."""
+    """``handlers.decider.draft.Decided``."""
 
     type_name: str
     outcome: str
@@ -112,7 +112,7 @@ class DeciderMeters:
             store, "decider_wait_seconds", "From a command's append to its decision.", "command"
         )
         self._sizes = _histogram(
-            store, "decider_batch_commands", "Commands in a transaction.", buckets=BATCHES
+            store, "decider_batch_commands", "Commands in an append.", buckets=BATCHES
         ).of()
         self._seconds = _histogram(
             store, "decider_batch_seconds", "To decide a batch and commit it."
@@ -120,7 +120,7 @@ class DeciderMeters:
         self._owned = _gauge(store, "decider_partitions", "Partitions owned.", "livesum")
 
     def batch(self, decided: Sequence[Decision], seconds: float) -> None:
-        """A transaction was committed."""
+        """A batch was committed."""
         events = 0
         for one in decided:
             # A record from elsewhere may claim any type.
@@ -224,7 +224,7 @@ class LogMeters:
         self._records = records
 
     def wrote(self, kind: str, outcome: str, records: int, seconds: float) -> None:
-        """An ``append`` or ``transact`` ended."""
+        """An ``append`` or ``commit`` ended."""
         self._seconds.of(self._role, kind, outcome).observe(seconds)
         if outcome == "ok":
             self._records.of(self._role, kind).inc(records)

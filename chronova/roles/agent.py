@@ -92,16 +92,18 @@ def driver_of(settings: Settings, host: str) -> Driver:
             ],
             state_path=folder / "guests.state",
         )
+    from handlers.compute.drivers.domain_host import domain_host
     from handlers.compute.drivers.host_lock import lock_host
     from handlers.compute.drivers.libvirt_driver import LibvirtDriver
+    from handlers.compute.drivers.libvirt_probe import boots
     from handlers.compute.drivers.probe import choose_virt_type
 
     lock_host(folder / "agent.lock", host)  # until this process ends
     key = Fernet((settings.data_path / "host.key").read_bytes())
-    kind = choose_virt_type(settings.virt_type)
-    return LibvirtDriver(
-        host, folder, settings.libvirt_uri, kind, lambda sealed: key.decrypt(sealed).decode()
-    )
+    uri, folder = settings.libvirt_uri, folder.resolve()
+    probed = domain_host(f"{host}: probe", "kvm", folder)
+    kind = choose_virt_type(settings.virt_type, lambda: boots(uri, probed, folder))
+    return LibvirtDriver(host, folder, uri, kind, lambda sealed: key.decrypt(sealed).decode())
 
 
 def serve(settings: Settings) -> None:
@@ -153,7 +155,15 @@ def serve(settings: Settings) -> None:
         agent.close()
         keeper.join(5)
         cleaner.join(5)
+        _say_goodbye(presence)
         log.close()
+
+
+def _say_goodbye(presence: Presence) -> None:
+    try:
+        presence.end()
+    except LogError as error:
+        logger.warning("goodbye_not_said", reason=str(error))
 
 
 def _threads(settings: Settings) -> int:

@@ -114,7 +114,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         for name, value in {
             "bind": listening.address(s),
             "workers": s.api_workers,
-            "worker_class": Worker,
+            "worker_class": type("Worker", (Worker,), {"waiting_max": s.api_in_flight_max}),
             "threads": s.api_threads,
             "worker_connections": 1000,
             "backlog": listening.BACKLOG,

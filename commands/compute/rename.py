@@ -1,4 +1,5 @@
-"""Change what a server is called: name, host name, description, access addresses.
+"""Change what a server is called: name, host name, description, access addresses, disk config and
+the zone that it is pinned to.
 
 No state and no lock is checked, as in Nova.
 """
@@ -41,6 +42,20 @@ class ChangeAccessAddresses(Command, frozen=True, kw_only=True):
     server_id: ServerId
     access_ip_v4: Annotated[str | None, "IPv4 address, empty, or None."] = None
     access_ip_v6: Annotated[str | None, "IPv6 address, empty, or None."] = None
+
+
+class ChangeDiskConfig(Command, frozen=True, kw_only=True):
+    """Change how the guest's disk is partitioned when it is built the next time."""
+
+    server_id: ServerId
+    disk_config: Annotated[str, "AUTO or MANUAL."]
+
+
+class PinZone(Command, frozen=True, kw_only=True):
+    """Pin the server to a zone, or to none; the API knows which zone it is in."""
+
+    server_id: ServerId
+    availability_zone: Annotated[str | None, "The zone; null: it may go to any."] = None
 
 
 @decides(RenameServer, "server", key="server_id")
@@ -89,3 +104,25 @@ def change_access(server: Server | None, command: ChangeAccessAddresses, at: int
             at=at, server_id=server.server_id, access_ip_v4=v4, access_ip_v6=v6
         )
     )
+
+
+@decides(ChangeDiskConfig, "server", key="server_id")
+def change_disk_config(server: Server | None, command: ChangeDiskConfig, at: int) -> Decision:
+    """200 or 404."""
+    if server is None:
+        return not_found(command.server_id)
+    if server.disk_config == command.disk_config:
+        return accept()
+    id = server.server_id
+    return accept(f.DiskConfigChanged(at=at, server_id=id, disk_config=command.disk_config))
+
+
+@decides(PinZone, "server", key="server_id")
+def pin_zone(server: Server | None, command: PinZone, at: int) -> Decision:
+    """200 or 404."""
+    if server is None:
+        return not_found(command.server_id)
+    if server.requested_zone == command.availability_zone and not server.forced_host:
+        return accept()
+    id = server.server_id
+    return accept(f.ZonePinned(at=at, server_id=id, availability_zone=command.availability_zone))

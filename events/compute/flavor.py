@@ -20,7 +20,7 @@ FlavorId = Annotated[str, "Id of the flavor, chosen by its creator or a UUID."]
 ExtraSpecs = Annotated[dict[str, str], "Extra specs by name."]
 
 
-class FlavorSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+class FlavorSnapshot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A flavor as it was at one moment."""
 
     flavor_id: FlavorId
@@ -42,7 +42,7 @@ class FlavorSnapshot(msgspec.Struct, frozen=True, kw_only=True):
         return self.root_gib + self.ephemeral_gib + -(-self.swap_mib // 1024)
 
 
-class Flavor(msgspec.Struct, frozen=True, kw_only=True):
+class Flavor(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A flavor's state."""
 
     flavor: FlavorSnapshot

@@ -44,7 +44,7 @@ class AllocationReleased(Event, frozen=True, kw_only=True):
     reason: Annotated[str, "released: asked for; replaced: a newer attempt was placed."]
 
 
-class Allocation(msgspec.Struct, frozen=True):
+class Allocation(msgspec.Struct, frozen=True, gc=False):
     """State: what a server holds. ``host`` is empty once it holds nothing."""
 
     server_id: str
@@ -85,5 +85,6 @@ register(
         state=Allocation,
         evolve=evolve,
         gone=lambda allocation: not allocation.host,
+        shared=("host", "project_id", "user_id", "resources"),
     )
 )

@@ -49,7 +49,7 @@ class RequestSpec(msgspec.Struct, frozen=True, kw_only=True):
     group: Annotated[GroupSpec | None, "The servers' group; null without one."] = None
 
 
-class Resources(msgspec.Struct, frozen=True, kw_only=True):
+class Resources(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Amounts of each resource class, as placement counts them."""
 
     vcpus: Annotated[int, "VCPU."]

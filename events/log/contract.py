@@ -1,8 +1,8 @@
 """The log contract: what Chronova needs of a log, and all that it may use of one.
 
 A log holds topics; a topic has a fixed number of partitions; a partition is an
-append-only sequence of records whose offsets rise but need not be dense (Kafka's
-transaction markers take offsets). Records of one key are in one partition, so in one order.
+append-only sequence of records whose offsets rise. Records of one key are in one partition, so
+in one order.
 
 Three implementations keep this contract and pass one suite (``tests/events/log``):
 ``kafka`` and ``postgres`` are real, ``memory`` exists for the simulation.
@@ -89,13 +89,13 @@ class LogError(Exception):
 class LogUnavailable(LogError):
     """The log could not be reached, or did not answer in time.
 
-    Raised by ``transact`` and ``append`` it means *unknown*: the records may or may not be
-    there. The caller refolds what it wrote from committed records and tries again.
+    Raised by ``append``, or the outcome of a ``commit``, it means *unknown*: the records may or
+    may not be there.
     """
 
 
 class Fenced(LogError):
-    """The worker no longer owns a partition it wanted to move: nothing was written."""
+    """A later term of the journal has begun: what was written, if anything, does not count."""
 
 
 class RecordTooLarge(LogError):
@@ -114,7 +114,7 @@ class Polled(msgspec.Struct, frozen=True):
     """What one ``poll`` of a worker gave.
 
     ``revoked`` has been lost: drop its state before handling ``records``. ``assigned`` is new:
-    the log holds back its records until ``Worker.ready`` says that its state is folded.
+    its records come after ``Member.follow``.
     """
 
     records: Sequence[Record] = ()
@@ -187,40 +187,6 @@ class Member(Protocol):
         """Leave at once, so that another member takes over without waiting. Twice is fine."""
 
 
-class Worker(Protocol):
-    """Consumes partitions it owns and writes what follows, exactly once. One thread's.
-
-    A *member* shares its topics with the other members of its group; a *fixed* worker has
-    its partitions named and fences an earlier worker of the same name, whose ``transact``
-    and, once it has noticed, ``poll`` raise ``Fenced`` for good.
-    """
-
-    def poll(self, timeout_s: float, records_max: int = 500) -> Polled:
-        """New records of ready partitions and changes of ownership; keeps the membership
-        alive. Returns early when there is something, empty after ``timeout_s``."""
-
-    def ready(self, source: TopicPartition) -> None:
-        """The state for this assigned partition is folded: begin to deliver its records."""
-
-    def transact(self, records: Sequence[Outgoing], offsets: Mapping[TopicPartition, int]) -> None:
-        """Write all ``records`` and set the next input offset of each source, or neither.
-
-        Raises ``Fenced`` (drop the state, poll again), ``RecordTooLarge`` (nothing written, go
-        on with something smaller) or ``LogUnavailable`` (outcome unknown: ``rewind``).
-        """
-
-    def rewind(self) -> None:
-        """After ``LogUnavailable``: forget the open transaction (it ends up wholly committed
-        or wholly aborted before this returns) and continue from the committed offsets. All
-        owned partitions are reported as revoked and assigned anew by the next ``poll``."""
-
-    def wake(self) -> None:
-        """From any thread: make a waiting ``poll`` return now."""
-
-    def close(self) -> None:
-        """Leave at once, so that another member takes over without waiting. Twice is fine."""
-
-
 class Log(Protocol):
     """A log, as each process holds one. Thread-safe, except for what it makes."""
 
@@ -236,8 +202,8 @@ class Log(Protocol):
         """How many partitions a topic has (cached). Raises ``TopicMismatch`` for none."""
 
     def append(self, records: Sequence[Outgoing], timeout_s: float = 10.0) -> Sequence[int]:
-        """Write records durably, without a transaction; their offsets. A retry inside never
-        writes one twice. Raises ``LogUnavailable`` or ``RecordTooLarge``. Thread-safe."""
+        """Write records durably; their offsets. A retry inside never writes one twice. Raises
+        ``LogUnavailable`` or ``RecordTooLarge``. Thread-safe."""
 
     def reader(self, start: Mapping[TopicPartition, int]) -> Reader:
         """A reader of these partitions, each from its offset."""
@@ -269,19 +235,9 @@ class Log(Protocol):
         """A member of ``group``, which shares all partitions of ``topics``. Partitions that go
         together (``goes_with``) have one owner. It joins at its first ``poll``."""
 
-    def member(self, group: str, topics: Sequence[str]) -> Worker:
-        """A member of ``group``, which shares all partitions of ``topics``."""
-
-    def fixed(self, name: str, sources: Sequence[TopicPartition]) -> Worker:
-        """The worker ``name`` of exactly these partitions; an earlier one is fenced."""
-
     def ends(self, sources: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """For each partition the offset after its last record. Raises ``LogUnavailable``, or
         ``TopicMismatch`` for one that is not there."""
-
-    def settled_end(self, source: TopicPartition, timeout_s: float = 15.0) -> int:
-        """The offset after the last record, once no transaction on this partition is open any
-        more: what a new owner must have folded before it decides."""
 
     def offset_at(self, source: TopicPartition, timestamp: int) -> int | None:
         """The first offset whose append time is >= ``timestamp`` (microseconds), if any."""

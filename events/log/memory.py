@@ -24,11 +24,9 @@ from events.log.contract import (
     Topic,
     TopicMismatch,
     TopicPartition,
-    Worker,
 )
 from events.log.memory_cluster import Cluster, Crash, Fault, Faults, Operation, read_in_turn
 from events.log.memory_member import MemoryMember
-from events.log.memory_worker import MemoryWorker
 
 __all__ = ["Cluster", "Crash", "Fault", "Faults", "MemoryLog", "Operation"]
 
@@ -97,7 +95,7 @@ class MemoryLog:
         self.cluster = cluster
         self.process = process
         self.record_bytes_max = cluster.record_bytes_max
-        self.workers: list[MemoryWorker | MemoryMember] = []
+        self.members: list[MemoryMember] = []
 
     def identity(self) -> str:
         """See the contract."""
@@ -148,32 +146,13 @@ class MemoryLog:
         for topic in topics:
             self.partitions(topic)
         member = MemoryMember(self.cluster, self, group, topics)
-        self.workers.append(member)
+        self.members.append(member)
         return member
-
-    def member(self, group: str, topics: Sequence[str]) -> Worker:
-        """See the contract."""
-        self.cluster.strike("member", self.process)
-        for topic in topics:
-            self.partitions(topic)
-        return self._worker(f"member:{group}", topics, ())
-
-    def fixed(self, name: str, sources: Sequence[TopicPartition]) -> Worker:
-        """See the contract."""
-        self.cluster.strike("fixed", self.process)
-        for source in sources:
-            self.cluster.partition(source)
-        return self._worker(f"fixed:{name}", (), sources)
 
     def ends(self, sources: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """See the contract."""
         self.cluster.strike("ends", self.process)
         return {source: self.cluster.partition(source).end for source in sources}
-
-    def settled_end(self, source: TopicPartition, timeout_s: float = 15.0) -> int:
-        """See the contract; nothing is ever half done here."""
-        self.cluster.strike("settled_end", self.process)
-        return self.cluster.partition(source).end
 
     def offset_at(self, source: TopicPartition, timestamp: int) -> int | None:
         """See the contract."""
@@ -190,18 +169,11 @@ class MemoryLog:
     def expel(self) -> None:
         """The sessions of this process's members are over: others take their partitions, and
         it finds out when it polls or is fenced. Also what becomes of a process that is gone."""
-        for worker in self.workers:
-            if worker.number is not None:
-                self.cluster.groups.leave(worker.group, worker.number)
+        for member in self.members:
+            if member.number is not None:
+                self.cluster.groups.leave(member.group, member.number)
 
     def close(self) -> None:
         """See the contract."""
-        for worker in tuple(self.workers):
-            worker.close()
-
-    def _worker(
-        self, group: str, topics: Sequence[str], sources: Sequence[TopicPartition]
-    ) -> Worker:
-        worker = MemoryWorker(self.cluster, self, group, topics, sources)
-        self.workers.append(worker)
-        return worker
+        for member in tuple(self.members):
+            member.close()

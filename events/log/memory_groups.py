@@ -1,17 +1,18 @@
-"""Groups of the log in memory: ownership with epochs, as the contract wants it.
+"""Groups of the log in memory: who owns which partition.
 
-Membership changes take effect at once, in the call that makes them; each worker finds out at
-its next ``poll``. Invariant: an offset moves only under the epoch that its owner got it with.
+Membership changes take effect at once, in the call that makes them; each member finds out at
+its next ``poll``. An epoch rises with each owner of a partition, so that who lost one and got it
+back notices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from events.log.assignment import assign
-from events.log.contract import Fenced, TopicPartition
+from events.log.contract import TopicPartition
 
 
 class Held(msgspec.Struct):
@@ -19,7 +20,6 @@ class Held(msgspec.Struct):
 
     owner: int | None = None
     epoch: int = 0
-    next_offset: int = 0
 
 
 class Groups:
@@ -42,16 +42,6 @@ class Groups:
         self._share_out(group)
         return self._last_member
 
-    def take(self, group: str, sources: Sequence[TopicPartition]) -> int:
-        """A new fixed worker's id; it has exactly ``sources``, its predecessor nothing."""
-        self._last_member += 1
-        held = self._held.setdefault(group, {})
-        for source in sources:
-            held.setdefault(source, Held())
-        for source, one in held.items():
-            self._give(one, self._last_member if source in sources else None)
-        return self._last_member
-
     def leave(self, group: str, member: int) -> None:
         """A member goes, if it is one; the others share its partitions."""
         if self._members.get(group, {}).pop(member, None) is not None:
@@ -62,33 +52,9 @@ class Groups:
         return member in self._members.get(group, {})
 
     def of(self, group: str, owner: int) -> dict[TopicPartition, Held]:
-        """What a worker owns."""
+        """What a member owns."""
         held = self._held.get(group, {})
         return {source: one for source, one in held.items() if one.owner == owner}
-
-    def offset(self, group: str, source: TopicPartition) -> int:
-        """The next input offset that the group has set there."""
-        held = self._held.get(group, {}).get(source)
-        return held.next_offset if held is not None else 0
-
-    def move(
-        self,
-        group: str,
-        epochs: Mapping[TopicPartition, int],
-        offsets: Mapping[TopicPartition, int],
-    ) -> None:
-        """Set offsets, if all ``epochs`` still hold. Raises ``Fenced``, having set none."""
-        held = self._held[group]
-        for source, epoch in epochs.items():
-            if held[source].epoch != epoch:
-                raise Fenced(f"partition {source[1]} of {source[0]} has another owner")
-        for source, offset in offsets.items():
-            held[source].next_offset = offset
-
-    def renew(self, group: str, owner: int) -> None:
-        """New epochs for what a worker owns: what it began before counts no more."""
-        for one in self.of(group, owner).values():
-            one.epoch += 1
 
     def _share_out(self, group: str) -> None:
         held = self._held[group]

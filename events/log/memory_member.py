@@ -50,7 +50,7 @@ class MemoryMember:
         """See the contract."""
         if not self._closed:
             self._closed = True
-            self._log.workers.remove(self)
+            self._log.members.remove(self)
             if self.number is not None:
                 self._cluster.groups.leave(self.group, self.number)
 

@@ -10,7 +10,6 @@ decides. Needs psycopg2 and a direct connection (no pooler that shares sessions)
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -25,17 +24,15 @@ from events.log.contract import (
     Topic,
     TopicMismatch,
     TopicPartition,
-    Worker,
     partition_of,
 )
-from events.log.postgres_batch import Batch, Moved, Place, no_text
+from events.log.postgres_batch import Batch, Place, no_text
 from events.log.postgres_connection import Pool, Row
 from events.log.postgres_journal import begin_term, commit
 from events.log.postgres_listener import Listener, Watch
 from events.log.postgres_member import PostgresMember
 from events.log.postgres_membership import Membership
 from events.log.postgres_reader import Feed, PostgresReader
-from events.log.postgres_worker import PostgresWorker
 from events.log.postgres_writer import Writer
 
 CLOSE_S = 5.0
@@ -148,37 +145,11 @@ class PostgresLog:
             self._session_s,
         )
 
-    def member(self, group: str, topics: Sequence[str]) -> Worker:
-        """See the contract."""
-        ids = {topic: self._topic(topic)[0] for topic in topics}
-        watch = Watch(ids.values())
-        membership = _membership(f"member:{group}", ids, watch)
-        sources = [(topic, n) for topic in topics for n in range(self.partitions(topic))]
-        worker = self._worker(watch, sources, membership=membership)
-        self._listener.join(membership)
-        return worker
-
-    def fixed(self, name: str, sources: Sequence[TopicPartition]) -> Worker:
-        """See the contract."""
-        parts = ",".join(str(self._part(source)) for source in sources)
-        owner = secrets.randbits(62) + 1
-        group = self._run(
-            f"SELECT {self._schema}.take_fixed({_literal('fixed:' + name)}, {owner}, '{{{parts}}}')"
-        )[0][0]
-        watch = Watch({self._topic(topic)[0] for topic, _ in sources})
-        watch.group = group
-        return self._worker(watch, sources, identity=(owner, group))
-
     def ends(self, sources: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """See the contract."""
         parts = {source: self._part(source) for source in sources}
         ends = self._ends(parts.values())
         return {source: ends[part] for source, part in parts.items()}
-
-    def settled_end(self, source: TopicPartition, timeout_s: float = 15.0) -> int:
-        """See the contract: waits for the partition row's lock."""
-        statement = f"SELECT {self._schema}.settled_end({self._part(source)})"
-        return int(self._pool.run(statement, timeout_s)[0][0])
 
     def offset_at(self, source: TopicPartition, timestamp: int) -> int | None:
         """See the contract."""
@@ -194,32 +165,6 @@ class PostgresLog:
         """See the contract. Memberships end at once."""
         self._listener.close(CLOSE_S)
         self._pool.close()
-
-    def _worker(
-        self,
-        watch: Watch,
-        sources: Iterable[TopicPartition],
-        membership: Membership | None = None,
-        identity: tuple[int, int] | None = None,
-    ) -> PostgresWorker:
-        worker = PostgresWorker(
-            self._pool,
-            self._schema,
-            self._listener,
-            watch,
-            {self._part(source): source for source in sources},
-            self._transact,
-            self._statement_s,
-            membership=membership,
-            identity=identity,
-            session_s=self._session_s,
-        )
-        self._listener.add(watch)
-        return worker
-
-    def _transact(self, records: Sequence[Outgoing], group: int, moved: list[Moved]) -> None:
-        batches, _ = self._batches(records)
-        self._writer.write(batches, self._statement_s, group, moved)
 
     def _batches(self, records: Sequence[Outgoing]) -> tuple[list[Batch], list[tuple[int, int]]]:
         """A batch for each partition, and where each record is: the index of its batch, its

@@ -31,14 +31,6 @@ class Place(NamedTuple):
     topic: int
 
 
-class Moved(NamedTuple):
-    """An input partition of a group that a write moves; ``next_offset`` None only checks."""
-
-    part: int
-    epoch: int
-    next_offset: int | None
-
-
 class Stored(NamedTuple):
     """A record as it is stored; the lengths are those of its texts in bytes."""
 
@@ -91,12 +83,7 @@ class Batch:
         return len(self.rows) - 1
 
 
-def write_statement(
-    schema: str,
-    batches: Sequence[Batch],
-    group: int | None = None,
-    moved: Iterable[Moved] = (),
-) -> str:
+def write_statement(schema: str, batches: Sequence[Batch]) -> str:
     """Return the statement that writes ``batches``, which are sorted by partition id.
 
     Its answer is an array: the first offset of each batch (NULL: its term is over), then the
@@ -114,12 +101,7 @@ def write_statement(
             values.append(row.value)
             text_at += key_bytes + header_bytes
             value_at += size
-    moves = sorted(moved)
     arguments = [
-        "NULL" if group is None else str(group),
-        _array([move.part for move in moves]),
-        _array([move.epoch for move in moves]),
-        _array([move.next_offset for move in moves]),
         _array([batch.part for batch in batches]),
         _array([batch.topic for batch in batches]),
         _array([batch.term for batch in batches]),

@@ -18,8 +18,9 @@ from typing import Any
 import psycopg2
 import psycopg2.extensions as pg
 
-from events.log.contract import Fenced, LogError, LogUnavailable, RecordTooLarge, Unstorable
-from events.log.postgres_schema import FENCED, FORM, VERSION, fetch_statement, installation
+from events.log.contract import LogError, LogUnavailable
+from events.log.postgres_errors import ends_session, sentence, translated
+from events.log.postgres_schema import FORM, VERSION, fetch_statement, installation
 
 Row = tuple[Any, ...]
 
@@ -79,7 +80,7 @@ class Connection:
                 **parameters, options=" ".join(options).strip(), async_=True
             )
         except psycopg2.Error as error:
-            raise LogUnavailable(_sentence(error)) from error
+            raise LogUnavailable(sentence(error)) from error
         self._wait(timeout_s, connecting=True)
         self._cursor = self._session.cursor()
         self._poll = select.poll()
@@ -95,7 +96,7 @@ class Connection:
         return int(self._session.fileno())
 
     def run(self, statement: str, timeout_s: float) -> list[Row]:
-        """The statement's rows. Raises ``LogUnavailable``, ``Fenced``, ``LogError``."""
+        """The statement's rows. Raises ``LogUnavailable``, ``LogError``."""
         try:
             self._cursor.execute(statement)
         except psycopg2.Error as error:
@@ -145,49 +146,16 @@ class Connection:
             raise self._translated(error) from error
 
     def _translated(self, error: psycopg2.Error) -> LogError:
-        code = error.pgcode
-        sentence = _sentence(error)
-        if code is None or code[:2] in _LOST or code in _NOT_INSTALLED:
+        if ends_session(error):
             self.close()
-            return LogUnavailable(sentence)
-        if code[:2] in _PASSING:
-            return LogUnavailable(sentence)
-        if code == FENCED:
-            return Fenced(sentence)
-        if code in _NO_SUCH_TEXT:
-            return Unstorable(f"this database cannot store a text: {sentence}")
-        if code[:2] == _TOO_LARGE:
-            return RecordTooLarge(f"Postgres takes no statement as large as this: {sentence}")
-        if code[:2] == _BROKEN:
-            self.close()
-        return LogError(f"Postgres refused a statement of the log: {sentence}")
-
-
-_LOST = ("08", "25", "57")
-"""SQLSTATE classes after which the session is not to be trusted: what concerns the connection,
-the server's stop, and a session that is read-only, which it stays when the database is not."""
-
-_PASSING = ("40", "53", "55", "58")
-"""Deadlock, no resources (a full disk), lock not available, system error."""
-
-_NOT_INSTALLED = ("3F000", "42P01", "42883", "26000")
-"""Somebody dropped the schema: a new session looks for it."""
-
-_NO_SUCH_TEXT = ("22021", "22P05")
-_TOO_LARGE = "54"
-_BROKEN = "XX"
-"""Internal errors, damaged data."""
+        return translated(error)
 
 
 def _parse(url: str) -> dict[str, Any]:
     try:
         return dict(pg.parse_dsn(url))
     except psycopg2.Error as error:
-        raise ValueError(f"not a Postgres URL: {_sentence(error)}") from error
-
-
-def _sentence(error: psycopg2.Error) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"not a Postgres URL: {sentence(error)}") from error
 
 
 class Pool:

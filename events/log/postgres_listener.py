@@ -1,7 +1,7 @@
 """One thread and one connection per process that hear of news, so that nobody polls.
 
 Postgres wakes every listening session of a database for each commit that notifies, whatever
-its channels, so a process has one, shared by all its readers and workers. A notification says
+its channels, so a process has one, shared by all its readers and members. A notification says
 which partition now ends where, and mostly with which records; it rings the bells of those who
 read that partition. Lost ones
 (a dropped connection) are made up for by reading the ends anew after each connect and, in case
@@ -55,7 +55,7 @@ class Watch:
         self.bell.set()
 
     def regroup(self) -> None:
-        """Make the worker look what it owns."""
+        """Make the member look what it owns."""
         self.group_changed = True
         self.bell.set()
 
@@ -72,6 +72,7 @@ class Listener:
         self._memberships = Memberships(schema, session_s)
         self._watches: set[Watch] = set()
         self._listening: set[str] = set()
+        self._channels = ""
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closing = False
@@ -149,6 +150,7 @@ class Listener:
         while not self._closing:
             try:
                 with closing(self._connect()) as connection:
+                    self._start_over(connection)
                     self._serve(connection)
             except LogError as error:
                 if not self._closing:
@@ -160,11 +162,14 @@ class Listener:
                 self._sleep(BACKOFF_S)
 
     def _connect(self) -> Connection:
-        connection = self._pool.connect(time.monotonic() + STATEMENT_S, stop=lambda: self._closing)
+        return self._pool.connect(time.monotonic() + STATEMENT_S, stop=lambda: self._closing)
+
+    def _start_over(self, connection: Connection) -> None:
+        """Forget what was true of the connection before."""
         self._listening = set()
+        self._channels = connection.run(f"SELECT {self._schema}.channel('')", STATEMENT_S)[0][0]
         self._refresh_at = self._beat_at = 0.0
         self._memberships.reconnected()
-        return connection
 
     def _serve(self, connection: Connection) -> None:
         poll = select.poll()
@@ -205,8 +210,8 @@ class Listener:
 
     def _listen(self, connection: Connection) -> None:
         watches = self._watches
-        wanted = {f"{self._schema}:t{topic}" for watch in watches for topic in watch.topics}
-        wanted |= {f"{self._schema}:g{watch.group}" for watch in watches if watch.group}
+        wanted = {f"{self._channels}t{topic}" for watch in watches for topic in watch.topics}
+        wanted |= {f"{self._channels}g{watch.group}" for watch in watches if watch.group}
         fresh, gone = wanted - self._listening, self._listening - wanted
         if fresh or gone:
             statements = [f'LISTEN "{channel}"' for channel in sorted(fresh)]
@@ -216,7 +221,7 @@ class Listener:
         if fresh:
             self._refresh_at = 0.0
             for watch in watches:
-                if watch.group and f"{self._schema}:g{watch.group}" in fresh:
+                if watch.group and f"{self._channels}g{watch.group}" in fresh:
                     self._memberships.look_at(watch.group)
                     watch.regroup()
 
@@ -243,11 +248,11 @@ class Listener:
         self._pool.close_idle()
 
     def _heard(self, channel: str, payload: str) -> None:
-        kind = channel[len(self._schema) + 1]
+        kind, number = channel[len(self._channels)], channel[len(self._channels) + 1 :]
         if kind == "t":
             self.hear(*parse(payload))
         elif kind == "g":
-            group = int(channel[len(self._schema) + 2 :])
+            group = int(number)
             self._memberships.look_at(group)
             self._work_at = 0.0
             for watch in self._watches:

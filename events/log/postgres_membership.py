@@ -6,7 +6,8 @@ heartbeat. Any live member removes dead ones, and any computes the new assignmen
 takes the first that still fits. There is no leader to lose.
 
 A member that was removed by mistake (stopped for too long, cut off) finds out at its next
-heartbeat and joins again under a new id; its old epochs write nothing any more.
+heartbeat and joins again under a new id. What it writes meanwhile its journals refuse, once an
+heir has begun a term in them.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from events.log.postgres_connection import Connection
 
 STATEMENT_S = 5.0
 SILENT_S_MAX = 300.0
-"""A worker that has not polled for so long is taken for stuck and no longer kept in."""
+"""A member that has not polled for so long is taken for stuck and no longer kept in."""
 
 
 class Membership:
-    """One worker's place in a group. ``identity`` (member id, group id) is None while outside."""
+    """One member's place in a group. ``identity`` (member id, group id) is None while outside."""
 
     def __init__(self, group: str, topics: Mapping[str, int], changed: Callable[[], None]) -> None:
         self.group = group
@@ -135,7 +136,7 @@ class Memberships:
         )
 
     def _forget(self, connection: Connection, member: Membership) -> None:
-        """The membership is over: the worker sees that it owns nothing."""
+        """The membership is over: the member sees that it owns nothing."""
         assert member.identity is not None
         number, _ = member.identity
         member.identity = None

@@ -1,4 +1,4 @@
-"""Reading: what a reader and a worker have in common, and the reader.
+"""Reading: what a reader and a member have in common, and the reader.
 
 A position is the offset to be returned next. Since offsets are gapless and an uncommitted
 record is invisible while later ones of its partition cannot exist yet, going by position reads

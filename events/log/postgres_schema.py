@@ -1,15 +1,15 @@
 """The tables and functions of the Postgres log, and how they get into a database.
 
-Each operation is one function, so one round trip and one transaction. The order in which rows
-are locked is the same everywhere, so nothing deadlocks: group, member, consumer rows by
-partition, partition rows by id.
+Each operation is one function, so one round trip and one transaction. Rows are locked in the same
+order everywhere, so nothing deadlocks: partition rows by id; a group's members and what they own
+only by who has locked the group's row.
 
 - ``partition.next_offset`` is counted up under that row's lock, which is held until commit:
   offsets are gapless and rise in commit order, so a reader that goes by offset misses nothing.
 - ``partition.term`` is the offset with which the present writer's term began. The same update
   that counts up the offset checks it, so nothing of an older term gets in after a later one.
-- ``consumer`` holds a group's offset of each partition, its owner and the ``epoch`` that
-  changes with every owner. A write names the epochs it believes in; a wrong one refuses it all.
+- ``consumer`` says which member of a group owns which partition. That guards nothing: an owner
+  begins a term in its journal, and the term does.
 - ``generation`` counts changes of a group's members, ``assigned`` is the generation for which
   partitions were shared out; whoever sees them differ shares out and stores the result only
   if neither has changed meanwhile.
@@ -28,9 +28,6 @@ FORM = 2
 """The form in which records and journals are stored: 2 has journals with terms. A log in another
 form is refused, nothing converts it."""
 
-FENCED = "LG001"
-"""SQLSTATE of a write whose epoch is not the partition's any more."""
-
 _TABLES = """
 CREATE SCHEMA IF NOT EXISTS {s};
 CREATE TABLE IF NOT EXISTS {s}.cluster (
@@ -39,6 +36,9 @@ CREATE TABLE IF NOT EXISTS {s}.cluster (
     version text NOT NULL,
     form int NOT NULL
 );
+ALTER TABLE {s}.cluster ADD COLUMN IF NOT EXISTS
+    channels text NOT NULL DEFAULT left(encode(sha256(gen_random_uuid()::text::bytea), 'hex'), 16);
+
 CREATE TABLE IF NOT EXISTS {s}.topic (
     id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL UNIQUE,
@@ -83,23 +83,27 @@ CREATE TABLE IF NOT EXISTS {s}.member (
 CREATE TABLE IF NOT EXISTS {s}.consumer (
     group_id int NOT NULL REFERENCES {s}.consumer_group,
     part int NOT NULL REFERENCES {s}.partition,
-    epoch bigint NOT NULL DEFAULT 0,
     owner bigint,
-    next_offset bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (group_id, part)
 ) WITH (fillfactor = 20);
 """
 
+# Every role that may connect to the database may listen and notify on any channel; it cannot
+# know these, since their names hold a random part that only the log's role can read.
+_CHANNELS = """
+CREATE OR REPLACE FUNCTION {s}.channel(p_kind text) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT '{s}:' || channels || ':' || p_kind FROM {s}.cluster
+$$;
+"""
+
 # p_terms[i] NULL: appended whatever the term is; negative: a term begins with the first record;
-# else nothing of this partition is written unless that is its term. p_nexts[i] NULL: the epoch
-# is checked, the offset stays. Of the records' columns, slot points
-# into p_parts and rank counts within a partition; keys and headers lie in p_text, values in
+# else nothing of this partition is written unless that is its term. Of the records' columns, slot
+# points into p_parts and rank counts within a partition; keys and headers lie in p_text, values in
 # p_values, one after the other, so that Postgres parses two literals instead of thousands.
 # A notification carries its partition's records if they fit (p_lines[i] is then their lengths;
 # postgres_tail), unless somebody who does not listen has let the queue of notifications grow.
 _WRITE = """
 CREATE OR REPLACE FUNCTION {s}.write(
-    p_group int, p_sources int[], p_epochs bigint[], p_nexts bigint[],
     p_parts int[], p_topics int[], p_terms bigint[], p_counts int[], p_largest int[],
     p_lines text[], p_texts_bytes int[], p_values_bytes int[],
     p_slots int[], p_ranks int[], p_texts_at int[], p_keys int[], p_headers int[],
@@ -111,17 +115,11 @@ DECLARE
     base bigint;
     stamp bigint;
     payload text;
+    channel text := {s}.channel('t');
     next_text int := 1;
     next_value int := 1;
     crowded boolean := pg_notification_queue_usage() > 0.05;
 BEGIN
-    FOR i IN 1 .. cardinality(p_sources) LOOP
-        UPDATE {s}.consumer SET next_offset = coalesce(p_nexts[i], next_offset)
-        WHERE group_id = p_group AND part = p_sources[i] AND epoch = p_epochs[i];
-        IF NOT FOUND THEN
-            RAISE EXCEPTION 'partition % has another owner', p_sources[i] USING ERRCODE = 'LG001';
-        END IF;
-    END LOOP;
     FOR i IN 1 .. cardinality(p_parts) LOOP
         UPDATE {s}.partition SET
             next_offset = next_offset + p_counts[i],
@@ -140,7 +138,7 @@ BEGIN
                     || convert_from(substring(p_text, next_text, p_texts_bytes[i]), 'UTF8')
                     || encode(substring(p_values, next_value, p_values_bytes[i]), 'base64');
             END IF;
-            PERFORM pg_notify('{s}:t' || p_topics[i], payload);
+            PERFORM pg_notify(channel || p_topics[i], payload);
         END IF;
         next_text := next_text + p_texts_bytes[i];
         next_value := next_value + p_values_bytes[i];
@@ -188,12 +186,6 @@ BEGIN
     RETURN low;
 END $$;
 
--- Waits for whoever is writing to the partition: its row is locked until that has ended.
-CREATE OR REPLACE FUNCTION {s}.settled_end(p_part int)
-RETURNS bigint LANGUAGE sql AS $$
-    SELECT next_offset FROM {s}.partition WHERE id = p_part FOR SHARE
-$$;
-
 -- Forget at most p_most records of each partition whose time is over; how many partitions
 -- have more. What happened (*.events) is kept whatever the topic's row says.
 CREATE OR REPLACE FUNCTION {s}.trim(p_most int) RETURNS int LANGUAGE plpgsql AS $$
@@ -232,21 +224,10 @@ BEGIN
     RETURN found_id;
 END $$;
 
--- Give the partitions p_parts of a group to p_owners, whose row the caller has locked.
-CREATE OR REPLACE FUNCTION {s}.give(p_group int, p_parts int[], p_owners bigint[])
-RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM 1 FROM {s}.consumer WHERE group_id = p_group AND part = ANY (p_parts)
-    ORDER BY part FOR UPDATE;
-    UPDATE {s}.consumer c SET owner = n.owner, epoch = c.epoch + 1
-    FROM unnest(p_parts, p_owners) AS n(part, owner)
-    WHERE c.group_id = p_group AND c.part = n.part AND c.owner IS DISTINCT FROM n.owner;
-END $$;
-
 CREATE OR REPLACE FUNCTION {s}.changed(p_group int) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE {s}.consumer_group SET generation = generation + 1 WHERE id = p_group;
-    PERFORM pg_notify('{s}:g' || p_group, '');
+    PERFORM pg_notify({s}.channel('g') || p_group, '');
 END $$;
 
 CREATE OR REPLACE FUNCTION {s}.join_group(p_name text, p_member bigint, p_topics int[])
@@ -275,15 +256,12 @@ END $$;
 -- p_session_ms NULL: the member leaves by itself. Returns whether it was a member until now.
 CREATE OR REPLACE FUNCTION {s}.remove_member(p_group int, p_member bigint, p_session_ms int)
 RETURNS boolean LANGUAGE plpgsql AS $$
-DECLARE parts int[];
 BEGIN
     PERFORM 1 FROM {s}.consumer_group WHERE id = p_group FOR UPDATE;
     DELETE FROM {s}.member m WHERE m.id = p_member
         AND (p_session_ms IS NULL OR {s}.is_dead(m.id, m.seen, p_session_ms));
     IF NOT FOUND THEN RETURN false; END IF;
-    SELECT coalesce(array_agg(part), '{}') INTO parts FROM {s}.consumer
-    WHERE group_id = p_group AND owner = p_member;
-    PERFORM {s}.give(p_group, parts, array_fill(NULL::bigint, ARRAY[cardinality(parts)]));
+    UPDATE {s}.consumer SET owner = NULL WHERE group_id = p_group AND owner = p_member;
     PERFORM {s}.changed(p_group);
     RETURN true;
 END $$;
@@ -310,37 +288,17 @@ BEGIN
     PERFORM 1 FROM {s}.consumer_group
     WHERE id = p_group AND generation = p_generation AND assigned < generation FOR UPDATE;
     IF NOT FOUND THEN RETURN false; END IF;
-    PERFORM {s}.give(p_group, p_parts, p_owners);
+    UPDATE {s}.consumer c SET owner = n.owner
+    FROM unnest(p_parts, p_owners) AS n(part, owner)
+    WHERE c.group_id = p_group AND c.part = n.part AND c.owner IS DISTINCT FROM n.owner;
     UPDATE {s}.consumer_group SET assigned = generation WHERE id = p_group;
-    PERFORM pg_notify('{s}:g' || p_group, '');
+    PERFORM pg_notify({s}.channel('g') || p_group, '');
     RETURN true;
 END $$;
 
--- A fixed worker takes its partitions; whoever had any under that name is fenced.
-CREATE OR REPLACE FUNCTION {s}.take_fixed(p_name text, p_owner bigint, p_parts int[])
-RETURNS int LANGUAGE plpgsql AS $$
-DECLARE found_id int := {s}.group_named(p_name);
-BEGIN
-    INSERT INTO {s}.consumer (group_id, part)
-    SELECT found_id, part FROM unnest(p_parts) part ORDER BY part ON CONFLICT DO NOTHING;
-    PERFORM {s}.give(found_id, array_agg(part),
-        array_agg(CASE WHEN part = ANY (p_parts) THEN p_owner END))
-    FROM {s}.consumer WHERE group_id = found_id;
-    PERFORM {s}.changed(found_id);
-    RETURN found_id;
-END $$;
-
--- Whatever the owner has under way ends, one way or the other, before this returns.
-CREATE OR REPLACE FUNCTION {s}.settle(p_group int, p_owner bigint)
-RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM 1 FROM {s}.consumer WHERE group_id = p_group AND owner = p_owner
-    ORDER BY part FOR UPDATE;
-    UPDATE {s}.consumer SET epoch = epoch + 1 WHERE group_id = p_group AND owner = p_owner;
-END $$;
 """
 
-_INSTALL = _TABLES + _WRITE + _TOPICS + _GROUPS
+_INSTALL = _TABLES + _CHANNELS + _WRITE + _TOPICS + _GROUPS
 
 VERSION = hashlib.sha256(_INSTALL.encode()).hexdigest()[:16]
 

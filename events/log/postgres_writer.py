@@ -6,10 +6,10 @@ gets it from here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from events.log.contract import RecordTooLarge
-from events.log.postgres_batch import Batch, Moved, write_statement
+from events.log.postgres_batch import Batch, write_statement
 from events.log.postgres_connection import Pool
 from events.log.postgres_listener import Listener
 
@@ -26,13 +26,7 @@ class Writer:
         self._schema = schema
         self._listener = listener
 
-    def write(
-        self,
-        batches: Sequence[Batch],
-        timeout_s: float,
-        group: int | None = None,
-        moved: Iterable[Moved] = (),
-    ) -> list[int | None]:
+    def write(self, batches: Sequence[Batch], timeout_s: float) -> list[int | None]:
         """Write ``batches`` in one transaction.
 
         Returns for each batch the offset of its first record; None means that its term is
@@ -48,7 +42,7 @@ class Writer:
         size = sum(batch.size for batch in batches)
         if size > BYTES_MAX:
             raise RecordTooLarge(f"{size} bytes of records exceed the {BYTES_MAX} of a statement")
-        statement = write_statement(self._schema, [batches[index] for index in order], group, moved)
+        statement = write_statement(self._schema, [batches[index] for index in order])
         self._listener.start()
         answer = self._pool.run(statement, timeout_s)[0][0]
         firsts: list[int | None] = [None] * len(batches)

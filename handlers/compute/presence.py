@@ -122,8 +122,12 @@ class Presence:
         self._append(records)
         self._said.update(said)
 
-    def beat(self) -> None:
-        """Say that each host's service lives."""
+    def end(self) -> None:
+        """Say that each host's service ends now: it is down at once, not after a silence."""
+        self.beat(ending=True)
+
+    def beat(self, *, ending: bool = False) -> None:
+        """Say that each host's service lives, or that it ends."""
         self._append(
             [
                 self._record(
@@ -134,6 +138,7 @@ class Presence:
                         at=self._clock(),
                         started_at=self._started,
                         version=self._version,
+                        ending=ending,
                     ),
                 )
                 for host in self._hosts

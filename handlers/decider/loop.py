@@ -32,6 +32,7 @@ from events.log.contract import (
     Polled,
     RecordTooLarge,
     TopicPartition,
+    Unstorable,
 )
 from events.log.records import Codec
 from handlers.decider.draft import Decided, Draft
@@ -321,7 +322,7 @@ class Decider:
         )
         if not isinstance(error, Fenced | LogUnavailable):
             self._shrink(owned, draft)
-        if isinstance(error, RecordTooLarge):
+        if isinstance(error, RecordTooLarge | Unstorable):
             owned.queue.extendleft(reversed([i for i in draft.inputs if i.place or i.effect]))
             return
         owned.queue.extendleft(reversed(draft.inputs))

@@ -45,7 +45,7 @@ REMEMBERED_MAX = 100_000
 """Most ids that are remembered: 300 a second for those five minutes."""
 
 
-class Remembered(msgspec.Struct, frozen=True):
+class Remembered(msgspec.Struct, frozen=True, gc=False):
     """How a command ended: position of its last event, and the refusal if it was one."""
 
     at: int

@@ -13,8 +13,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from handlers.partition import Partition
-
 from chronova.client import Client, ClientError
 from chronova.connections import open_site_log
 from chronova.domains import load_projections
@@ -23,6 +21,7 @@ from events.log.contract import Log
 from events.log.records import Codec
 from handlers.compute.drivers.contract import PowerState
 from handlers.compute.drivers.simulated_guests import JOURNAL
+from handlers.decider.partition import Partition
 from projections.verify import verify
 from tests.bench.sites import Site
 from tests.chaos.load import ACTIVE, DELETED, Ledger
@@ -139,7 +138,7 @@ def _quotas(client: Client, shown: dict[str, dict[str, Any]]) -> list[str]:
 def folded(log: Log) -> dict[str, dict[str, Any]]:
     """The states of all aggregates by kind and id; positions and hash chain are checked.
 
-    Raises ``handlers.partition.ForeignLog`` where an event does not follow the one before.
+    Raises ``handlers.decider.partition.ForeignLog`` where an event does not follow the one before.
     """
     states: dict[str, dict[str, Any]] = {}
     for partition in partitions(log):

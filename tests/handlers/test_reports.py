@@ -14,7 +14,7 @@ from tests.parts.given import Story
 CODEC = Codec()
 NOW = 1_800_000_000_000_000
 STOPPED = ReportGuestStopped(
-    server_id="s", project_id="p", generation=1, operation=2, power_state=4
+    server_id="s", project_id="p", host="host-1", generation=1, operation=2, power_state=4
 )
 
 

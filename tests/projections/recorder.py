@@ -31,8 +31,9 @@ class Recorder:
     As in a real log, an aggregate's events must all go to one partition, a project's too.
     """
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, domain: str = "compute") -> None:
         self.log = log
+        self.domain = domain
         self.positions: dict[tuple[str, int], int] = {}
         self._hashes: dict[tuple[str, int], str] = {}
         self._terms: dict[tuple[str, int], int] = {}
@@ -45,10 +46,10 @@ class Recorder:
         partition: int = 0,
         request_id: str = "",
         user_id: str = "user",
-        domain: str = "compute",
+        domain: str = "",
     ) -> Outgoing:
         """The record of an event."""
-        source = (topics.events(domain), partition)
+        source = (topics.events(domain or self.domain), partition)
         position = self.positions[source] = self.positions.get(source, 0) + 1
         key = event.subject if event.folds else ("command", "none")
         record_key = key[1].replace("\0", "")  # a log may refuse it
@@ -76,7 +77,7 @@ class Recorder:
 
     def begin_term(self, partition: int = 0) -> Recorder:
         """Take the journal over; a recorder that goes on as the owner of before."""
-        old = Recorder(self.log)
+        old = Recorder(self.log, self.domain)
         old.positions, old._hashes = dict(self.positions), dict(self._hashes)
         old._terms, old._sequences = dict(self._terms), dict(self._sequences)
         self.control(TermBegan(at=START, owner="host:1"), partition)
@@ -84,7 +85,7 @@ class Recorder:
 
     def control(self, message: TermBegan | Marked, partition: int = 0) -> None:
         """Write a control record."""
-        source = (topics.events("compute"), partition)
+        source = (topics.events(self.domain), partition)
         context = Context(id=f"control-{message.at}", time=message.at)
         made = headers(context, message.type_name, "/test")
         if isinstance(message, Marked):
@@ -105,7 +106,7 @@ class Recorder:
         events: Iterable[Event],
         partition: int = 0,
         request_id: str = "",
-        domain: str = "compute",
+        domain: str = "",
     ) -> list[Outgoing]:
         """The records of events of one request."""
         return [self.outgoing(event, partition, request_id, domain=domain) for event in events]

@@ -10,9 +10,14 @@ import msgspec
 import pytest
 
 from events import topics
+from events.compute.flavor import FlavorCreated, FlavorSnapshot
 from events.compute.server import Server
 from events.compute.server import facts as f
+from events.fleet.heartbeat import Heartbeat
+from events.identity.application_credential import ApplicationCredentialCreated
+from events.log.contract import Outgoing
 from events.log.postgres import PostgresLog
+from events.log.records import Codec
 from projections import aside, verify
 from projections import follower as followers
 from projections.builds import Build
@@ -232,6 +237,63 @@ def test_an_id_with_nul_is_an_id_like_any_other(
     assert aside.notes(control, build.schema) == []
     found = rows(control, f"SELECT id, deleted, sequence FROM {build.schema}.servers")
     assert found == [("a\ufffdb", True, 11)]
+
+
+def test_two_ids_that_are_one_in_the_tables_do_not_stop_it(
+    log: PostgresLog, url: str, control: Connection, recorder: Recorder
+) -> None:
+    build = new_build(control, log)
+    recorder.append([created("a\0"), created("a\ufffd"), *boot("two")])
+    one = following(log, url, build, read_model())
+    catch_up(one)
+    one.close()
+    assert one.places[EVENTS, 0].position == 7
+    assert [id for id, _ in servers(control, build.schema)] == ["a\ufffd", "two"]
+
+
+def test_a_heartbeat_that_no_index_holds_is_passed_over(
+    log: PostgresLog, url: str, control: Connection
+) -> None:
+    long = "".join(random.Random(3).choices("0123456789abcdef", k=20_000))
+    build = new_build(control, log)
+    one = following(log, url, build, read_model(), followed=True)
+    for host in ("host-1", long, "host-2"):
+        beat = Heartbeat(host=host, at=START, started_at=START - 1)
+        log.append([Outgoing(topics.HEARTBEATS, "host", Codec().encode(beat), {}, 0)])
+    seen: set[Any] = set()
+    while len(seen) < 2:
+        one.step(1.0)
+        seen.update(rows(control, f"SELECT host FROM {build.schema}.service_heartbeats"))
+    one.close()
+    assert seen == {("host-1",), ("host-2",)}
+
+
+def test_facts_beyond_the_calendar_and_the_columns(
+    log: PostgresLog, url: str, control: Connection, recorder: Recorder
+) -> None:
+    """Those that a client was once able to have accepted."""
+    flavor = FlavorSnapshot(flavor_id="7", name="huge", vcpus=1, ram_mib=9_999_999_999, root_gib=1)
+    credential = ApplicationCredentialCreated(
+        at=START,
+        credential_id="c",
+        user_id="user",
+        project_id="project",
+        credential_name="x",
+        secret_hash="hash",
+        role_ids=[],
+        expires_at=253_402_304_400_000_000,
+    )
+    recorder.append([FlavorCreated(at=START, flavor_id="7", flavor=flavor), *boot("one")])
+    recorder.write(recorder.all([credential], 0, "", "identity"))
+    build = new_build(control, log)
+    one = following(log, url, build, read_model())
+    catch_up(one)
+    one.close()
+    assert [note.aggregate for note in aside.notes(control, build.schema)] == [
+        "flavor",
+        "application_credential",
+    ]
+    assert servers(control, build.schema) == [("one", "active")]
 
 
 def test_batches_are_bounded_in_bytes(

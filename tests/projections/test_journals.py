@@ -169,3 +169,19 @@ def test_a_wait_is_noted_once(
     one.close()
     assert aside.waiting(control, "projection_1") == [before]
     assert content(control, "projection_1")["history"] == []
+
+
+def test_what_lies_behind_a_bad_record_is_not_read_again_and_again(
+    log: PostgresLog, url: str, control: Connection, recorder: Recorder
+) -> None:
+    good = recorder.outgoing(created("one"))
+    log.append([Outgoing(good.topic, good.key, b"?", good.headers, 0)])
+    for n in range(20):
+        recorder.append(boot(f"server-{n}"))
+    one = follower(log, url, new_build(control, log), records_max=10)
+    assert one.step(1.0) == 10
+    assert one.step(0.1) == 0 and not one.behind()
+    recorder.append(boot("another"), 1)
+    catch_up(one)
+    one.close()
+    assert one.places[EVENTS, 1].position == 5

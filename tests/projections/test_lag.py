@@ -29,12 +29,10 @@ LIMIT_S = 60.0
 def measured(log: Log, url: str, model: ReadModel, recorder: Recorder, domain: str) -> None:
     """A projection that is level, one that nobody follows, one that is behind."""
     events = topics.events(domain)
-    worker = log.fixed(f"lag-{domain}", [(topics.commands(domain), 0)])
-    worker.poll(0.1)
     lag = Lag(log, url, model)
     with pytest.raises(ProjectionNotReady):
         lag.measure()
-    worker.transact(recorder.all(boot("server-1", START, "project"), 0, "req-1", domain), {})
+    log.append(recorder.all(boot("server-1", START, "project"), 0, "req-1", domain))
     projector, waiter = Projector(log, url, model=model), PositionWaiter(url)
     thread = threading.Thread(target=projector.run)
     thread.start()
@@ -51,7 +49,7 @@ def measured(log: Log, url: str, model: ReadModel, recorder: Recorder, domain: s
         waiter.close()
     more = recorder.all(boot("server-2", START, "project"), 0, "req-2", domain)
     for record in more:
-        worker.transact([record], {})
+        log.append([record])
     deadline = time.monotonic() + LIMIT_S
     while lag.measure().followed:
         assert time.monotonic() < deadline, "the projector's session never ended"
@@ -59,7 +57,6 @@ def measured(log: Log, url: str, model: ReadModel, recorder: Recorder, domain: s
     assert behind.behind[events] == len(more)
     assert 0 < behind.seconds < LIMIT_S
     lag.close()
-    worker.close()
 
 
 def test_on_postgres(url: str, log: PostgresLog, recorder: Recorder) -> None:

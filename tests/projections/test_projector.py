@@ -11,18 +11,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from events import topics
+from events.compute.server import facts as f
 from events.log.contract import Outgoing
 from events.log.postgres import PostgresLog
 from events.topics import all_topics
 from projections import aside, builds, verify
 from projections.connection import Connection, connect
 from projections.failures import ProjectionError, ProjectionSuperseded
+from projections.heal import heal
 from projections.model import ReadModel, read_model
 from projections.projector import Projector
 from projections.rebuild import rebuild
 from projections.waiting import PositionWaiter
 from tests.projections.recorder import START, Recorder, boot, created, power
 from tests.projections.tables import rows
+from tests.projections.test_aside import model_of, too_large_a_number
 
 if TYPE_CHECKING:
     from tests.parts.postgres import PostgresServer
@@ -192,3 +195,21 @@ def test_a_gap_in_one_partition_does_not_stop_the_others(
     (found,) = aside.waiting(control, "projection_live")
     assert (found.source, found.offset) == ((EVENTS, 0), 5)
     assert "has position 7 where 6 must follow" in found.error
+
+
+def test_healing_under_a_running_projector(
+    log: PostgresLog, url: str, control: Connection, recorder: Recorder, waiter: PositionWaiter
+) -> None:
+    """It opens again by itself and goes on with what was healed."""
+    ill = model_of(too_large_a_number, renamed="name of bad")
+    with running(Projector(log, url, model=ill)) as raised:
+        recorder.append(boot("bad") + boot("two"))
+        assert waiter.wait(EVENTS, 0, 10, LIMIT_S)
+        assert [note.id for note in aside.notes(control, "projection_live")] == ["bad"]
+        recorder.append([f.ServerRenamed(at=START + 90, server_id="bad", server_name="good")])
+        assert waiter.wait(EVENTS, 0, 11, LIMIT_S)
+        assert heal(log, url).healed == ["server/bad"]
+        recorder.append(power("bad", START + 100))
+        assert waiter.wait(EVENTS, 0, 15, LIMIT_S)
+    assert raised == []
+    assert verify.verify(log, url).equal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +105,8 @@ def agent(machines: list[Machine], process: Process) -> None:
             world.note(process.name, f"log away: {error}")
             process.pause(RETRY_S)
     one.close()
+    with suppress(LogError):
+        presence.end()
     process.end()
 
 

@@ -85,6 +85,8 @@ DESCRIBING = frozenset(
         f.HostnameChanged,
         f.ServerDescribed,
         f.AccessAddressesChanged,
+        f.DiskConfigChanged,
+        f.ZonePinned,
         f.MetadataChanged,
         f.TagsChanged,
         f.ServerLocked,

@@ -53,6 +53,8 @@ Describing = (
     | f.HostnameChanged
     | f.ServerDescribed
     | f.AccessAddressesChanged
+    | f.DiskConfigChanged
+    | f.ZonePinned
     | f.MetadataChanged
     | f.TagsChanged
     | f.ServerLocked
@@ -252,6 +254,11 @@ def _described(server: Server, event: Describing) -> Server:
         case f.AccessAddressesChanged():
             v4, v6 = event.access_ip_v4, event.access_ip_v6
             return replace(server, access_ip_v4=v4, access_ip_v6=v6, updated_at=at)
+        case f.DiskConfigChanged():
+            return replace(server, disk_config=event.disk_config, updated_at=at)
+        case f.ZonePinned():
+            zone = event.availability_zone
+            return replace(server, requested_zone=zone, forced_host=False, updated_at=at)
         case f.MetadataChanged():
             return replace(server, metadata=event.metadata, updated_at=at)
         case f.TagsChanged():

@@ -335,6 +335,18 @@ class AccessAddressesChanged(ServerFact, frozen=True, kw_only=True):
     access_ip_v6: Annotated[str, "IPv6 address or empty."]
 
 
+class DiskConfigChanged(ServerFact, frozen=True, kw_only=True):
+    """The disk is to be partitioned in another way when the guest is built the next time."""
+
+    disk_config: Annotated[str, "AUTO or MANUAL."]
+
+
+class ZonePinned(ServerFact, frozen=True, kw_only=True):
+    """The zone that the server may not leave is another one."""
+
+    availability_zone: Annotated[str | None, "The zone; null: it may go to any."] = None
+
+
 class MetadataChanged(ServerFact, frozen=True, kw_only=True):
     """The metadata changed; this is all of it."""
 

@@ -13,7 +13,7 @@ NOSTATE, RUNNING, PAUSED, SHUTDOWN, CRASHED, SUSPENDED = 0, 1, 3, 4, 6, 7
 """Nova's power states."""
 
 
-class ImageSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+class ImageSnapshot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An image as it was when a server was made from it."""
 
     image_id: Annotated[str, "UUID of the image."]
@@ -28,7 +28,7 @@ class ImageSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     properties: Annotated[dict[str, str], "Image properties (hw_…, img_…, os_…)."] = {}
 
 
-class PublicKey(msgspec.Struct, frozen=True, kw_only=True):
+class PublicKey(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The public half of the key pair a server was made with."""
 
     name: Annotated[str, "Name of the key pair."]
@@ -36,7 +36,7 @@ class PublicKey(msgspec.Struct, frozen=True, kw_only=True):
     public_key: Annotated[Text, "OpenSSH line or PEM certificate."]
 
 
-class Fault(msgspec.Struct, frozen=True, kw_only=True):
+class Fault(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Why the last operation failed, as the API shows it. ``details`` is for admins."""
 
     code: int
@@ -45,7 +45,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
 
 
-class Server(msgspec.Struct, frozen=True, kw_only=True):
+class Server(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A server's state.
 
     ``generation`` numbers placement attempts, ``operation`` the requests that a host acts on:

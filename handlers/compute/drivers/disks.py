@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from commands.compute.bootable import ISO
 from handlers.compute.drivers import programs
 from handlers.compute.drivers.contract import DiskMissing, GuestSpec, ImageFetch
 from handlers.compute.drivers.disk_errors import disk_errors_named
@@ -46,6 +47,11 @@ def disks_of(spec: GuestSpec) -> list[Disk]:
     if spec.swap_mib:
         disks.append(Disk("disk.swap", "swap"))
     return disks
+
+
+def is_optical(spec: GuestSpec) -> bool:
+    """Whether the root disk is an optical one, of the image's own size: that of an ISO image."""
+    return spec.image_disk_format == ISO
 
 
 def ensure_disks(spec: GuestSpec, folder: Path, cache: ImageCache) -> None:
@@ -119,7 +125,9 @@ def _make_root(spec: GuestSpec, path: Path, cache: ImageCache) -> None:
         base = cache.cached(spec.image_id)
         image_bytes = base.stat().st_size
         check_fits(spec, image_bytes)
-        _overlay(path, base, spec.root_gib * GIB or image_bytes)
+        _overlay(
+            path, base, image_bytes if is_optical(spec) else spec.root_gib * GIB or image_bytes
+        )
 
 
 def _make_other(role: str) -> Callable[[GuestSpec, Path, ImageCache], None]:

@@ -16,7 +16,7 @@ from lxml.builder import E, ElementMaker
 
 from commands.numbers import whole_number
 from handlers.compute.drivers.contract import GuestSpec
-from handlers.compute.drivers.domain_disks import disk_elements
+from handlers.compute.drivers.domain_disks import boot_device, disk_elements
 
 NOVA_XMLNS = "http://openstack.org/xmlns/libvirt/nova/1.1"
 CHRONOVA_XMLNS = "urn:chronova:libvirt:1"
@@ -158,7 +158,11 @@ def _sysinfo(spec: GuestSpec) -> etree._Element:
 
 
 def _os(spec: GuestSpec, machine: str) -> etree._Element:
-    element = E.os(E.type("hvm", machine=machine), E.boot(dev="hd"), E.smbios(mode="sysinfo"))
+    element = E.os(
+        E.type("hvm", machine=machine),
+        E.boot(dev=boot_device(spec, machine)),
+        E.smbios(mode="sysinfo"),
+    )
     if spec.image_properties.get("hw_firmware_type") == "uefi":
         element.set("firmware", "efi")
     return element

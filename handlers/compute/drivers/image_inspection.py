@@ -37,6 +37,7 @@ FORMATS = {
     "vdi": "vdi",
     "vhd": "vpc",
     "vhdx": "vhdx",
+    "iso": "raw",
 }
 _VMDK_TYPES = ("streamOptimized", "monolithicSparse")
 

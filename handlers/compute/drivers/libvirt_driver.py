@@ -30,9 +30,9 @@ from handlers.compute.drivers.contract import (
 )
 from handlers.compute.drivers.defined_guests import marked, read_mark, write_mark
 from handlers.compute.drivers.disk_errors import disk_errors_named
+from handlers.compute.drivers.domain_host import MACHINE, domain_host
 from handlers.compute.drivers.domain_xml import (
     CONSOLE_LOG,
-    DomainHost,
     Ownership,
     domain_xml,
     wanted_ownership,
@@ -68,7 +68,7 @@ _OFF = (PowerState.SHUTDOWN, PowerState.CRASHED, PowerState.NOSTATE)
 
 
 class LibvirtDriver:
-    """One host. `virt_type` is qemu or kvm (see `probe`); `unseal` opens admin passwords."""
+    """One host. `virt_type` is qemu or kvm (`libvirt_probe`); `unseal` opens admin passwords."""
 
     def __init__(
         self,
@@ -79,16 +79,11 @@ class LibvirtDriver:
         unseal: Unseal,
         *,
         host_ip: str = "127.0.0.1",
-        machine: str = "pc",
+        machine: str = MACHINE,
     ) -> None:
         self._host = host
         self._instances_dir = instances_dir.resolve()
-        self._domain_host = DomainHost(
-            name=host,
-            virt_type=virt_type,
-            machine=machine,
-            disk_cache="none" if disks.supports_direct_io(instances_dir) else "writeback",
-        )
+        self._domain_host = domain_host(host, virt_type, instances_dir, machine)
         self._host_ip = host_ip
         self._unseal = unseal
         self._cache = ImageCache(self._instances_dir)

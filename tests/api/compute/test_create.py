@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from api.compute.sealing import sealer
+from commands.compute.bootable import BOOTABLE_FORMATS
 from commands.compute.create import CreateServers
 from commands.compute.quota import ResetQuotas, SetQuotas
 from tests.api.compute.world import OTHER, World, refused
@@ -284,6 +285,20 @@ def test_an_image_whose_disk_is_larger_than_the_flavors(
     body = {"imageRef": world.image("big", **given)}
     text = f"Flavor disk is {1 << 30} bytes, image is {needed_gib << 30} bytes."
     refused(world.create(body), 400, "badRequest", text)
+
+
+@pytest.mark.parametrize("disk_format", ["ami", "ari", "aki", "ploop"])
+def test_an_image_of_a_format_that_cannot_boot(world: World, disk_format: str) -> None:
+    container = disk_format if disk_format != "ploop" else "bare"
+    image = world.image("part", disk_format=disk_format, container_format=container)
+    text = f"Disk format {disk_format} is not acceptable"
+    refused(world.create({"imageRef": image}), 400, "badRequest", text)
+
+
+@pytest.mark.parametrize("disk_format", sorted(BOOTABLE_FORMATS))
+def test_an_image_of_a_format_that_boots(world: World, disk_format: str) -> None:
+    image = world.image("whole", disk_format=disk_format)
+    assert world.create({"imageRef": image}).status_code == 202
 
 
 def test_a_small_image_whose_disk_just_fits(world: World) -> None:

@@ -199,6 +199,9 @@ def test_all_tenants_is_for_admins(fleet: Fleet) -> None:
         ("name=[", "2.1"),
         ("name=(", "2.1"),
         ("name=%00", "2.1"),
+        ("name=^(a*)(a*)%5C1%5C2aab?$", "2.1"),
+        ("name=%5C%5C%5C1", "2.1"),
+        ("name=" + "a" * 256, "2.1"),
         ("power_state=on", "2.83"),
         ("created_at=soon", "2.83"),
     ],
@@ -225,6 +228,34 @@ def test_changes(fleet: Fleet) -> None:
     assert fleet.names("changes-since=2100-01-01T00:00:00Z") == []
     assert fleet.names("changes-before=2100-01-01T00:00:00%2B02:00") == ["d", *ALL]
     assert fleet.names("changes-before=2000-01-01") == []
+
+
+def test_what_is_shown_is_what_is_compared(fleet: Fleet) -> None:
+    """Shown in whole seconds: a server is among the changes before and since that second."""
+    server = fleet.world.get("/servers/detail?name=b").json["servers"][0]
+    assert "b" in fleet.names(f"changes-before={server['updated']}")
+    assert "b" in fleet.names(f"changes-since={server['updated']}")
+    assert "b" in fleet.names(f"created_at={server['created']}", version="2.83")
+    late = server["updated"].replace("Z", ".999999Z")
+    assert "b" in fleet.names(f"changes-before={late}")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("name=", "image=", "flavor=", "status=", "tags=", "ip=", "reservation_id="),
+        *("key_name=", "hostname=", "name", "changes-since=", "locked="),
+    ],
+)
+def test_an_empty_filter_is_a_mistake(fleet: Fleet, query: str) -> None:
+    """Scripts that leave out what to look for would get, and perhaps delete, all."""
+    refused(fleet.world.get(f"/servers?{query}", version="2.95"), 400, "badRequest")
+
+
+@pytest.mark.parametrize("query", ["project_id=", "tenant_id=", "host=", "uuid="])
+def test_an_empty_filter_is_a_mistake_of_admins_too(fleet: Fleet, query: str) -> None:
+    path = f"/servers?all_tenants=1&{query}"
+    refused(fleet.world.get(path, token="admin"), 400, "badRequest")
 
 
 def test_filtering_by_a_moment(fleet: Fleet) -> None:

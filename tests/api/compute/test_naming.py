@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from api.compute.naming import hostname_of, hostnames, numbered
@@ -29,3 +31,14 @@ def test_several() -> None:
     assert hostnames("A b", ["x", "y"]) == ["a-b-1", "a-b-2"]
     assert hostnames("☃", ["x", "y"]) == ["Server-x", "Server-y"]
     assert hostnames("☃", ["x"]) == ["Server-x"]
+
+
+@pytest.mark.parametrize("name", ["a" * 80, "a" * 255, "a" * 60 + "-.-" + "b" * 20, "a.b " * 30])
+def test_numbers_fit_within_the_bounds(name: str) -> None:
+    ids = [str(n) for n in range(1000)]
+    hosts = hostnames(name, ids)
+    assert len(set(hosts)) == 1000
+    assert all(re.fullmatch("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", host) for host in hosts)
+    names = [numbered(name, n, 1000) for n in range(1000)]
+    assert len(set(names)) == 1000
+    assert all(len(each) <= 255 for each in names)

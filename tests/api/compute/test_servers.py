@@ -194,7 +194,7 @@ def test_before_2_75_an_update_answers_less(world: World) -> None:
         ("2.89", {"hostname": "h1"}),
         ("2.103", {"pinned_availability_zone": None}),
         ("2.1", {"accessIPv4": "x"}),
-        ("2.1", {"OS-DCF:diskConfig": "AUTO"}),
+        ("2.1", {"OS-DCF:diskConfig": "auto"}),
     ],
 )
 def test_updates_that_cannot_be(world: World, version: str, change: dict[str, Any]) -> None:
@@ -205,10 +205,36 @@ def test_updates_that_cannot_be(world: World, version: str, change: dict[str, An
 
 def test_pinning_a_zone(world: World) -> None:
     server_id = world.boot({"availability_zone": "nova"})
-    for pin, status in (("nova", 200), ("mars", 409), (None, 400)):
+    for pin, status, shown in (
+        ("nova", 200, "nova"),
+        ("mars", 409, "nova"),
+        (None, 200, None),
+        (None, 200, None),
+        ("nova", 200, "nova"),
+    ):
         change = {"server": {"pinned_availability_zone": pin}}
         answer = world.put(f"/servers/{server_id}", change, version="2.104")
         assert answer.status_code == status, answer.text
+        server = world.get(f"/servers/{server_id}", version="2.104").json["server"]
+        assert server["pinned_availability_zone"] == shown
+
+
+def test_the_disk_config_can_be_changed(world: World) -> None:
+    server_id = world.boot()
+    for wanted in ("AUTO", "AUTO", "MANUAL"):
+        answer = world.put(f"/servers/{server_id}", {"server": {"OS-DCF:diskConfig": wanted}})
+        assert answer.status_code == 200
+        assert answer.json["server"]["OS-DCF:diskConfig"] == wanted
+
+
+def test_addresses_are_kept_in_their_canonical_form(world: World) -> None:
+    typed = "0000:0000:0000:0000:0000:babe:220.12.22.2"
+    server_id = world.boot({"accessIPv6": typed})
+    server = world.get(f"/servers/{server_id}").json["server"]
+    assert server["accessIPv6"] == "::babe:dc0c:1602"
+    change = {"server": {"accessIPv6": "2001:0DB8::0001", "accessIPv4": "192.0.2.1"}}
+    server = world.put(f"/servers/{server_id}", change).json["server"]
+    assert (server["accessIPv6"], server["accessIPv4"]) == ("2001:db8::1", "192.0.2.1")
 
 
 def test_a_reader_may_look_but_not_touch(world: World) -> None:

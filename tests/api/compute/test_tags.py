@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -65,3 +66,18 @@ def test_a_reader_reads(world: World) -> None:
     for method in ("PUT", "DELETE"):
         answer = world.request(method, f"{path}/x", version=V, token="reader")
         refused(answer, 403, "forbidden", "os-server-tags")
+
+
+@pytest.mark.parametrize("tag", ["日本", "Привет", "🦀", "a b", "ä%?#"])
+def test_a_tag_of_any_letters_is_in_an_encoded_link(world: World, tag: str) -> None:
+    path = f"/servers/{world.boot()}/tags"
+    added = world.put(f"{path}/{quote(tag)}", version=V)
+    assert added.status_code == 201
+    assert added.headers["location"] == f"http://cloud.test/compute/v2.1{path}/{quote(tag)}"
+    assert world.get(path, version=V).json == {"tags": [tag]}
+
+
+def test_links_to_a_flavor_with_a_space_in_its_id(world: World) -> None:
+    flavor = {"id": "a b", "name": "spaced", "ram": 1, "vcpus": 1, "disk": 0}
+    made = world.post("/flavors", {"flavor": flavor}, token="admin").json["flavor"]
+    assert made["links"][0]["href"] == "http://cloud.test/compute/v2.1/flavors/a%20b"

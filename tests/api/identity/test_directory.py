@@ -454,3 +454,18 @@ def test_unknown_routes_and_methods(cloud_once: Cloud) -> None:
     admin = cloud_once.admin()
     admin.call("GET", f"{V3}/nothing", expect=404)
     assert admin.answer("PUT", f"{V3}/users").status_code == 405
+
+
+def test_a_project_tag_of_any_letters_is_in_an_encoded_link(cloud: Cloud) -> None:
+    admin = cloud.admin()
+    project = admin.body["project"]["id"]
+    path = f"/identity/v3/projects/{project}/tags/%E6%97%A5%E6%9C%AC"
+    answer = admin.simulate_put(path, headers={"X-Auth-Token": admin.token})
+    assert answer.status_code == 201
+    assert answer.headers["location"].endswith(path)
+
+
+def test_a_part_of_a_name_that_is_empty_is_no_filter(cloud: Cloud) -> None:
+    admin = cloud.admin()
+    admin.call("GET", "/identity/v3/users?name__icontains=", expect=400)
+    assert admin.call("GET", "/identity/v3/users?name=")["users"] == []

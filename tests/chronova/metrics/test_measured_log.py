@@ -25,20 +25,17 @@ def test_every_write_is_told_with_its_outcome() -> None:
     log = MeasuredLog(open_log("memory:", now=lambda: 1), written)
     log.create_topics([Topic("in", 1), Topic("out", 1)])
     log.append([Outgoing("in", "k", b"one"), Outgoing("in", "k", b"two")])
-    worker = log.fixed("w", [("in", 0)])
-    worker.ready(*worker.poll(0).assigned)
-    (first, second) = worker.poll(0).records
-    worker.transact([Outgoing("out", "k", first.value)], {("in", 0): second.offset + 1})
+    writer = log.begin_term(("out", 0), Outgoing("out", "term", b"term", {}, 0))
+    assert log.commit([(writer, [Outgoing("out", "k", b"one")])]) == [1]
     with pytest.raises(RecordTooLarge):
         log.append([Outgoing("in", "k", b"x" * (log.record_bytes_max + 1))])
     assert written.writes == [
         ("append", "ok", 2),
-        ("transact", "ok", 1),
+        ("commit", "ok", 1),
         ("append", "RecordTooLarge", 1),
     ]
     reader = log.reader({("out", 0): 0})
-    assert [record.value for record in reader.poll(0)] == [b"one"]
+    assert [record.value for record in reader.poll(0)] == [b"term", b"one"]
     assert log.partitions("out") == 1
-    assert log.settled_end(("out", 0)) >= 1
-    worker.close()
+    assert log.ends([("out", 0)]) == {("out", 0): 2}
     log.close()

@@ -1,62 +1,165 @@
-"""When a request is here whole, so that it gets a thread."""
+"""Clients that are slow, silent or greedy keep nobody else out."""
 
 from __future__ import annotations
 
+import http.client
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
-from chronova.roles.api_worker import BODY_BYTES, HEAD_BYTES, arrived
+from chronova.roles.arrivals import CONTINUE
 
-POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
+LIMIT_S = 20
+CROWD = 200
+HOST = b"Host: x\r\n"
+
+
+class Served:
+    """The server on a port."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def open(self, sent: bytes) -> socket.socket:
+        client = socket.create_connection(("127.0.0.1", self.port), timeout=LIMIT_S)
+        client.sendall(sent)
+        return client
+
+    def ask(self, method: str, path: str, body: bytes | None = None, token: str = "") -> bytes:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LIMIT_S)
+        try:
+            connection.request(method, path, body, {"X-Auth-Token": token} if token else {})
+            answer = connection.getresponse()
+            assert answer.status == 200
+            return answer.read()
+        finally:
+            connection.close()
+
+    def answers(self) -> None:
+        """Others are served meanwhile."""
+        assert self.ask("GET", "/healthz") == b"xx"
+        assert self.ask("GET", "/compute/v2.1/servers") == b"xx"
+        assert self.ask("POST", "/compute/v2.1/servers", b"abc") == b"3"
 
 
 @pytest.fixture
-def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    client, server = socket.socketpair()
-    for end in (client, server):
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * (HEAD_BYTES + BODY_BYTES))
-    with client, server:
-        yield client, server
+def served() -> Iterator[Served]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "tests.chronova.roles.served", str(port)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "Booting worker" in line:
+                break
+        try:
+            yield Served(port)
+        finally:
+            process.terminate()
+            process.stderr.read()
+
+
+POST = b"POST /identity/v3/auth/tokens HTTP/1.1\r\n" + HOST
+CROWDS: dict[str, bytes] = {
+    "idle": b"",
+    "heads": b"GET / HTTP/1.1\r\nHost",
+    "bodies": POST + b"Content-Length: 110000\r\n\r\n" + b"x" * 65600,
+    "chunks": POST + b"Transfer-Encoding: chunked\r\n\r\nff\r\nabc",
+    "expecting": POST + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+    "uploads": b"PUT /image/v2/images/1/file HTTP/1.1\r\nContent-Length: 9999999\r\n"
+    + HOST
+    + b"\r\n",
+    "downloads": b"GET /image/v2/images/1/file?bytes=50000000 HTTP/1.1\r\n" + HOST + b"\r\n",
+    "readers": b"GET /compute/v2.1/servers?bytes=9000000 HTTP/1.1\r\n" + HOST + b"\r\n",
+    "decisions": b"POST /compute/held HTTP/1.1\r\nContent-Length: 0\r\n" + HOST + b"\r\n",
+    "searches": b"GET /compute/held?name=x HTTP/1.1\r\n" + HOST + b"\r\n",
+}
+
+
+@pytest.mark.parametrize("kind", CROWDS)
+@pytest.mark.parametrize("token", [b"", b"X-Auth-Token: t\r\n"], ids=["nobody", "somebody"])
+def test_a_crowd_keeps_nobody_else_out(served: Served, kind: str, token: bytes) -> None:
+    sent = CROWDS[kind].replace(HOST, HOST + token)
+    with ExitStack() as stack:
+        for _ in range(CROWD):
+            stack.enter_context(served.open(sent))
+        for _ in range(3):
+            assert served.ask("GET", "/healthz") == b"xx"
+            assert served.ask("GET", "/compute/v2.1/servers", token="other") == b"xx"
+            if kind != "decisions":
+                assert served.ask("POST", "/compute/v2.1/servers", b"abc", "other") == b"3"
+
+
+def test_one_caller_has_a_share_and_no_more(served: Served) -> None:
+    held = b"POST /compute/held HTTP/1.1\r\nX-Auth-Token: greedy\r\nContent-Length: 0\r\n\r\n"
+    with ExitStack() as stack:
+        for _ in range(8):
+            stack.enter_context(served.open(held.replace(b"\r\n", b"\r\n" + HOST, 1)))
+        assert served.ask("POST", "/compute/v2.1/servers", b"abc", "other") == b"3"
+
+
+def test_what_is_too_much_is_refused_at_once_and_what_waits_too_long(served: Served) -> None:
+    held = b"POST /compute/held HTTP/1.1\r\nContent-Length: 0\r\n" + HOST + b"\r\n"
+    with ExitStack() as stack:
+        crowd = [stack.enter_context(served.open(held)) for _ in range(30)]
+        answers = [client.recv(12) for client in crowd[15:]]
+        assert answers == [b"HTTP/1.1 503"] * 15
+        served.ask("POST", "/image/release", b"x", "other")
+
+
+def test_the_whole_answer_comes_to_a_slow_reader(served: Served) -> None:
+    sent = CROWDS["readers"].replace(HOST, HOST + b"Connection: close\r\n")
+    with served.open(sent) as client:
+        received = 0
+        while data := client.recv(1 << 16):
+            received += len(data)
+        assert received > 9_000_000
 
 
 @pytest.mark.parametrize(
-    ("sent", "whole"),
+    ("sent", "status"),
     [
-        (b"", False),
-        (b"GET / HTTP/1.1\r\nHost: x\r\n", False),
-        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", True),
-        (POST + b"Content-Length: 3\r\n\r\nab", False),
-        (POST + b"Content-Length: 3\r\n\r\nabc", True),
-        (POST + b"content-length:3\r\n\r\nab", False),
-        (POST + b"Content-Length: 3\r\n\r\nabcGET", True),
-        # What takes longer to come than a thread should be kept from it.
-        (POST + b"Content-Length: %d\r\n\r\n" % (BODY_BYTES + 1), True),
-        (POST + b"Transfer-Encoding: chunked\r\n\r\n", True),
-        # The client waits for an answer before it sends its body.
-        (POST + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n", True),
-        # gunicorn refuses what these are.
-        (b"x" * HEAD_BYTES, True),
-        (POST + b"Content-Length: three\r\n\r\n", True),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", b"400"),
+        (POST + b"Content-Length: x\r\n\r\n", b"400"),
+        (b"x" * 70000, b"400"),
+        (b"G\x00T / HTTP/1.1\r\n\r\n", b"400"),
     ],
 )
-def test_what_is_looked_at_is_not_taken(
-    pair: tuple[socket.socket, socket.socket], sent: bytes, whole: bool
+def test_what_is_malformed_is_answered_and_closed(
+    served: Served, sent: bytes, status: bytes
 ) -> None:
-    client, server = pair
-    client.sendall(sent)
-    assert arrived(server) is whole
-    if sent:
-        assert server.recv(len(sent)) == sent
+    with served.open(sent) as client:
+        answer = b""
+        while data := client.recv(4096):
+            answer += data
+        assert answer.split(b" ")[1] == status
 
 
-def test_a_client_that_has_gone_is_not_waited_for(
-    pair: tuple[socket.socket, socket.socket],
-) -> None:
-    client, server = pair
-    client.sendall(b"GET")
-    assert not arrived(server)
-    server.recv(3)
-    client.close()
-    assert arrived(server)
+def test_requests_one_behind_the_other(served: Served) -> None:
+    one = b"POST / HTTP/1.1\r\nContent-Length: 3\r\n" + HOST + b"\r\nabc"
+    last = b"GET / HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n"
+    with served.open(one + one + last) as client:
+        answer = b""
+        while data := client.recv(4096):
+            answer += data
+    assert answer.count(b"200 OK") == 3
+
+
+def test_a_client_that_expects_it_is_told_to_go_on(served: Served) -> None:
+    with served.open(CROWDS["expecting"]) as client:
+        assert client.recv(len(CONTINUE)) == CONTINUE
+        client.sendall(b"abcde")
+        assert client.recv(4096).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_a_closed_connection_is_not_waited_for_by_the_others(served: Served) -> None:
+    """gunicorn waits two seconds in its loop for each client that keeps what was closed."""
+    sent = b"GET / HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n"
+    with ExitStack() as stack:
+        for _ in range(60):
+            stack.enter_context(served.open(sent))
+        assert served.ask("GET", "/healthz") == b"xx"

@@ -8,7 +8,7 @@ import time
 import uuid
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import psycopg2
@@ -19,12 +19,10 @@ from events.log.contract import (
     LogUnavailable,
     Member,
     Outgoing,
-    Polled,
     Reader,
     Record,
     Topic,
     TopicPartition,
-    Worker,
 )
 from events.log.memory import Cluster, MemoryLog
 from tests.parts.postgres import PostgresServer
@@ -32,7 +30,7 @@ from tests.parts.postgres import PostgresServer
 if TYPE_CHECKING:
     from tests.parts.broker import Broker
 
-End = TypeVar("End", Worker, Reader, Member)
+End = TypeVar("End", Reader, Member)
 
 LIMIT_S = 30.0
 """No wait in these tests is longer."""
@@ -47,7 +45,7 @@ class Site(ABC):
     def __init__(self) -> None:
         self.suffix = uuid.uuid4().hex[:8]
         self._logs: list[Log] = []
-        self._others: list[Worker | Reader | Member] = []
+        self._others: list[Reader | Member] = []
         self.log = self.open()
 
     @abstractmethod
@@ -72,14 +70,6 @@ class Site(ABC):
         """Of all partitions of a topic."""
         log = log or self.log
         return self.closing(log.reader(dict.fromkeys(sources(log, topic), offset)))
-
-    def member(self, group: str, topics: Sequence[str], log: Log | None = None) -> Worker:
-        """A member, closed at the end of the test."""
-        return self.closing((log or self.log).member(self.name(group), topics))
-
-    def fixed(self, name: str, of: Sequence[TopicPartition], log: Log | None = None) -> Worker:
-        """A fixed worker, closed at the end of the test."""
-        return self.closing((log or self.log).fixed(self.name(name), of))
 
     def closing(self, one: End) -> End:
         """Close it at the end of the test."""
@@ -220,64 +210,6 @@ def read_to_end(reader: Reader) -> list[Record]:
 
     until(level, f"positions {reader.positions()} at {ends}")
     return records
-
-
-class Consumer:
-    """Drives a worker: whatever is assigned is ready at once, all that it reads is kept."""
-
-    def __init__(self, worker: Worker) -> None:
-        self.worker = worker
-        self.owned: set[TopicPartition] = set()
-        self.records: list[Record] = []
-
-    def step(self, timeout_s: float = 0.5) -> Polled:
-        """One ``poll``."""
-        polled = self.worker.poll(timeout_s)
-        self.owned -= set(polled.revoked)
-        self.owned |= set(polled.assigned)
-        for source in polled.assigned:
-            self.worker.ready(source)
-        self.records += polled.records
-        return polled
-
-    def until_owns(self, count: int) -> None:
-        """Until it owns so many partitions."""
-
-        def done() -> bool:
-            self.step(0.2)
-            return len(self.owned) == count
-
-        until(done, f"{count} partitions owned, not {sorted(self.owned)}")
-
-    def take(self, count: int) -> list[Record]:
-        """So many records more."""
-        start = len(self.records)
-
-        def done() -> bool:
-            if len(self.records) < start + count:
-                self.step()
-            return len(self.records) >= start + count
-
-        until(done, f"{count} records")
-        assert len(self.records) == start + count
-        return self.records[start:]
-
-
-def share(consumers: Sequence[Consumer], counts: Sequence[int]) -> None:
-    """Until they own so many partitions each, in any order; all poll all the time, as handing
-    over needs both sides."""
-
-    def done() -> bool:
-        for consumer in consumers:
-            consumer.step(0.05)
-        return sorted(len(consumer.owned) for consumer in consumers) == sorted(counts)
-
-    until(done, f"{counts} partitions owned, not {[sorted(c.owned) for c in consumers]}")
-
-
-def after(records: Sequence[Record]) -> dict[TopicPartition, int]:
-    """The offsets from which to go on after these."""
-    return {record.source: record.offset + 1 for record in records}
 
 
 def persistently(action: Callable[[], object]) -> None:

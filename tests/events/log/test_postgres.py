@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,8 +12,7 @@ import pytest
 
 from events.log.contract import LogUnavailable, Outgoing, Topic, Unstorable
 from events.log.postgres import PostgresLog
-from events.log.postgres_connection import Connection
-from tests.events.log.site import Consumer, PostgresSite, after, outgoing, read, read_to_end
+from tests.events.log.site import PostgresSite, outgoing, read, read_to_end
 from tests.parts.postgres import PostgresServer
 
 
@@ -88,8 +86,6 @@ def test_a_lock_that_is_not_released_holds_nobody_for_ever(
             cursor.execute(f"SELECT 1 FROM {postgres.schema}.partition FOR UPDATE")
             with pytest.raises(LogUnavailable, match="did not answer"):
                 postgres.log.append(outgoing(topic, "patient"), timeout_s=0.2)
-            with pytest.raises(LogUnavailable, match="did not answer"):
-                postgres.log.settled_end((topic, 0), timeout_s=0.2)
     finally:
         holder.close()
     assert [record.value for record in read(postgres.reader(topic), 1)] == [b"patient"]
@@ -141,32 +137,3 @@ def test_all_connections_in_use_is_a_bound_and_not_a_hang(
     finally:
         holder.close()
         narrow.close()
-
-
-def test_a_transaction_is_one_statement(
-    postgres: PostgresSite, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The cost of a decision: one statement for all its records and offsets, one to read."""
-    commands, events, replies = (postgres.topic(stem, 3) for stem in ("commands", "events", "re"))
-    postgres.log.append([Outgoing(commands, f"k{n}", b"") for n in range(9)])
-    consumer = Consumer(postgres.member("group", [commands]))
-    consumer.take(9)
-    statements: list[str] = []
-    run, me = Connection.run, threading.get_ident()
-
-    def counted(self: Connection, statement: str, timeout_s: float) -> object:
-        if threading.get_ident() == me:  # the listener's thread has its own work
-            statements.append(statement)
-        return run(self, statement, timeout_s)
-
-    consumer.worker.transact(outgoing(events, "first"), {})  # knows the topics from now on
-    consumer.worker.transact(outgoing(replies, "first"), {})
-    assert not consumer.step(0.5).assigned  # nothing about the group is news any more
-    monkeypatch.setattr(Connection, "run", counted)
-    consumer.worker.transact(
-        [Outgoing(topic, f"k{n}", b"x") for n in range(5) for topic in (events, replies)],
-        after(consumer.records),
-    )
-    assert len(statements) == 1
-    assert consumer.worker.poll(0.1).records == []
-    assert len(statements) == 1

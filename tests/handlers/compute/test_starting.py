@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from events.compute.server import ImageSnapshot
 from events.message import Command
 from handlers.compute.drivers.contract import DiskMissing, PowerState
 from handlers.compute.drivers.simulated import SimulatedDriver
-from handlers.compute.performing import PERFORMANCES, Hands, spec_of
+from handlers.compute.image_fetch import ImageFetches, Transfer
+from handlers.compute.performing import PERFORMANCES, GuestTask, spec_of
 from tests.commands.compute.servers import P, S, compute, created, selected
 
 DATA = b"a kernel"
@@ -35,9 +37,31 @@ HARD_REBOOT = RebootGuest(
 )
 
 
-def fetch(checksum: str, path: Path) -> None:
+def fetch(checksum: str, path: Path, transfer: Transfer | None = None) -> None:
     assert checksum == IMAGE.checksum
     path.write_bytes(DATA)
+
+
+class Reported:
+    """A task that nobody calls off; it keeps what is reported."""
+
+    host = "host-1"
+
+    def __init__(self) -> None:
+        self.reports: list[Command] = []
+        self.report = self.progress = self.reports.append
+
+    def happened(self) -> bool:
+        return False
+
+    def proceed(self) -> None:
+        return None
+
+    def pause(self, seconds: float) -> None:
+        return None
+
+    def on_called_off(self, callback: Callable[[], None]) -> None:
+        return None
 
 
 def built() -> SimulatedDriver:
@@ -50,10 +74,9 @@ def built() -> SimulatedDriver:
 
 
 def perform(work: StartGuest | RebootGuest, driver: SimulatedDriver) -> list[type[Command]]:
-    reports: list[Command] = []
-    hands = Hands(work, driver, fetch, reports.append, lambda: False)
-    PERFORMANCES[work.type_name][0](work, hands)
-    return [type(report) for report in reports]
+    task = Reported()
+    guest_task = GuestTask(work, task, driver, ImageFetches(fetch))
+    return [type(PERFORMANCES[work.type_name].perform(work, guest_task))]
 
 
 @pytest.mark.parametrize(

@@ -226,19 +226,19 @@ def test_a_way_out_that_failed_is_tried_again(monkeypatch: pytest.MonkeyPatch) -
     """H11: with pauses, and by later owners too."""
     site = Site()
     first, server = booting(site)
-    right = overdue._way_out
+    right = overdue.way_out
 
-    def defect(server: Server, task: str, at: int) -> object:
+    def defect(server: Server, task: str, at: int, reason: str) -> object:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(overdue, "_way_out", defect)
+    monkeypatch.setattr(overdue, "way_out", defect)
     site.now += 3_600_000_000
     settle(first)
     site.now += ownership.GRACE_US + 1
     settle(first)
     failures = [r for r in site.events() if isinstance(CODEC.decode(r.value), CommandFailed)]
     assert failures
-    monkeypatch.setattr(overdue, "_way_out", right)
+    monkeypatch.setattr(overdue, "way_out", right)
     site.now += 5_000_000
     settle(first)
     states = first.states("compute", 0, "server")
@@ -286,6 +286,7 @@ def failed_build(server: Server) -> ReportBootFailed:
     return ReportBootFailed(
         server_id=server.server_id,
         project_id=server.project_id,
+        host=HOST,
         generation=server.generation,
         operation=server.operation,
         reason="no disk",

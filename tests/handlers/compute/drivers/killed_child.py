@@ -25,7 +25,7 @@ def driver_for(kind: str, *arguments: str) -> Driver:
         return SimulatedDriver("host-1", state_path=Path(arguments[0]))
     from handlers.compute.drivers.libvirt_driver import LibvirtDriver
 
-    return LibvirtDriver("host-1", Path(arguments[0]), arguments[1], "qemu", unseal)
+    return LibvirtDriver(arguments[2], Path(arguments[0]), arguments[1], "qemu", unseal)
 
 
 def main() -> None:

@@ -120,6 +120,7 @@ class Heard:
 class Rig(Protocol):
     """A host under test. `new_driver` is what a restarted agent has: nothing but the host."""
 
+    host: str
     boot_image: Image
 
     def new_driver(self) -> Driver: ...
@@ -143,6 +144,7 @@ class Rig(Protocol):
 
 class SimulatedRig:
     def __init__(self, folder: Path) -> None:
+        self.host = "host-1"
         self.boot_image = Image(b"a kernel, if you believe it" * 1000)
         self._state = folder / "host.jsonl"
         self._driver: SimulatedDriver | None = None
@@ -151,7 +153,7 @@ class SimulatedRig:
         if self._driver is not None:
             self._driver.close()
         self._driver = SimulatedDriver(
-            "host-1", state_path=self._state, sleep=_no_sleep, deaf_guests="deaf*"
+            self.host, state_path=self._state, sleep=_no_sleep, deaf_guests="deaf*"
         )
         return self._driver
 
@@ -195,6 +197,8 @@ class SimulatedRig:
 
 class LibvirtRig:
     def __init__(self, folder: Path, uri: str, demo: DemoImage) -> None:
+        # Of its own: the machine's libvirtd may serve several test runs at once.
+        self.host = f"host-{uuid.uuid4()}"
         self.boot_image = Image(demo.path)
         self.folder = folder
         self._uri = uri
@@ -203,7 +207,7 @@ class LibvirtRig:
     def new_driver(self) -> Driver:
         from handlers.compute.drivers.libvirt_driver import LibvirtDriver
 
-        driver = LibvirtDriver("host-1", self.folder, self._uri, "qemu", unseal)
+        driver = LibvirtDriver(self.host, self.folder, self._uri, "qemu", unseal)
         self._drivers.append(driver)
         return driver
 
@@ -235,7 +239,7 @@ class LibvirtRig:
         return sorted(self.folder.glob(f"{server_id}*"))
 
     def child_arguments(self) -> list[str]:
-        return ["libvirt", str(self.folder), self._uri]
+        return ["libvirt", str(self.folder), self._uri, self.host]
 
     def close(self) -> None:
         driver = self.new_driver()

@@ -85,6 +85,40 @@ def test_buses_by_the_image(
     assert disk_names(tree_of(with_properties(**properties))) == [root, cdrom]
 
 
+@pytest.mark.parametrize(
+    ("properties", "names", "boot"),
+    [
+        (
+            {},
+            [("cdrom", "ide", "hda"), ("disk", "virtio", "vda"), ("cdrom", "ide", "hdb")],
+            "cdrom",
+        ),
+        (
+            {"hw_machine_type": "q35"},
+            [("cdrom", "sata", "sda"), ("disk", "virtio", "vda"), ("cdrom", "sata", "sdb")],
+            "cdrom",
+        ),
+        (
+            {"hw_cdrom_bus": "scsi", "hw_disk_bus": "scsi"},
+            [("cdrom", "scsi", "sda"), ("disk", "scsi", "sdb"), ("cdrom", "scsi", "sdc")],
+            "cdrom",
+        ),
+        (
+            {"hw_cdrom_bus": "virtio"},
+            [("disk", "virtio", "vda"), ("disk", "virtio", "vdb"), ("disk", "virtio", "vdc")],
+            "hd",
+        ),
+    ],
+)
+def test_an_iso_image_is_a_cdrom(
+    properties: dict[str, str], names: list[tuple[str, ...]], boot: str
+) -> None:
+    image = Image(BLANK, "iso")
+    tree = tree_of(spec_for(image, config_drive=True, ephemeral_gib=1, image_properties=properties))
+    assert disk_names(tree) == names
+    assert tree.find("os/boot").get("dev") == boot
+
+
 def test_a_bus_that_does_not_exist() -> None:
     with pytest.raises(DriverError, match="hw_disk_bus=floppynet"):
         tree_of(with_properties(hw_disk_bus="floppynet"))

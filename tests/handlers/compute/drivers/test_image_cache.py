@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from commands.compute.bootable import BOOTABLE_FORMATS
 from handlers.compute.drivers.contract import (
     DiskFull,
     DriverError,
@@ -19,6 +20,7 @@ from handlers.compute.drivers.contract import (
 )
 from handlers.compute.drivers.disks import ensure_bases, ensure_disks
 from handlers.compute.drivers.image_cache import ImageCache
+from handlers.compute.drivers.image_inspection import FORMATS
 from tests.handlers.compute.drivers.rigs import BLANK, MIB, Image, spec_for
 
 pytestmark = pytest.mark.usefixtures("libvirt_uri")  # it brings qemu-img
@@ -107,6 +109,19 @@ def test_a_format_that_cannot_boot(cache: ImageCache) -> None:
     image = Image(BLANK, "ami")
     with pytest.raises(DriverError, match="disk format ami cannot be booted"):
         cache.ensure(spec_for(image), image.fetch)
+
+
+def test_the_formats_that_the_api_lets_pass_are_those_that_boot() -> None:
+    assert FORMATS.keys() == BOOTABLE_FORMATS
+
+
+def test_an_iso_image_keeps_its_size(cache: ImageCache, tmp_path: Path) -> None:
+    image, folder = Image(BLANK, "iso"), tmp_path / "instances" / "guest"
+    spec = spec_for(image)
+    cache.ensure(spec, image.fetch)
+    ensure_disks(spec, folder, cache)
+    shown = msgspec.json.decode(qemu_img("info", "--output=json", folder / "disk"))
+    assert shown["virtual-size"] == MIB
 
 
 def test_a_full_disk_while_fetching(cache: ImageCache) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import socket
 import subprocess
 import threading
@@ -10,6 +11,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import pycdlib
 import pytest
 
 from handlers.compute.drivers.contract import (
@@ -19,6 +21,7 @@ from handlers.compute.drivers.contract import (
     LifecycleEvent,
     PowerState,
 )
+from handlers.compute.drivers.probe import WORD, boot_sector
 from tests.handlers.compute.drivers.rigs import (
     BLANK,
     Heard,
@@ -27,6 +30,7 @@ from tests.handlers.compute.drivers.rigs import (
     bring_up,
     spec_for,
     unseal,
+    until,
 )
 
 libvirt_connection = pytest.importorskip(
@@ -115,7 +119,7 @@ def far_driver(libvirt_rig: LibvirtRig, line: Line) -> Iterator[Driver]:
     """A driver that reaches libvirtd over the line."""
     from handlers.compute.drivers.libvirt_driver import LibvirtDriver
 
-    driver = LibvirtDriver("host-1", libvirt_rig.folder, line.uri, "qemu", unseal)
+    driver = LibvirtDriver(libvirt_rig.host, libvirt_rig.folder, line.uri, "qemu", unseal)
     yield driver
     driver.close()
 
@@ -217,7 +221,9 @@ def test_guests_of_another_host_on_the_same_libvirtd(
     driver, image = libvirt_rig.new_driver(), Image(BLANK)
     spec = spec_for(image)
     bring_up(driver, spec, image)
-    other = LibvirtDriver("host-2", libvirt_rig.folder / "two", libvirt_uri, "qemu", unseal)
+    other = LibvirtDriver(
+        f"{libvirt_rig.host}-2", libvirt_rig.folder / "two", libvirt_uri, "qemu", unseal
+    )
     assert other.power_states() == {}
     assert other.generation(spec.server_id) is None
     other.ensure_absent(spec.server_id)
@@ -263,6 +269,23 @@ def test_a_running_guest_that_was_undefined(libvirt_rig: LibvirtRig, libvirt_uri
 def test_an_id_that_is_no_uuid_touches_no_file(libvirt_rig: LibvirtRig) -> None:
     with pytest.raises(DriverError, match="is not a server's id"):
         libvirt_rig.new_driver().ensure_absent("../../etc")
+
+
+def test_an_iso_image_boots(libvirt_rig: LibvirtRig) -> None:
+    path = libvirt_rig.folder / "boot.iso"
+    iso = pycdlib.PyCdlib()
+    iso.new()
+    sector = boot_sector().ljust(2048, b"\0")
+    iso.add_fp(io.BytesIO(sector), len(sector), "/BOOT.;1")
+    iso.add_eltorito("/BOOT.;1", bootcatfile="/BOOT.CAT;1", boot_load_size=4)
+    iso.write(str(path))
+    iso.close()
+    driver, image = libvirt_rig.new_driver(), Image(path, "iso")
+    spec = spec_for(image, config_drive=True)
+    bring_up(driver, spec, image)
+    until(lambda: WORD in driver.console_log(spec.server_id, 1000), 60, "the ISO's own code")
+    driver.reboot_hard(spec)
+    until(lambda: WORD in driver.console_log(spec.server_id, 1000), 60, "the same again")
 
 
 def test_a_missing_disk_is_named(libvirt_rig: LibvirtRig) -> None:

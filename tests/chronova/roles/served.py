@@ -1,0 +1,63 @@
+"""The API's worker with an application that waits: ``python -m tests.chronova.roles.served PORT``.
+
+GET answers at once, or with as many bytes as ``?bytes=`` says; a path that ends in ``file`` sends
+them from a file. POST reads its body and answers its length; a path that ends in ``held`` waits
+until it is asked for ``/release``.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import parse_qs
+
+from gunicorn.app.base import BaseApplication
+
+from chronova.roles.api_worker import Worker
+
+THREADS = 4
+WAITING_MAX = 8
+released = threading.Event()
+
+
+def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """See the module."""
+    path, query = environ["PATH_INFO"], parse_qs(environ["QUERY_STRING"])
+    count = int(query.get("bytes", ["2"])[0])
+    if path.endswith("/release"):
+        released.set()
+    elif path.endswith("/held"):
+        released.wait()
+    body = environ["wsgi.input"].read() if environ["REQUEST_METHOD"] != "GET" else b""
+    answer = str(len(body)).encode() if body else b"x" * count
+    start_response("200 OK", [("Content-Length", str(len(answer)))])
+    if path.endswith("/file"):
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by gunicorn
+        file.write(answer)
+        file.seek(0)
+        wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](file)
+        return wrapped
+    return [answer]
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """gunicorn with the settings of a site's API that matter here."""
+
+    def load_config(self) -> None:
+        """See gunicorn."""
+        self.cfg.set("bind", [f"127.0.0.1:{sys.argv[1]}"])
+        self.cfg.set("worker_class", type("Small", (Worker,), {"waiting_max": WAITING_MAX}))
+        self.cfg.set("threads", THREADS)
+        self.cfg.set("graceful_timeout", 1)
+        self.cfg.set("control_socket_disable", True)
+
+    def load(self) -> Any:
+        """See gunicorn."""
+        return application
+
+
+if __name__ == "__main__":
+    Server().run()
