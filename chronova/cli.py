@@ -239,8 +239,9 @@ def as_json(value: object) -> None:
 
 def main() -> None:
     """Entry point."""
+    import chronova.host_verbs
     import chronova.verbs
-    import chronova.verbs_of_truth  # noqa: F401 - both add their verbs to the app
+    import chronova.verbs_of_truth  # noqa: F401 - they add their verbs to the app
     from chronova import modes
 
     modes.close()

@@ -47,8 +47,8 @@ def _cell(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _moment(seconds: float | None) -> str:
-    """As people read it, in UTC; nothing for never."""
+def moment(seconds: float | None) -> str:
+    """Return a moment as people read it, in UTC; nothing for never."""
     return "" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
 
 
@@ -249,8 +249,8 @@ def projection_status(json: Json = False) -> None:
                         "build": build["build"],
                         "state": build["state"],
                         "version": build["version"][:12],
-                        "made (UTC)": _moment(build["created_at"]),
-                        "live since (UTC)": _moment(build["switched_at"]),
+                        "made (UTC)": moment(build["created_at"]),
+                        "live since (UTC)": moment(build["switched_at"]),
                     }
                     for build in known
                 ]

@@ -20,8 +20,22 @@ WORK = {
     "DeletionRequested": "RemoveGuest",
     "BuildAbandoned": "RemoveGuest",
     "BootFailed": "RemoveGuest",
+    "UnknownGuestRemovalOrdered": "RemoveGuest",
 }
 """What a host is told after these events."""
+
+
+DETAILS = (
+    "host",
+    "generation",
+    "operation",
+    "step",
+    "percent",
+    "reason",
+    "power_state",
+    "task_state",
+)
+"""Fields of events that a trace shows."""
 
 
 def _host_of(steps: Sequence[Step]) -> str:
@@ -83,8 +97,6 @@ def _path(step: Step) -> str:
 
 def _detail(step: Step) -> str:
     shown = [
-        f"{name}={step.fields[name]}"
-        for name in ("host", "generation", "operation", "reason", "power_state", "task_state")
-        if step.fields.get(name) not in (None, "")
+        f"{name}={step.fields[name]}" for name in DETAILS if step.fields.get(name) not in (None, "")
     ]
     return "  " + " ".join(shown) if shown else ""

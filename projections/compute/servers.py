@@ -153,7 +153,7 @@ def document(server: Server) -> dict[str, Any]:
     if server.security_groups:
         shown["security_groups"] = [{"name": name} for name in server.security_groups]
     if status in PROGRESS:
-        shown["progress"] = 0
+        shown["progress"] = server.progress or 0
     if status in FAULT and server.fault is not None:
         shown["fault"] = _fault(server.fault)
     return shown

@@ -18,6 +18,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
+from handlers.partition import Partition
+from handlers.snapshot import Snapshots
+
 import commands.compute
 import commands.fleet
 from events import topics
@@ -32,8 +35,6 @@ from events.fleet.request import Resources
 from events.log.contract import Record
 from events.log.records import Codec, EventStamp, chain_hash, headers, stamp_headers
 from events.message import Context, Event
-from handlers.partition import Partition
-from handlers.snapshot import Snapshots
 from tests.commands.fleet.fleet import host_inventories, hypervisor
 
 assert commands.compute and commands.fleet

@@ -73,6 +73,10 @@ def test_before_it_is_placed() -> None:
     assert shown["created"] == "2026-09-21T14:13:20Z"
 
 
+def test_how_far_a_build_is() -> None:
+    assert document(changed(progress=42))["progress"] == 42
+
+
 def test_once_it_runs() -> None:
     shown = document(
         changed(

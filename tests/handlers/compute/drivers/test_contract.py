@@ -21,6 +21,7 @@ from handlers.compute.drivers.contract import (
     LifecycleEvent,
     PowerState,
 )
+from handlers.performer.mark import Mark
 from tests.handlers.compute.drivers.rigs import (
     BLANK,
     Heard,
@@ -129,6 +130,50 @@ def test_absent_twice_and_nothing_left(rig: Rig) -> None:
         assert driver.generation(spec.server_id) is None
         assert spec.server_id not in driver.power_states()
     assert rig.leftovers(spec.server_id) == []
+
+
+def test_a_mark_lasts_as_long_as_the_guest_s_files(rig: Rig) -> None:
+    image = Image(BLANK)
+    spec = spec_for(image)
+    driver = rig.new_driver()
+    mark = Mark(version=(1, 1, 0), stage="done", report="a.B", fields={"power_state": 1})
+    driver.put_mark(spec.server_id, mark)
+    assert driver.mark(spec.server_id) is None, "there is nothing of the guest"
+    bring_up(driver, spec, image)
+    driver.put_mark(spec.server_id, mark)
+    assert rig.new_driver().mark(spec.server_id) == mark
+    driver = rig.new_driver()
+    driver.ensure_absent(spec.server_id)
+    assert driver.mark(spec.server_id) is None
+
+
+def test_each_start_is_another_incarnation(rig: Rig) -> None:
+    driver, image = rig.new_driver(), Image(BLANK)
+    spec = spec_for(image)
+    assert driver.incarnation(spec.server_id) == ""
+    bring_up(driver, spec, image)
+    first = driver.incarnation(spec.server_id)
+    assert first
+    bring_up(driver, spec, image)
+    assert rig.new_driver().incarnation(spec.server_id) == first
+    driver = rig.new_driver()
+    driver.reboot_hard(spec)
+    assert driver.incarnation(spec.server_id) not in ("", first)
+    driver.ensure_stopped(spec.server_id, 0)
+    assert driver.incarnation(spec.server_id) == ""
+
+
+def test_absent_with_the_disks_kept(rig: Rig) -> None:
+    driver, image = rig.new_driver(), Image(BLANK)
+    spec = spec_for(image)
+    bring_up(driver, spec, image)
+    driver.ensure_absent(spec.server_id, disks=False)
+    assert driver.power_state(spec.server_id) is PowerState.NOSTATE
+    assert driver.power_states() == {}
+    assert rig.leftovers(spec.server_id) != []
+    driver = rig.new_driver()
+    driver.ensure_defined(spec)
+    assert driver.power_state(spec.server_id) is PowerState.SHUTDOWN
 
 
 def test_absent_of_a_half_made_guest(rig: Rig) -> None:
