@@ -23,7 +23,7 @@ from events.log import kafka_journal, kafka_topics
 from events.log.contract import Commit, Journal, LogError, Outgoing, Topic, TopicPartition
 from events.log.kafka_append import Appender
 from events.log.kafka_connection import Connection, Deadline, checked_options
-from events.log.kafka_consumer import Consumer
+from events.log.kafka_consumer import PATIENT, Consumer
 from events.log.kafka_counts import PartitionCounts
 from events.log.kafka_member import KafkaMember
 from events.log.kafka_reader import KafkaReader
@@ -107,6 +107,7 @@ class KafkaLog:
         for topic, _ in start:
             self.partitions(topic)
         options = {**self._options, "group_id": None, "client_id": _client_id("reader")}
+        options |= PATIENT if len(start) == 1 else {}
         with _released_on_failure(Consumer(self._bootstrap, options)) as consumer:
             return KafkaReader(consumer, start, self._ends)
 

@@ -19,6 +19,12 @@ from events.log.kafka_assignor import BalancedAssignor
 from events.log.kafka_connection import CLIENT_DEFAULTS, Deadline, unavailable
 from events.log.kafka_private import LoopEnded, Stepped
 
+FETCH_WAIT_MS = 250
+
+PATIENT: Mapping[str, object] = {"fetch_max_wait_ms": 5000, "request_timeout_ms": 7500}
+"""Options for one partition that is only read on: idle, it costs a request in 5 s. A broker that
+falls silent (and does not close its connections) is given up after 7.5 s."""
+
 _READ_DEFAULTS: Mapping[str, object] = {
     **CLIENT_DEFAULTS,
     "enable_auto_commit": False,
@@ -28,9 +34,9 @@ _READ_DEFAULTS: Mapping[str, object] = {
     # A long poll: the broker answers as soon as there is a byte. The limit is what a partition
     # that becomes ready waits for at most, beside one whose fetch is parked.
     "fetch_min_bytes": 1,
+    "fetch_max_wait_ms": FETCH_WAIT_MS,
     # Who is far behind waits for fewer answers (a rebuild: 16.4 → 12.7 s, measured).
     "max_partition_fetch_bytes": 4 << 20,
-    "fetch_max_wait_ms": 250,
     "retry_backoff_ms": 50,
 }
 
@@ -147,6 +153,10 @@ class Consumer:
     def go_to(self, source: TopicPartition, offset: int) -> None:
         """Go on at ``offset``."""
         self._stepped.seek(Source(*source), offset)
+
+    def hurry(self) -> None:
+        """Wait at the broker no longer than others do: an end to ``PATIENT``."""
+        self._stepped.wait_at_broker(FETCH_WAIT_MS)
 
     def holds(self, source: TopicPartition) -> bool:
         """Whether this partition is assigned to it."""

@@ -203,6 +203,10 @@ class Stepped(KafkaConsumer):  # type: ignore[misc]
             reset.add_both(self._signal)
         return limit_s
 
+    def wait_at_broker(self, wait_ms: int) -> None:
+        """How long a request waits at the broker for a first record, from the next one on."""
+        self._fetcher.config["fetch_max_wait_ms"] = wait_ms
+
     def position_of(self, source: TopicPartition) -> int | None:
         """The offset of the next record, None while the broker has not been asked."""
         state = self._subscription.assignment.get(Source(*source))

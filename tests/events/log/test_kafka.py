@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from kafka.protocol.consumer import FetchRequest
 
 from events.log.contract import LogUnavailable, RecordTooLarge
 from events.log.kafka import KafkaLog
+from events.log.kafka_reader import KafkaReader
 from tests.events.log.site import (
+    LIMIT_S,
     KafkaSite,
     outgoing,
     read,
@@ -64,6 +68,34 @@ def test_a_reader_waits_for_a_broker_without_spinning(kafka: KafkaSite) -> None:
     used = time.process_time()
     assert not reader.poll(2.0)
     assert time.process_time() - used < 0.5
+
+
+def test_an_idle_reader_of_one_partition_asks_once_in_five_seconds(kafka: KafkaSite) -> None:
+    """As a host does, of which there may be ten thousand."""
+    topic = kafka.topic("work")
+    reader = kafka.reader(topic)
+    assert isinstance(reader, KafkaReader)
+    asked: list[Any] = []
+    manager = reader._consumer._stepped._manager
+    send = manager.send
+
+    def watched(request: Any, *args: Any, **options: Any) -> Any:
+        asked.append(request)
+        return send(request, *args, **options)
+
+    manager.send = watched
+    assert not reader.poll(6.0)
+    fetches = [request for request in asked if isinstance(request, FetchRequest)]
+    assert 1 <= len(fetches) <= 2  # 24 with a wait of 250 ms
+    began = time.monotonic()
+    kafka.log.append(outgoing(topic, "a"))
+    assert [record.value for record in reader.poll(LIMIT_S)] == [b"a"]
+    assert time.monotonic() - began < 2.0
+    reader.seek((topic, 0), 0)
+    assert [record.value for record in reader.poll(LIMIT_S)] == [b"a"]
+    asked.clear()
+    assert not reader.poll(1.0)
+    assert len(asked) > 2, "it seeks, so it waits no longer than others"
 
 
 def test_a_forked_child_has_connections_of_its_own(kafka: KafkaSite) -> None:
