@@ -129,12 +129,11 @@ def cluster(settings: Settings, wanted: list[Topic]) -> Iterator[Finding]:
 
 def _topic(topic: Topic, state: object, factor: int) -> Iterator[Finding]:
     from events.log.kafka_inspection import ClusterState
-    from events.log.kafka_records import MESSAGE_BYTES_MAX
     from events.log.kafka_topics import settings as right
 
     assert isinstance(state, ClusterState)
     found = state.topics[topic.name]
-    for name, value in right(topic, MESSAGE_BYTES_MAX, 1).items():
+    for name, value in right(topic, 1).items():
         have = found.settings.get(name, "")
         if have != value:
             command = f"kafka-configs.sh --alter --topic {topic.name} --add-config {name}={value}"
