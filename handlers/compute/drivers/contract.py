@@ -173,7 +173,8 @@ class Driver(Protocol):
     def ensure_disks(self, spec: GuestSpec) -> None:
         """Have root, ephemeral and swap disks. Existing ones are kept with their contents.
 
-        Raises FlavorDiskTooSmall, DiskFull, or ImageUnavailable when the image is not cached.
+        Raises FlavorDiskTooSmall, DiskFull, or ImageUnavailable when the image is not cached;
+        DiskMissing when the guest was defined before: it had them.
         """
         ...
 

@@ -58,6 +58,7 @@ SHUTDOWN_RETRY_S = 10.0  # Nova's shutdown_retry_interval
 LOOK_AGAIN_S = 1.0  # while waiting for a guest, in case its event was lost
 
 _EVENT_OF_STATE = {
+    PowerState.NOSTATE: LifecycleEvent.STOPPED,
     PowerState.RUNNING: LifecycleEvent.STARTED,
     PowerState.PAUSED: LifecycleEvent.PAUSED,
     PowerState.SHUTDOWN: LifecycleEvent.STOPPED,
@@ -104,7 +105,10 @@ class LibvirtDriver:
 
     def ensure_disks(self, spec: GuestSpec) -> None:
         """qcow2 overlays on the cached image and on made ephemeral and swap bases."""
-        disks.ensure_disks(spec, self._folder(spec.server_id), self._cache)
+        folder, mark = self._folder(spec.server_id), self._mark(spec.server_id)
+        if mark is not None and mark.generation >= spec.generation:
+            disks.check_present(spec, folder)
+        disks.ensure_disks(spec, folder, self._cache)
 
     def ensure_bases(self, spec: GuestSpec, fetch: ImageFetch) -> None:
         """The image and the ephemeral and swap bases."""

@@ -112,6 +112,8 @@ class SimulatedDriver:
             guest = self._guest_for(spec)
             if guest.disks:
                 return
+            if guest.known and guest.generation >= spec.generation:
+                _check_disks(guest)
             if spec.image_id not in self.hypervisor.images:
                 raise ImageUnavailable(f"Image {spec.image_id} is not in the cache of {self.host}.")
             check_fits(spec, spec.image_size_bytes)

@@ -97,8 +97,10 @@ def test_a_disk_that_is_gone_is_not_made_again(rig: Rig, file_name: str) -> None
     spec = full_spec(image)
     bring_up(driver, spec, image)
     rig.lose_disk(driver, spec.server_id, file_name)
+    # ensure_disks: a build that is repeated, say after a restart, when the server was long built.
     for step in (
         lambda: driver.ensure_bases(spec, image.fetch),
+        lambda: driver.ensure_disks(spec),
         lambda: driver.ensure_defined(spec),
         lambda: driver.reboot_hard(spec),
     ):
