@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from chronova.cli import app, as_json, fail, out, plainly, settings
-from chronova.verbs import Json, moment, table_of
+from chronova.verbs import Json, moment, table_of, tables
 from events.compute.unknown_guest import UnknownGuest
 from events.message import Command
 
@@ -31,7 +31,7 @@ def unknown_guests(context: typer.Context, json: Json = False) -> None:
         return
     from projections.compute.unknown_guests import list_unknown_guests
 
-    found = list_unknown_guests(_engine())
+    found = list_unknown_guests(tables())
     if json:
         as_json([msgspec.structs.asdict(guest) for guest in found])
     elif not found:
@@ -79,18 +79,10 @@ def _row(guest: UnknownGuest) -> dict[str, Any]:
     }
 
 
-def _engine() -> Any:
-    from chronova.domains import load_projections
-    from projections.live import engine
-
-    load_projections()
-    return engine(settings().database, 2)
-
-
 def _found(host_name: str, server_id: str) -> UnknownGuest:
     from projections.compute.unknown_guests import find_unknown_guest
 
-    guest = find_unknown_guest(_engine(), host_name, server_id)
+    guest = find_unknown_guest(tables(), host_name, server_id)
     if guest is None:
         fail(f"no unknown guest {server_id} is on {host_name}: chronova host unknown-guests", 2)
         raise AssertionError

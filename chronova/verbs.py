@@ -52,7 +52,8 @@ def moment(seconds: float | None) -> str:
     return "" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def _engine() -> Any:
+def tables() -> Any:
+    """Return an engine of the site's live tables."""
     from chronova.domains import load_projections
     from projections.live import engine
 
@@ -122,7 +123,7 @@ def service_list(json: Json = False) -> None:
     """The compute services: enabled or not, up or down."""
     from chronova.inspect import state
 
-    rows = state.services(_engine(), settings())
+    rows = state.services(tables(), settings())
     if json:
         as_json(rows)
     else:
@@ -188,7 +189,7 @@ def trace(
     load_messages()
     if format not in ("text", "mermaid", "json"):
         fail(f"there is no format {format!r}: text, mermaid or json", 2)
-    engine = _engine()
+    engine = tables()
     steps = story(engine, resolve(engine, subject))
     if json or format == "json":
         as_json(steps)
@@ -209,7 +210,7 @@ def explain(
     from chronova.inspect.story import resolve, story
 
     load_messages()
-    engine = _engine()
+    engine = tables()
     steps = story(engine, resolve(engine, server))
     if json:
         as_json(explaining.decisions(steps))
