@@ -59,8 +59,6 @@ def acls(role: str, host: str = "") -> list[Acl]:
         return [
             *_topics([topics.dispatch(host)], "Read"),
             *_topics([*reports, topics.HEARTBEATS], "Write"),
-            Acl("group", f"agent.{host}.fixed", ("Read",)),
-            Acl("transactional-id", f"agent.{host}", ("Write",)),
         ]
     if role == "admin":
         every = sorted(topic.name for topic in topics.all_topics())

@@ -89,16 +89,14 @@ def test_a_boot_goes_its_way(roles: Roles) -> None:
     assert read(roles.projector, EVENTS, command.partition) == [b"created"]
     with closing(roles.api.reader({(EVENTS, 0): EARLIEST})) as reader:
         assert reader.ends()
-    agent = roles.host.fixed("agent.h1", [(OWN, 0)])
-    work = taken(agent)
-    assert work.value == b"build"
-    report = Outgoing(REPORTS, "project", b"started")
-    agent.transact([report], {work.source: work.offset + 1})
+    with closing(roles.host.reader({(OWN, 0): EARLIEST})) as agent:
+        assert agent.ends()
+        assert [work.value for work in agent.poll(LIMIT_S)] == [b"build"]
+    roles.host.append([Outgoing(REPORTS, "project", b"started")])
     assert taken(decider).value == b"started"
     decider.close()
     roles.host.append([Outgoing(topics.HEARTBEATS, "h1", b"beat")])
     roles.host.append([Outgoing(topics.reports("fleet"), "default", b"inventory")])
-    agent.close()
     roles.decider.append([Outgoing(topics.HEARTBEATS, "scheduler", b"beat")])
     assert b"beat" in read(roles.decider, topics.HEARTBEATS, 0)
     assert b"beat" in read(roles.projector, topics.HEARTBEATS, 0)
@@ -136,12 +134,6 @@ def test_who_may_not_write(roles: Roles, role: str, topic: str) -> None:
 def test_a_host_reads_its_own_work_only(roles: Roles, topic: str) -> None:
     with pytest.raises(LogError, match=r"(?i)authoriz"):
         read(roles.host, topic, 0)
-
-
-@pytest.mark.service
-def test_a_host_cannot_be_another_host(roles: Roles) -> None:
-    with pytest.raises(LogError, match=r"(?i)authoriz"):
-        roles.host.fixed("agent.h2", [(OWN, 0)])
 
 
 @pytest.mark.service
