@@ -68,7 +68,7 @@ class BuildTransfer:
         """Report how much is there."""
         moved = self._moved
         self._task.progress(
-            self._report_of(
+            lambda: self._report_of(
                 ReportProgress,
                 step="image",
                 bytes_done=moved.bytes_done,

@@ -138,7 +138,7 @@ def unable(lost: Lost) -> Command | None:
     generation, operation, _ = lost.version
     return ReportWorkFailed(
         server_id=lost.subject,
-        project_id=lost.context.project_id,
+        project_id=lost.key or lost.context.project_id,
         host=lost.host,
         generation=generation,
         operation=operation,

@@ -47,6 +47,8 @@ class Lost(msgspec.Struct, frozen=True, kw_only=True):
     version: tuple[int, int, int]
     context: Context
     reason: str
+    key: str = ""
+    """The key of reports about it, where its record says one."""
 
 
 Unable = Callable[[Lost], Command | None]

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import structlog
 
-from commands.work import named_work
+from commands.work import Wish, named_work
 from events import topics
 from events.log.contract import Log, LogError, Outgoing, Record
 from events.log.records import BadRecord, Codec, context_of, headers
@@ -24,7 +24,7 @@ from handlers.performer.kind import Kinds, Lost, Unable, performable
 from handlers.performer.lanes import Lanes
 from handlers.performer.outbox import Outbox
 from handlers.performer.perform import Performance, PieceTask
-from handlers.performer.piece import Outcome, Piece
+from handlers.performer.piece import Key, Outcome, Piece
 from handlers.performer.pool import Pool
 from schemas.catalog import UnknownSchema
 
@@ -39,6 +39,7 @@ DRAIN_S = 10.0
 
 TURN_S = 0.05
 IDLE_S = 1.0
+NOWHERE = ("", -1)
 
 logger = structlog.get_logger("performer")
 
@@ -103,6 +104,8 @@ class Performer:
         self._lanes = Lanes(self._perform, self._may_begin, short, long)
         self._ended_lock = threading.Lock()
         self._ended: list[tuple[str, int]] = []
+        self._wishes: dict[Key, tuple[str, int]] = {}
+        """Topic and offset of the wish that holds, by host and subject."""
         self._died: BaseException | None = None
         self._saved_at = clock()
         self._reader = log.reader({(t, 0): o for t, o in self._bookmark.starts().items()})
@@ -161,7 +164,8 @@ class Performer:
         if self._lanes.running() and self._short is not None:
             self._short.wait(TURN_S)
         self._flush_if_possible()
-        self._save(0)
+        if self._outbox.empty():
+            self._save(0)
         self._reader.close()
 
     # ------------------------------------------------------------- reading
@@ -243,15 +247,16 @@ class Performer:
     def _lost(self, record: Record, host: str, context: Context, reason: str) -> None:
         """Report work that cannot be done, never pass it over."""
         logger.error("unknown_work", offset=record.offset, reason=reason)
-        subject, version = named_work(record.headers) or ("", (0, 0, 0))
+        named = named_work(record.headers)
         type_name = record.headers.get("ce_type", "").removeprefix("chronova.")
         lost = Lost(
             host=host,
             type_name=type_name,
-            subject=subject,
-            version=version,
+            subject=named.subject,
+            version=named.version,
             context=context,
             reason=reason,
+            key=named.key,
         )
         report = self._unable(lost)
         if report is not None:
@@ -278,9 +283,15 @@ class Performer:
 
     def _end(self, piece: Piece, outcome: Outcome, seconds: float) -> None:
         self._watcher.work(piece.type_name, outcome, seconds)
-        if outcome != "cancelled":
-            with self._ended_lock:
-                self._ended.append((piece.source[0], piece.offset))
+        if outcome == "cancelled":
+            return
+        place = (piece.source[0], piece.offset)
+        with self._ended_lock:
+            if isinstance(piece.work, Wish) and outcome != "superseded":
+                # The next process makes it true again, so it is read again until a newer one.
+                place, self._wishes[piece.key] = self._wishes.get(piece.key, NOWHERE), place
+            if place != NOWHERE:
+                self._ended.append(place)
 
     # ----------------------------------------------------------- reporting
 

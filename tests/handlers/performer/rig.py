@@ -65,6 +65,19 @@ class Memory:
         return str(self.starts)
 
 
+class KeptHere:
+    """``Keeper`` that outlives the performer."""
+
+    def __init__(self) -> None:
+        self.content: bytes | None = None
+
+    def load(self) -> bytes | None:
+        return self.content
+
+    def save(self, content: bytes) -> None:
+        self.content = content
+
+
 class Rig:
     """A performer of one host, whose only kinds are ``perform`` for stops and for wishes."""
 
@@ -79,6 +92,7 @@ class Rig:
         self.fail: Callable[[Any, Task, str], Command] = failed
         self.outcomes: list[str] = []
         self.pool, self.long, self.once = pool, long, once
+        self.keeper = KeptHere()
         self.told = 0
         self.performer = self.start()
 
@@ -101,6 +115,7 @@ class Rig:
             short=self.pool,
             long=self.pool,
             codec=OwnCodec(),
+            keeper=self.keeper,
             watcher=self,
         )
         return self.performer
