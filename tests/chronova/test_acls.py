@@ -103,7 +103,6 @@ def taken(member: Member) -> Record:
 
 
 @pytest.mark.service
-<<<<<<< HEAD
 @pytest.mark.parametrize("role", ["host", "api", "projector"])
 def test_who_may_not_begin_a_term(roles: Roles, role: str) -> None:
     """Its producer's epoch alone would fence the owner."""
@@ -118,36 +117,6 @@ def test_who_may_not_begin_a_term(roles: Roles, role: str) -> None:
 
 def term(journal: TopicPartition) -> Outgoing:
     return Outgoing(journal[0], "term", b"term", {"ce_type": "test.TermBegan"}, journal[1])
-=======
-def test_a_boot_goes_its_way(roles: Roles) -> None:
-    roles.api.append([Outgoing(COMPUTE, "project", b"create")])
-    decider = roles.decider.member("deciders", topics.inputs("compute"))
-    command = taken(decider)
-    assert command.value == b"create"
-    outgoing = [
-        Outgoing(EVENTS, "server", b"created", partition=command.partition),
-        Outgoing(OWN, "h1", b"build"),
-        Outgoing(topics.commands("fleet"), "default", b"place"),
-        Outgoing(REPLIES, "id", b"accepted", partition=0),
-    ]
-    decider.transact(outgoing, {command.source: command.offset + 1})
-    assert roles.decider.settled_end((EVENTS, command.partition)) > 0
-    assert read(roles.api, REPLIES, 0) == [b"accepted"]
-    assert read(roles.projector, EVENTS, command.partition) == [b"created"]
-    with closing(roles.api.reader({(EVENTS, 0): EARLIEST})) as reader:
-        assert reader.ends()
-    with closing(roles.host.reader({(OWN, 0): EARLIEST})) as agent:
-        assert agent.ends()
-        assert [work.value for work in agent.poll(LIMIT_S)] == [b"build"]
-    roles.host.append([Outgoing(REPORTS, "project", b"started")])
-    assert taken(decider).value == b"started"
-    decider.close()
-    roles.host.append([Outgoing(topics.HEARTBEATS, "h1", b"beat")])
-    roles.host.append([Outgoing(topics.reports("fleet"), "default", b"inventory")])
-    roles.decider.append([Outgoing(topics.HEARTBEATS, "scheduler", b"beat")])
-    assert b"beat" in read(roles.decider, topics.HEARTBEATS, 0)
-    assert b"beat" in read(roles.projector, topics.HEARTBEATS, 0)
->>>>>>> perf
 
 
 @pytest.mark.service
