@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from cryptography.fernet import Fernet
 
 from api.image.direct import load_key
 from api.services import ApiSettings
+from chronova.embedded.addresses import EMBEDDED
 from chronova.settings import NoSite, Settings, SettingsError
 from events import topics
 from events.log import open_log
@@ -20,6 +22,8 @@ def open_site_log(settings: Settings) -> Log:
     if not settings.log_url:
         raise NoSite(settings.data)
     options = {}
+    if settings.log == EMBEDDED:  # on loopback, nobody can listen to the password
+        logging.getLogger("kafka.net.sasl.plain").setLevel(logging.ERROR)
     if settings.on_kafka:
         options = {
             "client_options": settings.log_options,
