@@ -34,6 +34,9 @@ PENDING_MAX = 1000
 SAVE_EVERY = 5_000_000
 """Microseconds between two writes of the bookmark."""
 
+QUEUED_EVERY = 60_000_000
+"""Microseconds between two reports that a long piece waits for its turn."""
+
 DRAIN_S = 10.0
 """How long short pieces may go on when the process is to end. systemd kills after 30 s."""
 
@@ -107,7 +110,7 @@ class Performer:
         self._wishes: dict[Key, tuple[str, int]] = {}
         """Topic and offset of the wish that holds, by host and subject."""
         self._died: BaseException | None = None
-        self._saved_at = clock()
+        self._saved_at = self._queued_at = self._moved_at = clock()
         self._reader = log.reader({(t, 0): o for t, o in self._bookmark.starts().items()})
         self._behind: dict[str, int] | None = None
         """Topics that are not yet read to the end that they had at the start."""
@@ -126,6 +129,7 @@ class Performer:
         if self._behind == {}:
             self._lanes.start()
         self._watcher.pending(self._lanes.pending())
+        self._say_queued()
         self._flush()
         self._save(SAVE_EVERY)
         return read
@@ -293,6 +297,22 @@ class Performer:
             if place != NOWHERE:
                 self._ended.append(place)
 
+    def _say_queued(self) -> None:
+        """Report long pieces that wait for their turn, while others make progress.
+
+        So a build does not run out of time because many were asked for at once.
+        """
+        now = self._clock()
+        if 0 <= now - self._queued_at < QUEUED_EVERY:
+            return
+        moved, self._queued_at = self._moved_at > self._queued_at, now
+        for piece in self._lanes.queued() if moved else ():
+            queued = self._kinds[piece.type_name].queued
+            if queued is not None:
+                report = queued(piece.work, piece.host)
+                id = f"{piece.context.id}:{now // 1000}:{report.type_name}"
+                self._outbox.put(self._following(report, piece.context, id))
+
     # ----------------------------------------------------------- reporting
 
     def wake_loop(self) -> None:
@@ -318,6 +338,7 @@ class Performer:
                 smaller, piece.context, f"{piece.context.id}:{smaller.type_name}"
             )
 
+        self._moved_at = self._clock()
         self._outbox.put(self._following(report, piece.context, id), instead)
         self.wake_loop()
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from commands.compute.power import ReportGuestStopped, StopGuest
+from commands.compute.progress import ReportProgress
 from commands.compute.work_failed import ReportWorkFailed
 from commands.work import Order, Wish, name_work
 from events import topics
@@ -103,6 +104,7 @@ class Rig:
             marks=lambda host: self.marks,
             long=self.long,
             once=self.once,
+            queued=lambda work, host: ReportProgress(step="queued", **about(work)),
         )
         self.performer = Performer(
             MemoryLog(cluster=self.cluster, process="agent"),
