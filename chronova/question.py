@@ -1,6 +1,6 @@
 """A command from the command line, straight to the log, and what was decided about it.
 
-For what the API has no operation for. Whoever may write commands to the log is an operator.
+For what the API has no operation for. Who may write commands to the log is an operator.
 """
 
 from __future__ import annotations

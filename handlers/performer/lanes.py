@@ -34,7 +34,7 @@ class Lanes:
     """Runs pieces with ``run``, which must not raise.
 
     ``short`` and ``long`` are the pools for pieces of each length; without pools each piece is run
-    at once by whoever calls ``start``. ``begin`` says whether new work may begin.
+    at once by the caller of ``start``. ``begin`` says whether new work may begin.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ Key = tuple[str, str]
 
 
 class WorkError(Exception):
-    """The work could not be done. The text is one sentence for whoever asked for it.
+    """The work could not be done. The text is one sentence for the one who asked.
 
     `transient`: the same work may succeed later with nothing changed by anyone.
     """
