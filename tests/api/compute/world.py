@@ -153,7 +153,8 @@ class World:
         image_id = self.queued_image(name, owner, **given)
         upload = str(uuid.uuid4())
         self.bus.send(
-            BeginUpload(image_id=image_id, upload_id=upload, staged=False, lease_ms=60_000), image_id
+            BeginUpload(image_id=image_id, upload_id=upload, staged=False, lease_ms=60_000),
+            image_id,
         )
         self.bus.send(
             FinishUpload(
