@@ -31,6 +31,12 @@ def _topics(names: Sequence[str], *operations: str) -> list[Acl]:
     return [Acl("topic", name, operations) for name in names]
 
 
+def _schemas(*more: str) -> list[Acl]:
+    """The schemas of records: all read them, the control plane adds its own. A host could stop
+    an upgrade with a false one, so an upgrade's first step writes those of hosts."""
+    return _topics([topics.SCHEMAS], "Read", *more)
+
+
 def acls(role: str, host: str = "") -> list[Acl]:
     """What ``role`` needs; ``host``: the name of the agent's (first) host. ``ValueError`` for
     another role, or an agent without a host."""
@@ -40,26 +46,28 @@ def acls(role: str, host: str = "") -> list[Acl]:
     if role == "api":
         # The events: to say in /healthz how far the projection is behind them.
         readable = [topics.REPLIES, *events]
-        return _topics(commands, "Write") + _topics(readable, "Read")
+        return [*_topics(commands, "Write"), *_topics(readable, "Read"), *_schemas("Write")]
     if role == "decider":
         both = [*commands, *events, topics.HEARTBEATS]
         return [
             *_topics(both, "Read", "Write"),
             *_topics(reports, "Read"),
             *_topics([topics.REPLIES], "Write"),
+            *_schemas("Write"),
             Acl("topic", topics.DISPATCHES, ("Write",), prefixed=True),
             Acl("group", GROUP, ("Read",)),
             # A term takes the next epoch of the id "<topic>/<partition>".
             *(Acl("transactional-id", f"{name}/", ("Write",), prefixed=True) for name in events),
         ]
     if role == "projector":
-        return _topics([*events, topics.HEARTBEATS], "Read")
+        return [*_topics([*events, topics.HEARTBEATS], "Read"), *_schemas()]
     if role == "agent":
         if not host:
             raise ValueError("an agent's rules are for one host: give its name")
         return [
             *_topics([topics.dispatch(host)], "Read"),
             *_topics([*reports, topics.HEARTBEATS], "Write"),
+            *_schemas(),
         ]
     if role == "admin":
         every = sorted(topic.name for topic in (*topics.all_topics(), site.TOPIC))

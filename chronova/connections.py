@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from cryptography.fernet import Fernet
 
 from api.image.direct import load_key
 from api.services import ApiSettings
+from chronova.embedded.addresses import EMBEDDED
 from chronova.settings import NoSite, Settings, SettingsError
 from events import topics
 from events.log import open_log
 from events.log.contract import Log
+from events.log.written_schemas import LookUpInLog, publish
+from schemas.catalog import catalog
 
 
 def open_site_log(settings: Settings) -> Log:
-    """The site's log."""
+    """The site's log. Schemas that this version does not carry are looked up in it."""
+    log = _open(settings)
+    catalog().look_up = LookUpInLog(partial(_open, settings))
+    return log
+
+
+def _open(settings: Settings) -> Log:
     if not settings.log_url:
         raise NoSite(settings.data)
     options = {}
+    if settings.log == EMBEDDED:  # on loopback, nobody can listen to the password
+        logging.getLogger("kafka.net.sasl.plain").setLevel(logging.ERROR)
     if settings.on_kafka:
         options = {
             "client_options": settings.log_options,
@@ -39,12 +52,15 @@ def database_of(settings: Settings) -> str:
 
 
 def make_topics(settings: Settings, log: Log, hosts: Sequence[str] = ()) -> list[str]:
-    """Make the topics that are missing, also those of ``hosts``; their names."""
+    """Make the topics that are missing, also those of ``hosts``; their names. The schemas of this
+    version lie in the log then."""
     try:
         own = [topics.of_host(host) for host in hosts]
     except ValueError as error:
         raise SettingsError(str(error)) from error
-    return list(log.create_topics(topics.all_topics(settings.partitions) + own))
+    made = list(log.create_topics(topics.all_topics(settings.partitions) + own))
+    publish(log, catalog())
+    return made
 
 
 def make_keys(settings: Settings) -> None:

@@ -20,6 +20,7 @@ from events.log.contract import LogError
 from handlers.compute.drivers.contract import DriverError
 from handlers.decider.partition import ForeignLog
 from projections.failures import ProjectionError
+from schemas.catalog import OtherSchema
 
 EXPECTED = (
     BrokerError,
@@ -32,6 +33,7 @@ EXPECTED = (
     LogError,
     Missing,
     OSError,
+    OtherSchema,
     PostgresFailed,
     ProjectionError,
     Refused,

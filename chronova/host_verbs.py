@@ -58,7 +58,7 @@ def remove(
     server_id: ServerId,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Remove a guest with its disks from its host, for ever."""
+    """Remove a guest with its disks from its host. There is no way back."""
     from commands.compute.unknown_guest import RemoveUnknownGuest
 
     guest = _found(host_name, server_id)

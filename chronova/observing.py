@@ -19,9 +19,11 @@ from chronova.settings import Settings, SettingsError
 from chronova.stopping import Stop
 from events.log.contract import Log, LogError
 from events.log.supervised import supervised
+from events.log.written_schemas import publish
 from projections.connection import GONE, sentence
 from projections.failures import ProjectionError
 from projections.lag import Lag
+from schemas.catalog import catalog
 
 PORTS = {"decider": 0, "projector": 1, "agent": 2}
 """What is added to ``metrics_port``, by role."""
@@ -52,8 +54,8 @@ def begin(settings: Settings, role: str) -> Store:
 
 
 def measured(log: Log, taken: Store, role: str) -> MeasuredLog:
-    """The log, its writes timed."""
-    return MeasuredLog(log, LogMeters(taken, role))
+    """The log, its writes timed. Before the first one it holds this version's schemas."""
+    return MeasuredLog(log, LogMeters(taken, role), lambda log: publish(log, catalog()))
 
 
 def watch_lag(

@@ -1,6 +1,6 @@
 """A command from the command line, straight to the log, and what was decided about it.
 
-For what the API has no operation for. Whoever may write commands to the log is an operator.
+For what the API has no operation for. Who may write commands to the log is an operator.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import uuid
 from events import topics
 from events.log.contract import LATEST, Log, LogUnavailable, Outgoing, partition_of
 from events.log.records import Codec, headers
+from events.log.terms import Terms
 from events.message import Command, Context, Event
 
 TURN_S = 0.5
@@ -36,12 +37,14 @@ class Question:
         came in time: the command may still be decided."""
         until = time.monotonic() + timeout_s
         found: list[Event] = []
+        terms = Terms()
         try:
             while not found:
                 if time.monotonic() > until:
                     raise LogUnavailable("no decider answered in time; the command may still count")
                 for record in self._reader.poll(TURN_S):
-                    if record.headers.get("ce_causationid") == self._id:
+                    counts = terms.admits(record)
+                    if counts and record.headers.get("ce_causationid") == self._id:
                         event = self._codec.decode(record.value)
                         found += [event] if isinstance(event, Event) else []
         finally:

@@ -8,13 +8,15 @@ record too, so that a host can name work that it cannot read.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
+
+import msgspec
 
 from events.message import Generation, Work
 
 Version = tuple[int, int, int]
 
-SUBJECT, VERSION = "ce_subject", "ce_workversion"
+SUBJECT, VERSION, KEY = "ce_subject", "ce_workversion", "ce_workkey"
 
 Operation = Annotated[int, "Number of the operation among the server's; older reports are stale."]
 
@@ -65,17 +67,27 @@ class Wish(Work, frozen=True, kw_only=True):
 
 
 def name_work(made: dict[str, str], work: Work) -> dict[str, str]:
-    """Add the subject and version of ``work`` to the headers of its record; return them."""
+    """Add to the headers of the record of ``work`` what it is about; return them."""
     if isinstance(work, Order | Wish):
         made[SUBJECT] = work.subject
         made[VERSION] = ".".join(map(str, work.version))
+        made[KEY] = str(getattr(work, "project_id", ""))
     return made
 
 
-def named_work(headers: Mapping[str, Any]) -> tuple[str, Version] | None:
-    """The subject and version in a record's headers, or None when they are not there."""
-    parts = str(headers.get(VERSION, "")).split(".")
-    subject = str(headers.get(SUBJECT, ""))
+class Named(msgspec.Struct, frozen=True):
+    """What the headers of a record say of its work. ``key``: that of reports about it."""
+
+    subject: str = ""
+    version: Version = (0, 0, 0)
+    key: str = ""
+
+
+def named_work(headers: Mapping[str, str]) -> Named:
+    """What the headers of a record say of its work; empty where they say nothing."""
+    parts = headers.get(VERSION, "").split(".")
+    subject = headers.get(SUBJECT, "")
     if not subject or len(parts) != 3 or not all(part.isdecimal() for part in parts):
-        return None
-    return subject, (int(parts[0]), int(parts[1]), int(parts[2]))
+        return Named()
+    version = (int(parts[0]), int(parts[1]), int(parts[2]))
+    return Named(subject, version, headers.get(KEY, ""))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from events.log.contract import Topic
-from events.message import Message
+from events.message import Instant, Message
 
 TOPIC = Topic("site", 1)
 """Kept for ever; only its first record counts, so of two sites that begin on one log one wins."""
@@ -18,4 +18,4 @@ class SiteFounded(Message, frozen=True, kw_only=True):
     """A site began to use this log."""
 
     site_id: Annotated[str, "The site's id, a UUID; its data folder holds the same in site.json."]
-    at: Annotated[int, "Microseconds since 1970."]
+    at: Instant

@@ -35,6 +35,8 @@ HOST = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
 REPLIES = "replies"
 HEARTBEATS = "fleet.heartbeats"
+SCHEMAS = "schemas"
+"""What records are written with (``events.log.written_schemas``); kept for ever."""
 
 COMMANDS_RETENTION_MS = 14 * 24 * 3600 * 1000
 REPLIES_RETENTION_MS = 3600 * 1000
@@ -82,5 +84,6 @@ def all_topics(partitions: int = PARTITIONS) -> list[Topic]:
     topics += [
         Topic(REPLIES, partitions, REPLIES_RETENTION_MS),
         Topic(HEARTBEATS, 1, REPLIES_RETENTION_MS),
+        Topic(SCHEMAS, 1),
     ]
     return topics

@@ -4,16 +4,20 @@
 "compute/ServerCreated.1.avsc"}, …]}``, newest last. Ids are part of the contract: records in
 the log carry them for ever. A class whose derived schema is not the newest committed version
 may not be written: ``make schemas`` commits it.
+
+Another version of Chronova writes with schemas that this one does not carry. They lie in the log
+(``events.log.written_schemas``) and are looked up there: ``Catalog.look_up``.
 """
 
 from __future__ import annotations
 
 import json
+import threading
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import fastavro
 import msgspec
@@ -33,6 +37,10 @@ class UnknownSchema(Exception):
     """No committed schema has that id."""
 
 
+class OtherSchema(Exception):
+    """An id stands for another schema in the log than in this installation; one sentence."""
+
+
 class NotASchema(ValueError):
     """A text that is no Avro schema; the message says why."""
 
@@ -49,6 +57,16 @@ class Version(msgspec.Struct, frozen=True):
     def subject(self) -> str:
         """Name and version, as in ``compute.ServerCreated/1``."""
         return f"{self.message}/{self.version}"
+
+
+class LookUp(Protocol):
+    """Where schemas are found that this installation does not carry."""
+
+    def find(self, id: int) -> Version | None:
+        """That of an id, None if nobody wrote it down."""
+
+    def all(self) -> Sequence[Version]:
+        """All that were written down."""
 
 
 class Readable(msgspec.Struct, frozen=True):
@@ -72,7 +90,8 @@ def namespace_of(message: str) -> str:
 
 
 class Catalog:
-    """All committed versions."""
+    """All committed versions. ``look_up``: where to ask for the schemas of other versions of
+    Chronova; they are only read with, never written with. Thread-safe."""
 
     def __init__(self, versions: list[Version]) -> None:
         self._by_id = {v.id: v for v in versions}
@@ -82,6 +101,9 @@ class Catalog:
         self._newest = {message: known[-1] for message, known in self._messages.items()}
         self._writers: dict[str, tuple[int, Any]] = {}
         self._readers: dict[int, Readable] = {}
+        self._learned: dict[int, Version] = {}
+        self._learning = threading.Lock()
+        self.look_up: LookUp | None = None
 
     def versions(self) -> list[Version]:
         """All, ordered by message and version."""
@@ -100,11 +122,35 @@ class Catalog:
         return self._newest.get(message)
 
     def by_id(self, id: int) -> Version:
-        """The version with that id. Raises ``UnknownSchema``."""
-        try:
-            return self._by_id[id]
-        except KeyError:
-            raise UnknownSchema(f"no schema has the id {id}") from None
+        """The version with that id, also one that was looked up. Raises ``UnknownSchema``."""
+        found = self._by_id.get(id) or self._learned.get(id)
+        if found is None and self.look_up is not None:
+            with self._learning:
+                found = self._learned.get(id) or self.look_up.find(id)
+            if found is not None:
+                self.learn([found])
+        if found is None:
+            raise UnknownSchema(f"no schema has the id {id}")
+        return found
+
+    def learn(self, versions: Sequence[Version]) -> None:
+        """Take versions of others in. Raises ``OtherSchema`` where an id is taken here."""
+        for v in versions:
+            own = self._by_id.get(v.id)
+            if own is None:
+                self._learned.setdefault(v.id, v)
+            elif own.schema != v.schema and not _same_form(own, v):
+                raise OtherSchema(
+                    f"the id {v.id} is that of {own.subject} here and of another form of"
+                    f" {v.subject} in the log: records were written by a build that this one"
+                    " cannot share a log with"
+                )
+
+    def known(self) -> Catalog:
+        """A catalogue of these versions and all that others wrote down."""
+        if self.look_up is not None:
+            self.learn(self.look_up.all())
+        return Catalog([*self._by_id.values(), *list(self._learned.values())])
 
     def writer(self, cls: type[msgspec.Struct], message: str) -> tuple[int, Any]:
         """Id and parsed schema to write ``cls`` with. Raises ``SchemaNotCommitted``."""
@@ -124,7 +170,7 @@ class Catalog:
         made = self._readers.get(id)
         if made is None:
             written = self.by_id(id)
-            newest = self._newest[written.message]
+            newest = self._newest.get(written.message, written)
             made = Readable(
                 written.message,
                 written.subject,
@@ -167,6 +213,11 @@ def canonical(schema: str) -> str:
     except fastavro.schema.SchemaParseException as error:
         raise NotASchema(str(error)) from error
     return form
+
+
+def _same_form(one: Version, other: Version) -> bool:
+    forms = {canonical(json.dumps(v.schema)) for v in (one, other)}
+    return one.message == other.message and len(forms) == 1
 
 
 @cache

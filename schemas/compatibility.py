@@ -1,9 +1,10 @@
 """What may change in the contract: ``python -m schemas.compatibility [REF]``.
 
-Events are kept for ever and read by others: every version reads what every other wrote
-(FULL_TRANSITIVE). Commands, work and replies live for days: every version reads what older ones
-wrote (BACKWARD_TRANSITIVE). What is committed at ``REF`` (main) stays: no message, version or
-id goes or changes, no older version's file is touched; the newest version's docs may be.
+Events are kept for ever and read by others; commands, work and replies go between versions during
+an upgrade. So every version of a message reads what every other wrote (FULL_TRANSITIVE).
+
+What is committed at ``REF`` (main) stays: no message, version or id goes or changes, no older
+version's file is touched; the newest version's docs may be.
 
 Reader and writer are compared by Apache's own implementation of Avro's resolution rules.
 """
@@ -22,7 +23,7 @@ from pathlib import Path
 import avro.schema
 from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
 
-from events.message import MESSAGES, Event
+from events.message import MESSAGES
 from schemas.catalog import LOCK, Catalog, Version, catalog_of, load
 from schemas.commit import import_messages, shape
 from schemas.derive import Schema
@@ -41,26 +42,21 @@ def problems(now: Catalog, then: Catalog | None, classes: Mapping[str, type]) ->
     """
     found = []
     for message, versions in now.messages().items():
-        cls = classes.get(message)
-        if cls is None:
+        if message not in classes:
             found.append(f"{message} has schemas but no class: its records could not be read")
-        found += incompatible(versions, full=cls is None or issubclass(cls, Event))
+        found += incompatible(versions)
     if then is not None:
         found += changed(now, then)
     return found
 
 
-def incompatible(versions: Sequence[Version], full: bool) -> Iterator[str]:
-    """Where versions of one message cannot read each other; ``versions`` ordered, oldest first.
-
-    ``full``: older ones must read newer ones as well.
-    """
+def incompatible(versions: Sequence[Version]) -> Iterator[str]:
+    """Where versions of one message cannot read each other; ``versions`` ordered, oldest first."""
     if len(versions) == 1:
         return
     parsed = {v.version: avro.schema.parse(json.dumps(v.schema)) for v in versions}
     for older, newer in combinations(versions, 2):
-        pairs = [(newer, older), (older, newer)] if full else [(newer, older)]
-        for reader, writer in pairs:
+        for reader, writer in ((newer, older), (older, newer)):
             result = ReaderWriterCompatibilityChecker().get_compatibility(
                 parsed[reader.version], parsed[writer.version]
             )

@@ -35,7 +35,7 @@ class Microversions:
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Set ``req.context.microversion`` and ``url_project``. Raises 400 or 406."""
         segments = req.path.split("/")
-        if segments[1] != "compute":
+        if segments[:2] != ["", "compute"]:
             return
         resp.set_header("x-compute-request-id", req.context.request_id)
         root = segments[2] if len(segments) > 2 else ""

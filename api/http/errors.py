@@ -66,7 +66,7 @@ class Errors:
     def _answer(
         self, req: falcon.Request, resp: falcon.Response, status: int, code: str, detail: str
     ) -> None:
-        mount = req.path.split("/", 2)[1]
+        mount = req.path.removeprefix("/").partition("/")[0]
         render = self._renderers.get(mount, _plain)
         resp.status = status
         resp.data, resp.content_type = render(status, code, detail)

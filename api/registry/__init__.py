@@ -1,6 +1,7 @@
 """The schema registry: what a stranger needs to decode a tap of the log.
 
-``subjects.py`` says what is known and under which names, ``resources.py`` answers.
+``subjects.py`` says what is known and under which names, ``shelf.py`` adds what lies in the log,
+``resources.py`` answers.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 
 from api.registry.errors import render_error
 from api.registry.resources import ROUTES
-from api.registry.subjects import Subjects
+from api.registry.shelf import Shelf
 from api.services import Services
 from events.message import MESSAGES
 from schemas.catalog import catalog
@@ -22,5 +23,5 @@ __all__ = ["render_error", "routes"]
 def routes(services: Services) -> Iterable[tuple[str, Any]]:
     """Paths relative to ``/registry`` and their resources."""
     import_messages()
-    subjects = Subjects(catalog(), MESSAGES)
-    return [(path, made(subjects, services.settings.body_bytes_max)) for path, made in ROUTES]
+    shelf = Shelf(catalog(), MESSAGES)
+    return [(path, made(shelf, services.settings.body_bytes_max)) for path, made in ROUTES]

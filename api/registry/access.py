@@ -21,6 +21,7 @@ from api.registry.errors import (
     no_subject,
     no_version,
 )
+from api.registry.shelf import Shelf
 from api.registry.subjects import Registered, Subject, Subjects
 from schemas.catalog import NotASchema
 
@@ -33,9 +34,13 @@ class Open:
 
     public_methods: ClassVar[Sequence[str]] = falcon.COMBINED_METHODS
 
-    def __init__(self, subjects: Subjects, body_bytes_max: int) -> None:
-        self._subjects = subjects
+    def __init__(self, shelf: Shelf, body_bytes_max: int) -> None:
+        self._shelf = shelf
         self._body_bytes_max = body_bytes_max
+
+    @property
+    def _subjects(self) -> Subjects:
+        return self._shelf.subjects()
 
     def subject(self, name: str) -> Subject:
         """The subject of that name. Raises 404."""

@@ -52,7 +52,7 @@ class Subjects:
     """All subjects of a catalogue."""
 
     def __init__(self, schemas: Catalog, classes: Mapping[str, type[Message]]) -> None:
-        subjects = [*_records(schemas, classes), *_topics(schemas, classes)]
+        subjects = [*_records(schemas), *_topics(schemas, classes)]
         self._subjects = {subject.name: subject for subject in subjects}
         self._by_id: dict[int, list[Registered]] = {}
         for subject in subjects:
@@ -83,13 +83,11 @@ class Subjects:
         return None
 
 
-def _records(schemas: Catalog, classes: Mapping[str, type[Message]]) -> Iterator[Subject]:
+def _records(schemas: Catalog) -> Iterator[Subject]:
     for message, versions in schemas.messages().items():
         name = f"chronova.{message}"
-        cls = classes.get(message)
-        rule = FULL if cls is None or issubclass(cls, Event) else BACKWARD
         yield Subject(
-            name, [Registered(name, v.version, v.id, _text(v.schema)) for v in versions], rule
+            name, [Registered(name, v.version, v.id, _text(v.schema)) for v in versions], FULL
         )
 
 

@@ -1,9 +1,11 @@
-"""A log whose writes are timed; everything else passes through."""
+"""A log whose writes are timed; everything else passes through. Before the first one something may
+be done: the schemas that a role writes with are put there."""
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from events.log.contract import (
@@ -26,9 +28,17 @@ class Observer(Protocol):
 
 
 class MeasuredLog:
-    """A ``contract.Log`` that tells ``observer`` of every write to ``log``."""
+    """A ``contract.Log`` that tells ``observer`` of every write to ``log``.
 
-    def __init__(self, log: Log, observer: Observer) -> None:
+    ``before``: what is to be done with the log before the first write. Where it raises nothing is
+    written, and the next write does it again.
+    """
+
+    def __init__(
+        self, log: Log, observer: Observer, before: Callable[[Log], object] | None = None
+    ) -> None:
+        self._before = before
+        self._beginning = threading.Lock()
         self._log = log
         self._observer = observer
         self.record_bytes_max = log.record_bytes_max
@@ -37,7 +47,6 @@ class MeasuredLog:
         self.identity = log.identity
         self.partitions = log.partitions
         self.ends = log.ends
-        self.begin_term = log.begin_term
         self.membership = log.membership
         self.offset_at = log.offset_at
         self.ping = log.ping
@@ -53,6 +62,7 @@ class MeasuredLog:
 
     def append(self, records: Sequence[Outgoing], timeout_s: float = 10.0) -> Sequence[int]:
         """See the contract."""
+        self._begin()
         began = time.perf_counter()
         outcome = "ok"
         try:
@@ -63,6 +73,20 @@ class MeasuredLog:
         finally:
             elapsed = time.perf_counter() - began
             self._observer.wrote("append", outcome, len(records), elapsed)
+
+    def begin_term(
+        self, source: TopicPartition, record: Outgoing, timeout_s: float = 10.0
+    ) -> Journal:
+        """See the contract."""
+        self._begin()
+        return self._log.begin_term(source, record, timeout_s)
+
+    def _begin(self) -> None:
+        if self._before is not None:
+            with self._beginning:
+                if self._before is not None:
+                    self._before(self._log)
+                    self._before = None
 
     def commit(
         self, appends: Sequence[tuple[Journal, Sequence[Outgoing]]], timeout_s: float = 10.0

@@ -112,6 +112,9 @@ class Arrival:
         self._head = self._end = at + 4
         head = bytes(self._bytes[: self._head])
         method, path, _ = target_of(head)
+        if path and not path.startswith(b"/"):
+            self.stage = Stage.MALFORMED  # CONNECT and OPTIONS *: no resource has such a path
+            return
         if method == b"PUT" and DATA.fullmatch(path):
             self.stage = Stage.STREAMED
             return

@@ -39,6 +39,16 @@ GENESIS = "0" * 64
 """The hash before a partition's first event."""
 
 
+_MISFITS = (
+    EOFError,
+    IndexError,
+    ValueError,
+    struct.error,
+    msgspec.ValidationError,
+    fastavro.read.SchemaResolutionError,
+)
+
+
 class BadRecord(Exception):
     """A record that is not in the form this module writes; the text says which and why."""
 
@@ -90,7 +100,8 @@ class Codec:
         return message
 
     def read(self, value: bytes) -> Message:
-        """The message. Raises ``BadRecord`` or ``events.message.UnknownMessage``."""
+        """The message. Raises ``BadRecord``, ``events.message.UnknownMessage`` or
+        ``schemas.catalog.UnknownSchema``."""
         if len(value) < 5 or value[0] != 0:
             raise BadRecord("the value does not begin with a schema id")
         known = self._schemas.reader(_PREFIX.unpack_from(value)[1])
@@ -102,7 +113,7 @@ class Codec:
                 raise ValueError("bytes are left over")
             cls = message_class(known.message)
             return msgspec.convert(known.upcast(fields), cls)
-        except (EOFError, IndexError, ValueError, struct.error, msgspec.ValidationError) as error:
+        except _MISFITS as error:
             raise BadRecord(f"the body does not fit schema {known.subject}: {error}") from error
 
 

@@ -23,7 +23,7 @@ class Transfer(Protocol):
     """What a fetch tells of its course."""
 
     def moved(self, bytes_done: int, bytes_total: int) -> None:
-        """So many bytes are there; total 0: unknown. Raises when the fetch is called off."""
+        """Note how many bytes are there; total 0: unknown. Raises when the fetch is called off."""
 
     def on_called_off(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` from another thread when the fetch is called off."""
@@ -68,7 +68,7 @@ class BuildTransfer:
         """Report how much is there."""
         moved = self._moved
         self._task.progress(
-            self._report_of(
+            lambda: self._report_of(
                 ReportProgress,
                 step="image",
                 bytes_done=moved.bytes_done,

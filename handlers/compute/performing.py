@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from commands.compute.guest import Guest, GuestReport, GuestWork
+from commands.compute.progress import ReportProgress
 from commands.compute.work_failed import ReportWorkFailed
 from events.message import Command
 from handlers.compute.drivers.contract import Driver, DriverError, GuestSpec, PublicKey
@@ -130,6 +131,19 @@ def _kind(one: Performance, drivers: Mapping[str, Driver], images: ImageFetches)
         marks=(lambda host: drivers[host]) if one.marked else None,
         once=one.once,
         long=one.long,
+        queued=queued if one.long else None,
+    )
+
+
+def queued(work: GuestWork, host: str) -> ReportProgress:
+    """The report that work waits for its turn on the host."""
+    return ReportProgress(
+        server_id=work.server_id,
+        project_id=work.project_id,
+        host=host,
+        generation=work.generation,
+        operation=work.operation,
+        step="queued",
     )
 
 
@@ -138,7 +152,7 @@ def unable(lost: Lost) -> Command | None:
     generation, operation, _ = lost.version
     return ReportWorkFailed(
         server_id=lost.subject,
-        project_id=lost.context.project_id,
+        project_id=lost.key or lost.context.project_id,
         host=lost.host,
         generation=generation,
         operation=operation,

@@ -24,7 +24,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 
     ``marks``: the marks of a host, None where work is harmless to repeat. ``once``: the effect must
     not happen twice, so a mark is written before it. ``long``: it may take minutes and is
-    abandoned when the process ends; it has a pool of its own.
+    abandoned when the process ends; it has a pool of its own. ``queued(work, host)`` is the report
+    that it waits for its turn while others make progress.
     """
 
     perform: Perform
@@ -32,6 +33,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     marks: Callable[[str], Marks] | None = None
     once: bool = False
     long: bool = False
+    queued: Callable[[Any, str], Command] | None = None
 
 
 Kinds = Mapping[str, Kind]
@@ -47,6 +49,8 @@ class Lost(msgspec.Struct, frozen=True, kw_only=True):
     version: tuple[int, int, int]
     context: Context
     reason: str
+    key: str = ""
+    """The key of reports about it, where its record says one."""
 
 
 Unable = Callable[[Lost], Command | None]

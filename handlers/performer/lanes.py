@@ -25,6 +25,8 @@ class Lane:
     def __init__(self, newest: Version) -> None:
         self.newest = newest
         self.running: Piece | None = None
+        self.begun = False
+        """Whether a thread of the pool does what is running."""
         self.waiting: Piece | None = None
 
 
@@ -32,7 +34,7 @@ class Lanes:
     """Runs pieces with ``run``, which must not raise.
 
     ``short`` and ``long`` are the pools for pieces of each length; without pools each piece is run
-    at once by whoever calls ``start``. ``begin`` says whether new work may begin.
+    at once by the caller of ``start``. ``begin`` says whether new work may begin.
     """
 
     def __init__(
@@ -97,7 +99,7 @@ class Lanes:
             if self._closed or not self._ready or not self._begin():
                 return None
             lane = self._lanes[self._ready.popleft()]
-            lane.running, lane.waiting = lane.waiting, None
+            lane.running, lane.waiting, lane.begun = lane.waiting, None, False
             return lane.running
 
     def _do_and_go_on(self, piece: Piece) -> None:
@@ -105,6 +107,8 @@ class Lanes:
         self.start()
 
     def _do(self, piece: Piece) -> None:
+        with self._lock:
+            self._lanes[piece.key].begun = True
         try:
             self._run(piece)
         finally:
@@ -141,6 +145,14 @@ class Lanes:
         """What is under way."""
         with self._lock:
             return [lane.running for lane in self._lanes.values() if lane.running is not None]
+
+    def queued(self) -> list[Piece]:
+        """What waits for its turn, with nothing of its subject under way."""
+        with self._lock:
+            lanes = [
+                lane for lane in self._lanes.values() if lane.running is None or not lane.begun
+            ]
+            return [piece for lane in lanes if (piece := lane.waiting or lane.running) is not None]
 
     def call_off(self, pieces: Iterable[Piece], reason: type[CalledOff] = Cancelled) -> None:
         """Call these pieces off."""

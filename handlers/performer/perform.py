@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import structlog
 
@@ -56,7 +57,7 @@ class PieceTask:
         """Queue a report; its id follows from the work's, so a repetition is decided once."""
         self._send(report, self._piece, f"{self._piece.context.id}:{report.type_name}")
 
-    def progress(self, report: Command) -> None:
+    def progress(self, report: Callable[[], Command]) -> None:
         """Queue a report of progress, unless the last one was a moment ago.
 
         Its id has a number that rises also over restarts.
@@ -66,8 +67,9 @@ class PieceTask:
             return
         self._progressed_at = now
         self._number = max(self._number + 1, now // 1000)
-        id = f"{self._piece.context.id}:{self._number}:{report.type_name}"
-        self._send(report, self._piece, id)
+        made = report()
+        id = f"{self._piece.context.id}:{self._number}:{made.type_name}"
+        self._send(made, self._piece, id)
 
     def proceed(self) -> None:
         """Raises ``CalledOff`` when the piece is not to be gone on with."""
@@ -99,12 +101,16 @@ class Performance:
         self._piece = piece
         self._task = task
         self._unable = unable
-        self._logs = logger.bind(
+        self._marks = kind.marks(piece.host) if kind.marks is not None else None
+
+    @property
+    def _logs(self) -> Any:
+        piece = self._piece
+        return logger.bind(
             work=piece.type_name,
             subject=piece.work.subject,
             request_id=piece.context.request_id,
         )
-        self._marks = kind.marks(piece.host) if kind.marks is not None else None
 
     def run(self) -> Outcome:
         """Do the work, report it and return how it ended."""

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import structlog
 
-from commands.work import named_work
+from commands.work import Wish, named_work
 from events import topics
 from events.log.contract import Log, LogError, Outgoing, Record
 from events.log.records import BadRecord, Codec, context_of, headers
@@ -24,7 +24,7 @@ from handlers.performer.kind import Kinds, Lost, Unable, performable
 from handlers.performer.lanes import Lanes
 from handlers.performer.outbox import Outbox
 from handlers.performer.perform import Performance, PieceTask
-from handlers.performer.piece import Outcome, Piece
+from handlers.performer.piece import Key, Outcome, Piece
 from handlers.performer.pool import Pool
 from schemas.catalog import UnknownSchema
 
@@ -34,11 +34,15 @@ PENDING_MAX = 1000
 SAVE_EVERY = 5_000_000
 """Microseconds between two writes of the bookmark."""
 
+QUEUED_EVERY = 60_000_000
+"""Microseconds between two reports that a long piece waits for its turn."""
+
 DRAIN_S = 10.0
 """How long short pieces may go on when the process is to end. systemd kills after 30 s."""
 
 TURN_S = 0.05
 IDLE_S = 1.0
+NOWHERE = ("", -1)
 
 logger = structlog.get_logger("performer")
 
@@ -103,8 +107,10 @@ class Performer:
         self._lanes = Lanes(self._perform, self._may_begin, short, long)
         self._ended_lock = threading.Lock()
         self._ended: list[tuple[str, int]] = []
+        self._wishes: dict[Key, tuple[str, int]] = {}
+        """Topic and offset of the wish that holds, by host and subject."""
         self._died: BaseException | None = None
-        self._saved_at = clock()
+        self._saved_at = self._queued_at = self._moved_at = clock()
         self._reader = log.reader({(t, 0): o for t, o in self._bookmark.starts().items()})
         self._behind: dict[str, int] | None = None
         """Topics that are not yet read to the end that they had at the start."""
@@ -123,6 +129,7 @@ class Performer:
         if self._behind == {}:
             self._lanes.start()
         self._watcher.pending(self._lanes.pending())
+        self._say_queued()
         self._flush()
         self._save(SAVE_EVERY)
         return read
@@ -161,7 +168,8 @@ class Performer:
         if self._lanes.running() and self._short is not None:
             self._short.wait(TURN_S)
         self._flush_if_possible()
-        self._save(0)
+        if self._outbox.empty():
+            self._save(0)
         self._reader.close()
 
     # ------------------------------------------------------------- reading
@@ -243,15 +251,16 @@ class Performer:
     def _lost(self, record: Record, host: str, context: Context, reason: str) -> None:
         """Report work that cannot be done, never pass it over."""
         logger.error("unknown_work", offset=record.offset, reason=reason)
-        subject, version = named_work(record.headers) or ("", (0, 0, 0))
+        named = named_work(record.headers)
         type_name = record.headers.get("ce_type", "").removeprefix("chronova.")
         lost = Lost(
             host=host,
             type_name=type_name,
-            subject=subject,
-            version=version,
+            subject=named.subject,
+            version=named.version,
             context=context,
             reason=reason,
+            key=named.key,
         )
         report = self._unable(lost)
         if report is not None:
@@ -278,9 +287,31 @@ class Performer:
 
     def _end(self, piece: Piece, outcome: Outcome, seconds: float) -> None:
         self._watcher.work(piece.type_name, outcome, seconds)
-        if outcome != "cancelled":
-            with self._ended_lock:
-                self._ended.append((piece.source[0], piece.offset))
+        if outcome == "cancelled":
+            return
+        place = (piece.source[0], piece.offset)
+        with self._ended_lock:
+            if isinstance(piece.work, Wish) and outcome != "superseded":
+                # The next process makes it true again, so it is read again until a newer one.
+                place, self._wishes[piece.key] = self._wishes.get(piece.key, NOWHERE), place
+            if place != NOWHERE:
+                self._ended.append(place)
+
+    def _say_queued(self) -> None:
+        """Report long pieces that wait for their turn, while others make progress.
+
+        So a build does not run out of time because many were asked for at once.
+        """
+        now = self._clock()
+        if 0 <= now - self._queued_at < QUEUED_EVERY:
+            return
+        moved, self._queued_at = self._moved_at > self._queued_at, now
+        for piece in self._lanes.queued() if moved else ():
+            queued = self._kinds[piece.type_name].queued
+            if queued is not None:
+                report = queued(piece.work, piece.host)
+                id = f"{piece.context.id}:{now // 1000}:{report.type_name}"
+                self._outbox.put(self._following(report, piece.context, id))
 
     # ----------------------------------------------------------- reporting
 
@@ -307,6 +338,7 @@ class Performer:
                 smaller, piece.context, f"{piece.context.id}:{smaller.type_name}"
             )
 
+        self._moved_at = self._clock()
         self._outbox.put(self._following(report, piece.context, id), instead)
         self.wake_loop()
 

@@ -18,7 +18,7 @@ Key = tuple[str, str]
 
 
 class WorkError(Exception):
-    """The work could not be done. The text is one sentence for whoever asked for it.
+    """The work could not be done. The text is one sentence for the one who asked.
 
     `transient`: the same work may succeed later with nothing changed by anyone.
     """
@@ -109,8 +109,8 @@ class Task(Protocol):
     def report(self, report: Command) -> None:
         """Say that a step is done."""
 
-    def progress(self, report: Command) -> None:
-        """Say how far a long step is. Called often; only some of these are sent."""
+    def progress(self, report: Callable[[], Command]) -> None:
+        """Say how far a long step is. Called often; only some of these reports are made."""
 
     def proceed(self) -> None:
         """Raises ``CalledOff`` when the piece is not to be gone on with."""

@@ -18,9 +18,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-from handlers.partition import Partition
-from handlers.snapshot import Snapshots
-
 import commands.compute
 import commands.fleet
 from events import topics
@@ -35,6 +32,8 @@ from events.fleet.request import Resources
 from events.log.contract import Record
 from events.log.records import Codec, EventStamp, chain_hash, headers, stamp_headers
 from events.message import Context, Event
+from handlers.decider.partition import Partition
+from handlers.decider.snapshot import Snapshots
 from tests.commands.fleet.fleet import host_inventories, hypervisor
 
 assert commands.compute and commands.fleet
@@ -184,8 +183,8 @@ def main(count: int) -> None:
         each = (allocated() - before) / count
         sys.stdout.write(f"{domain:8} {each:6.0f} bytes/server, folded in {taken:.1f} s\n")
         with tempfile.TemporaryDirectory() as folder:
-            snapshots = Snapshots(Path(folder), "bench")
-            snapshots.save(partition)
+            snapshots = Snapshots(Path(folder), "bench", threaded=False)
+            snapshots.save(partition, [])
             before = allocated()
             loaded = snapshots.load(domain, 0, CODEC)
             each = (allocated() - before) / count

@@ -89,6 +89,10 @@ def test_a_boot_goes_its_way(roles: Roles) -> None:
     roles.decider.append([Outgoing(topics.HEARTBEATS, "scheduler", b"beat")])
     assert b"beat" in read(roles.decider, topics.HEARTBEATS, 0)
     assert b"beat" in read(roles.projector, topics.HEARTBEATS, 0)
+    for role in (roles.api, roles.decider):
+        role.append([Outgoing(topics.SCHEMAS, "schema", b"schema")])
+    for role in (roles.api, roles.decider, roles.projector, roles.host):
+        assert read(role, topics.SCHEMAS, 0) == [b"schema"] * 2
 
 
 def taken(member: Member) -> Record:
@@ -135,6 +139,8 @@ def term(journal: TopicPartition) -> Outgoing:
         ("api", REPORTS),
         ("projector", EVENTS),
         ("projector", COMPUTE),
+        ("projector", topics.SCHEMAS),
+        ("host", topics.SCHEMAS),
     ],
 )
 def test_who_may_not_write(roles: Roles, role: str, topic: str) -> None:

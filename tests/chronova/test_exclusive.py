@@ -13,6 +13,7 @@ import pytest
 
 from chronova import exclusive
 from chronova.processes import pid_file
+from chronova.settings import Settings, write
 
 
 def test_a_second_holder_is_told(tmp_path: Path) -> None:
@@ -68,6 +69,7 @@ def test_the_lock_of_a_folder_that_was_removed_is_free(tmp_path: Path) -> None:
 
 
 def test_a_second_supervisor_of_a_folder_ends_at_once(tmp_path: Path) -> None:
+    write(Settings(data=str(tmp_path), database="embedded"))
     lock = exclusive.hold(tmp_path, "supervisor")
     assert lock is not None
     try:

@@ -13,7 +13,9 @@ from handlers.compute.drivers.simulated_guests import SimulatedGuest
 def driver(guests: int = 0) -> SimulatedDriver:
     made = SimulatedDriver("h")
     for number in range(guests):
-        made.hypervisor.put(SimulatedGuest(server_id=str(number), state=PowerState.RUNNING))
+        made.hypervisor.put(
+            SimulatedGuest(server_id=str(number), project_id="p", state=PowerState.RUNNING)
+        )
     return made
 
 

@@ -187,6 +187,7 @@ def site(
     ``folder``: the name of its folder."""
     # Not pytest's folder: a socket's path has to be short.
     above = Path(tempfile.mkdtemp(prefix="chronova-site-", dir="/var/tmp"))
+    above.chmod(0o711)  # QEMU's user passes it
     data = above / folder
     environment = {
         name: value

@@ -92,4 +92,4 @@ def test_the_evolution_keeps_the_contract(evolving: Evolution, written: bytes) -
     evolving.commit(third)
     versions = load(evolving.lock).messages()[NAME]
     assert [v.version for v in versions] == [1, 2, 3]
-    assert list(incompatible(versions, full=True)) == []
+    assert list(incompatible(versions)) == []

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 POWER = f"chronova.{ReportPowerState.type_name}"
-"""Comes for ever, and mostly says nothing new: a decider notes it as read when it is idle."""
+"""Comes all the time and mostly says nothing new. A decider notes it as read when it is idle."""
 
 MEANT = {
     "active": (PowerState.RUNNING,),

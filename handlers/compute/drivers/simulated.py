@@ -210,7 +210,7 @@ class SimulatedDriver:
                 if disks:
                     self.hypervisor.drop(server_id)
                 else:
-                    self._change(guest, state=PowerState.NOSTATE)
+                    self._change(guest, state=PowerState.NOSTATE, project_id="")
             if was not in (PowerState.NOSTATE, PowerState.SHUTDOWN):
                 self._tell(server_id, LifecycleEvent.STOPPED)
 

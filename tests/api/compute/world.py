@@ -160,7 +160,8 @@ class World:
         image_id = self.queued_image(name, owner, **given)
         upload = str(uuid.uuid4())
         self.bus.send(
-            BeginUpload(image_id=image_id, upload_id=upload, staged=False, lease_ms=60_000), owner
+            BeginUpload(image_id=image_id, upload_id=upload, staged=False, lease_ms=60_000),
+            image_id,
         )
         self.bus.send(
             FinishUpload(
@@ -172,7 +173,7 @@ class World:
                 virtual_size_bytes=virtual_size_bytes,
                 detected_formats=["raw"],
             ),
-            owner,
+            image_id,
         )
         return image_id
 

@@ -106,3 +106,12 @@ def test_tracebacks_are_bounded(world: World) -> None:
     tracebacks = [line["traceback"] for line in written]
     assert sum("Traceback" in text or "defect" in text for text in tracebacks) == 10
     assert sum(map(len, tracebacks)) < 300_000
+
+
+@pytest.mark.parametrize("path", ["*", "1", "x:1", ""])
+def test_a_path_that_is_none_is_no_500(world: World, path: str) -> None:
+    """OPTIONS * and CONNECT, as a server hands them over."""
+    environ = falcon.testing.create_environ(method="OPTIONS") | {"PATH_INFO": path}
+    statuses: list[str] = []
+    list(world.client.app(environ, lambda status, headers, *_: statuses.append(status)))
+    assert not statuses[0].startswith("5")

@@ -6,7 +6,7 @@ import pytest
 
 from chronova.metrics.measured_log import MeasuredLog
 from events.log import open_log
-from events.log.contract import Outgoing, RecordTooLarge, Topic
+from events.log.contract import Log, LogUnavailable, Outgoing, RecordTooLarge, Topic
 
 
 class Written:
@@ -39,3 +39,21 @@ def test_every_write_is_told_with_its_outcome() -> None:
     assert log.partitions("out") == 1
     assert log.ends([("out", 0)]) == {("out", 0): 2}
     log.close()
+
+
+def test_something_is_done_before_the_first_write() -> None:
+    done: list[str] = []
+
+    def before(log: Log) -> None:
+        done.append("tried")
+        if len(done) == 1:
+            raise LogUnavailable("not now")
+
+    log = MeasuredLog(open_log("memory:", now=lambda: 1), Written(), before)
+    log.create_topics([Topic("in", 1), Topic("out", 1)])
+    with pytest.raises(LogUnavailable):
+        log.append([Outgoing("in", "k", b"one")])
+    assert log.ends([("in", 0)]) == {("in", 0): 0}
+    log.begin_term(("out", 0), Outgoing("out", "term", b"term", {}, 0))
+    log.append([Outgoing("in", "k", b"one")])
+    assert done == ["tried", "tried"]

@@ -41,6 +41,9 @@ EXPECTING = POST + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n"
         (PUT + b"Transfer-Encoding: chunked\r\n\r\n", Stage.STREAMED),
         (b"x" * (HEAD_BYTES_MAX + 1), Stage.MALFORMED),
         (POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n", Stage.MALFORMED),
+        (b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n", Stage.MALFORMED),
+        (b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", Stage.MALFORMED),
+        (b"GET http://x/healthz HTTP/1.1\r\nHost: x\r\n\r\n", Stage.WHOLE),
         # gunicorn refuses these by their heads.
         (POST + b"Content-Length: three\r\n\r\n", Stage.WHOLE),
         (POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", Stage.WHOLE),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from commands.compute.power import ReportGuestStopped, StopGuest
+from commands.compute.progress import ReportProgress
 from commands.compute.work_failed import ReportWorkFailed
 from commands.work import Order, Wish, name_work
 from events import topics
@@ -65,6 +66,19 @@ class Memory:
         return str(self.starts)
 
 
+class KeptHere:
+    """``Keeper`` that outlives the performer."""
+
+    def __init__(self) -> None:
+        self.content: bytes | None = None
+
+    def load(self) -> bytes | None:
+        return self.content
+
+    def save(self, content: bytes) -> None:
+        self.content = content
+
+
 class Rig:
     """A performer of one host, whose only kinds are ``perform`` for stops and for wishes."""
 
@@ -79,6 +93,7 @@ class Rig:
         self.fail: Callable[[Any, Task, str], Command] = failed
         self.outcomes: list[str] = []
         self.pool, self.long, self.once = pool, long, once
+        self.keeper = KeptHere()
         self.told = 0
         self.performer = self.start()
 
@@ -89,6 +104,7 @@ class Rig:
             marks=lambda host: self.marks,
             long=self.long,
             once=self.once,
+            queued=lambda work, host: ReportProgress(step="queued", **about(work)),
         )
         self.performer = Performer(
             MemoryLog(cluster=self.cluster, process="agent"),
@@ -101,6 +117,7 @@ class Rig:
             short=self.pool,
             long=self.pool,
             codec=OwnCodec(),
+            keeper=self.keeper,
             watcher=self,
         )
         return self.performer

@@ -120,3 +120,23 @@ def test_newer_work_calls_off_what_is_under_way() -> None:
     assert gate.off.wait(20)
     rig.performer.close()
     assert rig.outcomes[0] == "superseded"
+
+
+def test_what_waits_for_its_turn_says_so_while_others_make_progress() -> None:
+    """Builds that were asked for together ran out of time behind the first ones' fetches."""
+    rig, gate = Rig(DaemonPool(1, "test"), long=True), Gate()
+    rig.perform = gate.perform
+    rig.tell(stop())
+    rig.tell(stop(server="second"))
+    rig.steps()
+    assert gate.begun.wait(20)
+    rig.now += loop.QUEUED_EVERY
+    rig.steps()
+    assert rig.reported() == [], "nothing has moved"
+    rig.performer._moved_at = rig.now + 1
+    rig.now += loop.QUEUED_EVERY
+    rig.steps()
+    ((id, report),) = rig.reports()
+    assert (report.server_id, report.step) == ("second", "queued")
+    assert id.endswith(":compute.ReportProgress")
+    rig.performer.close()

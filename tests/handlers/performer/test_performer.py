@@ -78,6 +78,7 @@ def test_unknown_work_is_reported_with_what_it_wasabout() -> None:
     assert (report.server_id, report.host) == ("s", "h")
     assert (report.generation, report.operation) == (1, 2)
     assert "cannot read" in report.reason
+    assert report.project_id == "p"
 
 
 def test_work_of_no_kind_that_is_known_is_reported() -> None:
@@ -136,9 +137,14 @@ def test_a_wish_is_made_true_again_by_the_next_process() -> None:
     rig.perform = lambda work, task: made.append(work.rules)
     rig.wish(1, "a")
     rig.steps()
+    rig.wish(2, "b")
+    rig.tell(stop())
+    rig.perform = lambda work, task: made.append(getattr(work, "rules", "stop"))
+    rig.steps()
+    rig.performer.close()
     rig.start()
     rig.steps()
-    assert made == ["a", "a"]
+    assert made == ["a", "b", "stop", "b"], "the order was done, the wish holds"
 
 
 # ------------------------------------------------------------------- progress
@@ -149,8 +155,8 @@ def test_progress_reports_have_numbers_that_rise_over_restarts() -> None:
 
     def perform(work: Any, task: Task) -> Command:
         for _ in range(3):
-            task.progress(ReportProgress(step="image", **about(work)))
-            task.progress(ReportProgress(step="image", **about(work)))
+            task.progress(lambda: ReportProgress(step="image", **about(work)))
+            task.progress(lambda: ReportProgress(step="image", **about(work)))
             rig.now += 20_000_000
         return done(work)
 
@@ -158,6 +164,7 @@ def test_progress_reports_have_numbers_that_rise_over_restarts() -> None:
     id = rig.tell(stop())
     rig.steps()
     rig.marks.marks.clear()
+    rig.keeper.content = None
     rig.start()
     rig.steps()
     ids = [i for i, report in rig.reports() if isinstance(report, ReportProgress)]
