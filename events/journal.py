@@ -12,7 +12,7 @@ from typing import Annotated
 
 import msgspec
 
-from events.message import Instant, Message
+from events.message import Instant, Large, Message
 from events.outcome import Code, CommandId, Detail
 
 
@@ -32,7 +32,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     code: Code = ""
     detail: Detail = ""
     position: Annotated[
-        int, "Position (ce_position) a projection must have reached to show the decision."
+        Large, "Position (ce_position) a projection must have reached to show the decision."
     ] = 0
 
 

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
+from commands.numbers import is_whole_number
+
 KEYS_MAX = 3
 """As Keystone's ``max_active_keys``: staged, primary, and the one before."""
 
@@ -86,7 +88,7 @@ class TokenKeys:
 def _numbers(folder: Path) -> list[int]:
     if not folder.is_dir():
         return []
-    return [int(path.name) for path in folder.iterdir() if path.name.isdigit()]
+    return [int(path.name) for path in folder.iterdir() if is_whole_number(path.name)]
 
 
 def _make(folder: Path) -> None:
