@@ -149,13 +149,14 @@ class Ownership:
         snapshots: Snapshots,
         ready: Callable[[Owned], None],
         clock: Callable[[], int],
+        owner: str = "",
     ) -> None:
         self._log = log
         self._codec = codec
         self._snapshots = snapshots
         self._ready = ready
         self._clock = clock
-        self._owner = f"{socket.gethostname()}/{os.getpid()}"
+        self._owner = owner or f"{socket.gethostname()}/{os.getpid()}"
         self._reader: Reader | None = None
         self._reading: dict[TopicPartition, Owned] = {}
         self.owned: dict[TopicPartition, Owned] = {}

@@ -127,7 +127,9 @@ def earlier_effects_dropped_after_an_unknown_outcome() -> Iterator[None]:
         yield
 
 
-@planted(*LOST_WAYS, "quota", workload="batches", faults=("unavailable", "crash"), within=120)
+@planted(
+    *LOST_WAYS, "wish", workload="batches", faults=("burst", "crash", "restart", "unavailable")
+)
 def handed_over_past_older_effects() -> Iterator[None]:
     """Effects are handed over in memory although older ones lie unread in the log."""
     right = Router._receiver

@@ -35,6 +35,7 @@ def decider(process: Process) -> None:
         codec=world.codec,
         handing_over=world.handing_over,
         threaded=False,
+        owner=process.log.process,
     )
     monitor = LivenessMonitor(
         process.log,
