@@ -79,8 +79,8 @@ tidy: $(VENV)/.developers ## The conventions that are tested: imports, purity, s
 unit: $(VENV)/.developers ## Pure tests and a few hundred simulated seeds
 	@$(BIN)/pytest -q -m 'not service and not long' --ignore=tests/tidy --ignore=tests/schemas tests
 
-sim: $(VENV)/.developers ## Simulate: SEEDS=2000
-	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),2000)
+sim: $(VENV)/.developers ## Simulate: SEEDS=2000; PAIRS=1: all workloads with all pairs of faults
+	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),2000) $(if $(PAIRS),--pairs)
 
 docs: $(VENV)/.developers ## Write docs/settings.md from the settings themselves
 	@$(BIN)/python scripts/document-settings

@@ -80,6 +80,7 @@ class Decider:
 
     ``handing_over``: effects for partitions of this process are decided without a way through the
     log. ``threaded``: the outbox and snapshots have threads of their own, which ``close`` ends.
+    ``owner``: its name in the records that begin terms, by default the machine and the process.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Decider:
         codec: Codec | None = None,
         handing_over: bool = True,
         threaded: bool = True,
+        owner: str = "",
     ) -> None:
         self._log = log
         self._codec = codec or Codec()
@@ -101,7 +103,7 @@ class Decider:
         self._commands = {topics.commands(domain) for domain in domains}
         self._snapshots = Snapshots(snapshots, log.identity(), threaded=threaded)
         self._member = log.membership(GROUP, [t for d in domains for t in topics.inputs(d)])
-        self._ownership = Ownership(log, self._codec, self._snapshots, self._ready, clock)
+        self._ownership = Ownership(log, self._codec, self._snapshots, self._ready, clock, owner)
         self._outbox = Outbox(
             log, self._codec, appended=self._appended, clock=lambda: clock() / 1e6
         )

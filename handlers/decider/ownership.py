@@ -113,16 +113,18 @@ class Owned:
     def may_pass(self, now: int) -> bool:
         """Whether deadlines count: hosts' reports that lay in the log come before them."""
         if self.level_at is None:
-            taken = self.partition.marks.inputs
-            if any(
-                max(taken.get(t, 0), self.polled.get(t, 0)) < end for t, end in self.ends.items()
-            ):
-                return False
-            if self.queue:
+            if self._behind() and now < self.term_at + LEVEL_MAX_US:
                 return False
             self.level_at = now
         grace = GRACE_US if self.domain in topics.REPORTING and self.ends else 0
         return now >= self.level_at + grace
+
+    def _behind(self) -> bool:
+        """Whether input that lay in the log when the term began may be untaken."""
+        taken = self.partition.marks.inputs
+        return bool(self.queue) or any(
+            max(taken.get(t, 0), self.polled.get(t, 0)) < end for t, end in self.ends.items()
+        )
 
     def wait(self, phase: Phase, until: int, reason: str) -> None:
         """Its term is over: another begins at ``until`` at the earliest."""
@@ -147,13 +149,14 @@ class Ownership:
         snapshots: Snapshots,
         ready: Callable[[Owned], None],
         clock: Callable[[], int],
+        owner: str = "",
     ) -> None:
         self._log = log
         self._codec = codec
         self._snapshots = snapshots
         self._ready = ready
         self._clock = clock
-        self._owner = f"{socket.gethostname()}/{os.getpid()}"
+        self._owner = owner or f"{socket.gethostname()}/{os.getpid()}"
         self._reader: Reader | None = None
         self._reading: dict[TopicPartition, Owned] = {}
         self.owned: dict[TopicPartition, Owned] = {}

@@ -1,5 +1,6 @@
 """``python -m tests.simulation --seeds N [--seed S] [--workload W] [--faults F,G|all|none]``.
 
+``--pairs`` instead of workload and faults: every workload with every pair of faults, evenly.
 Runs seeds, shows how far it is, ends with a table. A seed that fails prints its story and the
 command that runs it again; the exit code is 1 then.
 """
@@ -10,6 +11,7 @@ import argparse
 import multiprocessing
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -37,19 +39,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         TextColumn("simulating"),
         BarColumn(),
         MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]} a minute"),
         TextColumn("{task.fields[failed]} failed"),
+        TextColumn("ends in"),
         TimeRemainingColumn(),
         console=console,
     ) as bar:
-        shown = bar.add_task("", total=len(seeds), failed=0)
-        failed = 0
-        for outcome in _outcomes(seeds, asked.workload, names, asked.jobs):
+        shown = bar.add_task("", total=len(seeds), failed=0, rate="-")
+        failed, began = 0, time.monotonic()
+        for outcome in _outcomes(asked, seeds, names):
             outcomes.append(outcome)
             if outcome.violation:
                 failed += 1
                 if failed <= STORIES_MAX:
                     _tell(console, outcome)
-            bar.update(shown, advance=1, failed=failed)
+            rate = 60 * len(outcomes) / max(time.monotonic() - began, 1e-9)
+            bar.update(shown, advance=1, failed=failed, rate=f"{rate:.0f}")
     _table(console, outcomes)
     return 1 if failed else 0
 
@@ -60,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--workload", choices=sorted(WORKLOADS), help="default: drawn")
     parser.add_argument("--faults", help=f"of {', '.join(NAMES)}; all; none; default: drawn")
+    parser.add_argument(
+        "--pairs", action="store_true", help="every workload with every pair of faults, evenly"
+    )
     jobs = os.cpu_count() or 1
     parser.add_argument("--jobs", type=_count, default=jobs, help="processes at once")
     return parser
@@ -82,9 +90,10 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _outcomes(
-    seeds: Sequence[int], workload: str | None, names: Sequence[str] | None, jobs: int
+    asked: argparse.Namespace, seeds: Sequence[int], names: Sequence[str] | None
 ) -> Iterator[Outcome]:
-    run = partial(run_seed, workload=workload, names=names)
+    jobs: int = asked.jobs
+    run = partial(run_seed, workload=asked.workload, names=names, paired=asked.pairs)
     if jobs == 1 or len(seeds) == 1:
         yield from map(run, seeds)
         return

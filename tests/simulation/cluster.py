@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from events.log.contract import Outgoing, Record, TopicPartition
 from events.log.memory import Cluster, Crash, Fault, Operation
+from events.log.memory_cluster import Partition
 from events.log.memory_groups import Groups
 from events.log.records import Codec
+from events.log.terms import begins_term
 from events.message import Message
 
 if TYPE_CHECKING:
@@ -62,6 +64,8 @@ class WatchedCluster(Cluster):
         groups = WatchedGroups(lambda topic: self.topics[topic].partitions)
         groups.world = world
         self.groups = groups
+        self.written: list[Record] = []
+        """All records, in the order in which they were written."""
 
     def write(self, placed: Iterable[tuple[TopicPartition, Outgoing]]) -> list[int]:
         placed = list(placed)
@@ -70,10 +74,32 @@ class WatchedCluster(Cluster):
         for (source, _), offset in zip(placed, offsets, strict=True):
             partition = self.partitions[source]
             written.append(partition.records[offset - partition.first])
+        self.written += written
         self._world.wrote(written)
         for topic in {source[0]: None for source, _ in placed}:
             self._world.kernel.say(topic)
         return offsets
+
+    def restore(self, count: int) -> list[Record]:
+        """Keep the first ``count`` records that were written; return those that are lost."""
+        lost = self.written[count:]
+        del self.written[count:]
+        for source in {record.source for record in lost} & set(self.partitions):
+            old, new = self.partitions[source], Partition()
+            cut = min(r.offset for r in lost if r.source == source)
+            new.records = [record for record in old.records if record.offset < cut]
+            new.first = min(old.first, cut)
+            new.last_timestamp = new.records[-1].timestamp if new.records else 0
+            terms = [record.offset for record in new.records if begins_term(record)]
+            new.term = terms[-1] if terms else None
+            self.partitions[source] = new
+        return lost
+
+    def remove(self, topic: str) -> None:
+        """Delete a topic with all that it holds."""
+        for number in range(self.topics.pop(topic).partitions):
+            del self.partitions[topic, number]
+        self.written = [record for record in self.written if record.topic != topic]
 
     def _strikes(self, operation: Operation) -> Fault | None:
         world = self._world

@@ -19,51 +19,20 @@ from handlers.compute.drivers.contract import (
     PowerState,
 )
 from handlers.compute.drivers.simulated_faults import Fault as StepFault
+from tests.simulation.disasters import (
+    Bursts,
+    DamagedFiles,
+    FarClocks,
+    LostTopics,
+    Outages,
+    RestoredLogs,
+)
+from tests.simulation.fault_kind import WRITES, FaultKind
 from tests.simulation.kernel import SECOND
 from tests.simulation.process import Process
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
-
-WRITES = ("transact", "append", "commit", "begin_term")
-RARE = ("begin_term", "ends", "rewind", "membership", "fixed", "reader")
-"""Operations that come seldom are struck ten times as often."""
-
-
-class FaultKind:
-    """One kind. ``rate`` is drawn for each run, between ``rates``."""
-
-    name = ""
-    rates = (0.001, 0.01)
-    every_s: float | None = None
-    growth = 1.0
-    """By how much the time between two visits grows."""
-
-    def __init__(self, world: World, rng: Random) -> None:
-        self.world = world
-        self.rng = rng
-        low, high = self.rates
-        self.rate: float = low * (high / low) ** rng.random()
-
-    def hits(self, where: str = "") -> bool:
-        """Whether it strikes here."""
-        return self.rng.random() < self.rate * (10 if where in RARE else 1)
-
-    def on_log(self, process: Process, operation: Operation) -> Fault | None:
-        """Before an operation on the log."""
-        return None
-
-    def on_step(self, process: Process, step: str, when: str) -> StepFault | None:
-        """At a step of a driver; may raise ``Crash``."""
-        return None
-
-    def visit(self) -> None:
-        """Now and then, every ``every_s`` seconds or so."""
-
-    def said(self, text: str) -> None:
-        """It struck."""
-        self.world.note("FAULT", f"{self.name}: {text}")
-        self.world.struck[self.name] += 1
 
 
 class Crashes(FaultKind):
@@ -323,6 +292,12 @@ KINDS: tuple[type[FaultKind], ...] = (
     Guests,
     Restarts,
     Twins,
+    Outages,
+    RestoredLogs,
+    DamagedFiles,
+    FarClocks,
+    LostTopics,
+    Bursts,
 )
 NAMES = tuple(kind.name for kind in KINDS)
 
@@ -346,6 +321,8 @@ class Faults:
     def heal(self) -> None:
         """No more of it."""
         self.healed = True
+        for kind in self.kinds:
+            kind.heal()
 
     def on_log(self, process: Process, operation: Operation) -> Fault | None:
         """The first fault that strikes this operation."""

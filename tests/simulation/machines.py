@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Literal
@@ -38,6 +39,12 @@ class Hypervisor(SimulatedHypervisor):
         if guest.state is PowerState.RUNNING:
             self._world.observer.guest_runs(self._host, guest.server_id)
 
+    def drop(self, server_id: str) -> None:
+        guest = self.guests.get(server_id)
+        if guest is not None and guest.disks:
+            self._world.observer.guest_removed(self._host, server_id, guest.generation)
+        super().drop(server_id)
+
 
 class Forgetful:
     """``handlers.performer.bookmark.Keeper`` on a disk that loses it now and then."""
@@ -71,6 +78,8 @@ class Machine:
         self.driver: SimulatedDriver | None = None
         self.keeper = Forgetful(world)
         self.started_by_others: set[tuple[str, int]] = set()
+        self.rebooted: Counter[tuple[object, ...]] = Counter()
+        """Hard reboots by server and version of the order, since the machine lost its power."""
         self.holder: Process | None = None
         """Who may touch the guests: the newest agent. A real host's lock sees to that."""
 
@@ -105,8 +114,28 @@ class Machine:
                     "done twice", f"{mark.version} rebooted {server_name} before", guest.server_id
                 )
 
+    def count_reboots(self, server_name: str) -> None:
+        """A hard reboot has taken place: once for each order, and marked before."""
+        for guest in self.hypervisor.guests.values():
+            if guest.name != server_name:
+                continue
+            mark = guest.mark
+            if mark is None or mark.stage != "begun":
+                self.world.complain(
+                    "unmarked", f"{server_name} was rebooted without a mark", guest.server_id
+                )
+                return
+            order = (guest.server_id, *mark.version)
+            self.rebooted[order] += 1
+            asked = (guest.server_id, guest.boots) not in self.started_by_others
+            if self.rebooted[order] > 1 and asked:
+                self.world.complain(
+                    "done twice", f"{mark.version} rebooted {server_name} again", guest.server_id
+                )
+
     def power_cut(self) -> None:
         """All guests are off, as after the machine's restart."""
+        self.rebooted.clear()
         for guest in self.hypervisor.guests.values():
             if guest.defined:
                 guest.state = PowerState.SHUTDOWN
@@ -136,6 +165,8 @@ class Plan(FaultPlan):
             raise Crash(process.name)
         if when == "before" and step.startswith("reboot"):
             machine.look_for_a_second_reboot(server_name)
+        if when == "after" and step == "reboot_hard":
+            machine.count_reboots(server_name)
         process.world.note(machine.host, f"{step} {server_name} ({when})")
         return process.world.faults.on_step(process, step, when)
 

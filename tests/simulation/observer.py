@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from commands.compute import limits
+from commands.compute.guest import GuestReport
 from commands.compute.overdue import SILENT, UNPLACED
 from events import topics
 from events.aggregate import AGGREGATES, folds_of
@@ -23,13 +24,13 @@ from events.fleet.inventory import DISK_GB, MEMORY_MB, VCPU
 from events.fleet.request import Resources
 from events.log.contract import Record
 from events.log.records import GENESIS, Codec, chain_hash, control_hash, stamp_of
-from events.log.terms import Terms, is_control
+from events.log.terms import Terms, begins_term, is_control
 from events.message import Event
 from events.outcome import CommandFailed, CommandRefused, Reply
 from handlers.decider.marks import Marks, marks_of
-from tests.simulation.transitions import unlawful
+from tests.simulation.transitions import TRANSITIONS, unlawful
 
-OVERDUE = 240 * limits.SECOND
+OVERDUE = 300 * limits.SECOND
 """By how much an operation may outlive its deadline while deciders come and go."""
 
 GRACE = 90 * limits.SECOND
@@ -37,6 +38,19 @@ GRACE = 90 * limits.SECOND
 
 Key = tuple[str, str]
 Complain = Callable[..., None]
+Unread = Callable[[tuple[str, int], int], Iterable[Record]]
+"""``unread(source, offset)`` gives the records of a partition from there on."""
+
+UNASKED = (
+    f.GuestHalted,
+    f.PowerStateObserved,
+    f.OperationNumberRaised,
+    f.GuestAdopted,
+)
+"""Facts that a host found by itself."""
+
+TRACED = frozenset(TRANSITIONS) - {fact.type_name for fact in UNASKED}
+"""Facts that are steps of what somebody asked for."""
 
 
 class Line:
@@ -53,9 +67,10 @@ class Line:
 class Observer:
     """Folds what is written. ``complain(kind, text, subject)`` is told of each violation."""
 
-    def __init__(self, codec: Codec, complain: Complain) -> None:
+    def __init__(self, codec: Codec, complain: Complain, unread: Unread) -> None:
         self._codec = codec
         self._complain = complain
+        self.unread = unread
         self.lines: dict[tuple[str, int], Line] = {}
         self.states: dict[Key, Any] = {}
         self.sequences: dict[Key, int] = {}
@@ -66,10 +81,30 @@ class Observer:
         self.events = 0
         self.void = 0
         self._terms = Terms()
+        self._began: dict[tuple[str, int], int] = {}
         self.facts: Counter[str] = Counter()
         self.healed_at: int | None = None
         self.deadlines: dict[str, int] = {}
         self.hypervisors: dict[str, Any] = {}
+        self.excused = 0
+        """For so long (microseconds) nobody could decide anything."""
+        self.ahead = 0
+        """By so much (microseconds) a clock was ahead: an event's ``at`` may be, since."""
+        self._unasked: set[str] = set()
+        """Servers that are stopped because they ran although nobody wanted that."""
+        self.forgiven: set[str] = set()
+        """Servers whose work may be lost: the topic of their host was deleted."""
+        self.told: dict[str, list[tuple[int, str]]] = {}
+        """By server, position and type of each fact about it."""
+        self.booted: set[tuple[str, int]] = set()
+        """Server and generation of guests that ran."""
+
+    def without_history(self) -> Observer:
+        """Return one that has seen nothing yet, of the same site."""
+        fresh = Observer(self._codec, self._complain, self.unread)
+        fresh.hypervisors, fresh.forgiven = self.hypervisors, self.forgiven
+        fresh.excused, fresh.ahead, fresh.facts = self.excused, self.ahead, self.facts
+        return fresh
 
     # ------------------------------------------------------------ what came
 
@@ -87,6 +122,8 @@ class Observer:
             self.void += 1
             return
         line = self.lines.setdefault(record.source, Line())
+        if begins_term(record):
+            self._began[record.source] = record.timestamp
         if is_control(record):
             line.hash = control_hash(line.hash, record)
         else:
@@ -123,13 +160,16 @@ class Observer:
         line.position = stamp.position
         line.hash = chain_hash(record.key, record.value, record.headers)
         self._once(line, record, event, stamp.position)
+        self._asked_for(record, event)
+        if getattr(event, "reason", "") == SILENT:
+            self._heard(line, record, event)
         if isinstance(event, CommandFailed):
             self._complain("defect", f"deciding {event.command} raised {event.reason}")
         if self.healed_at is not None and record.timestamp > self.healed_at + GRACE:
             self._attended(event)
         if event.folds:
             self._sequence(event, stamp.sequence)
-        self._fold(event)
+        self._fold(event, record.partition)
 
     def _once(self, line: Line, record: Record, event: Event, position: int) -> None:
         """All facts of one command come from one decision. A host may say once more what it said
@@ -145,6 +185,35 @@ class Observer:
         if cause and (apart or mixed):
             self._complain("decided twice", f"{cause} led to {fact} as well as {facts}", subject)
         line.causes[cause] = (position, {*facts, fact})
+
+    def _asked_for(self, record: Record, event: Event) -> None:
+        """Each step of what a user asked for names the request."""
+        if not event.folds:
+            return
+        id = event.subject[1]
+        if isinstance(event, f.StopRequested):
+            (self._unasked.add if event.unasked else self._unasked.discard)(id)
+        stopping = isinstance(event, f.StopRequested | f.ServerStopped | f.StopFailed)
+        if event.type_name not in TRACED or (stopping and id in self._unasked):
+            return
+        if not record.headers.get("ce_requestid"):
+            self._complain("request", f"{event.type_name} is in no request", id)
+
+    def _heard(self, line: Line, record: Record, event: Event) -> None:
+        """No host is called silent whose report lay in the log when the owner's term began."""
+        domain = record.topic.removesuffix(".events")
+        source = (topics.reports(domain), record.partition)
+        began = self._began.get(record.source, 0)
+        server: Server = self.states["server", event.subject[1]]
+        for report in self.unread(source, line.marks.inputs.get(source[0], 0)):
+            said = self._codec.decode(report.value)
+            same = (server.server_id, server.generation, server.operation)
+            if report.timestamp >= began or not isinstance(said, GuestReport):
+                continue
+            if (said.server_id, said.generation, said.operation) == same:
+                self._complain(
+                    "unheard", f"{event.type_name}, and {said.type_name} lies there", same[0]
+                )
 
     def _sequence(self, event: Event, sequence: int) -> None:
         key = event.subject
@@ -162,6 +231,8 @@ class Observer:
         silent = getattr(event, "reason", "") in (SILENT, UNPLACED)
         if silent or getattr(event, "host_silent", False):
             id = event.subject[1]
+            if id in self.forgiven:
+                return
             self._complain("unattended", f"{event.type_name}: nobody did the work", id)
 
     def _reply(self, record: Record) -> None:
@@ -180,7 +251,7 @@ class Observer:
 
     # ------------------------------------------------------------ the fold
 
-    def _fold(self, event: Event) -> None:
+    def _fold(self, event: Event, partition: int) -> None:
         for number, (aggregate, id) in enumerate(folds_of(event)):
             key = (aggregate.name, id)
             before = self.states.get(key)
@@ -190,6 +261,10 @@ class Observer:
             self.states[key] = after
             if aggregate.name == "server":
                 self._note_deadline(id, after)
+                position = self.lines[topics.events("compute"), partition].position
+                self.told.setdefault(id, []).append((position, event.type_name))
+                if isinstance(event, f.DomainStarted) and after is not None:
+                    self.booted.add((id, after.generation))
             if number == 0 and aggregate.name == "server":
                 wrong = unlawful(event.type_name, before, after)
                 if wrong is not None:
@@ -208,7 +283,7 @@ class Observer:
     def look_at_the_clock(self, now: int) -> None:
         """No task_state outlives its deadline."""
         for id, deadline in self.deadlines.items():
-            if now > deadline + OVERDUE:
+            if now > deadline + OVERDUE + self.excused:
                 self._complain(
                     "deadline", f"{id} is {(now - deadline) / 1e6:.0f} s past its deadline", id
                 )
@@ -293,6 +368,17 @@ class Observer:
         ]
         if others:
             self._complain("runs twice", f"runs on {host} and on {others}", server_id)
+
+    def guest_removed(self, host: str, server_id: str, generation: int) -> None:
+        """A guest's disks are removed: only on the knowledge that they are wanted no more."""
+        server = self.states.get(("server", server_id))
+        if server is None:
+            self._complain("disk", f"{host} removes a guest that the log does not know", server_id)
+            return
+        over = server.vm_state == "deleted" or server.task_state == "deleting"
+        placed = (server.host, server.generation) == (host, generation)
+        if placed and not over and (server_id, generation) in self.booted:
+            self._complain("disk", f"{host} removes the disks of a {server.vm_state}", server_id)
 
     # -------------------------------------------------------------- queries
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from commands.compute.create import CreateServers
+from commands.compute.delete import DeleteServer
+from commands.compute.power import StartServer, StopServer
 from commands.compute.power_state import ReportPowerState
+from commands.compute.reboot import RebootServer
 from events import topics
 from events.aggregate import AGGREGATES
 from events.compute.server import Server
+from events.compute.server import facts as f
+from events.message import Command
 from events.state_codec import encode_state
 from handlers.compute.drivers.contract import PowerState
 from handlers.decider import Decider
@@ -18,6 +23,24 @@ if TYPE_CHECKING:
 
 POWER = f"chronova.{ReportPowerState.type_name}"
 """Comes all the time and mostly says nothing new. A decider notes it as read when it is idle."""
+
+WISHES: dict[type[Command], str] = {
+    CreateServers: "active",
+    StartServer: "active",
+    RebootServer: "active",
+    StopServer: "stopped",
+    DeleteServer: "deleted",
+}
+"""The vm_state that a command asks for."""
+
+OWN_WAYS = frozenset(
+    fact.type_name for fact in (f.GuestHalted, f.GuestAdopted, f.OperationTimedOut)
+)
+
+ASKED = frozenset(
+    fact.type_name
+    for fact in (f.StartRequested, f.StopRequested, f.RebootRequested, f.DeletionRequested)
+)
 
 MEANT = {
     "active": (PowerState.RUNNING,),
@@ -76,6 +99,46 @@ def check(world: World) -> None:
     _as_folded(world)
     _projected(world)
     _running(world)
+    _wished(world)
+
+
+def _wished(world: World) -> None:
+    """A server is as its user last asked, unless something that ended otherwise is on record."""
+    last: dict[str, tuple[int, Command]] = {}
+    for id, command in world.acknowledged.items():
+        answer = world.observer.answers.get(id)
+        if answer is None or answer.status:
+            continue
+        position = 0 if isinstance(command, CreateServers) else answer.position
+        for server_id in _wishes_about(command):
+            if position >= last.get(server_id, (-1, command))[0]:
+                last[server_id] = (position, command)
+    for server_id, (position, command) in last.items():
+        server = world.observer.states.get(("server", server_id))
+        told = [name for at, name in world.observer.told.get(server_id, ()) if at > position]
+        if server is None or server_id in world.blurred or any(map(_otherwise, told)):
+            continue
+        wanted = WISHES[type(command)]
+        if server.vm_state != wanted:
+            world.complain(
+                "wish",
+                f"{command.type_name} was accepted for {server_id}, which is {server.vm_state}",
+                server_id,
+            )
+
+
+def _wishes_about(command: Command) -> list[str]:
+    if isinstance(command, CreateServers):
+        return [one.server_id for one in command.servers]
+    if isinstance(command, StartServer | StopServer | RebootServer | DeleteServer):
+        return [command.server_id]
+    return []
+
+
+def _otherwise(fact: str) -> bool:
+    """Whether a fact says that the last wish did not come true, that a guest went its own way, or
+    that something else was asked since: by a client who had no answer."""
+    return fact.endswith("Failed") or fact in OWN_WAYS or fact in ASKED
 
 
 def _answered(world: World) -> None:
@@ -145,7 +208,7 @@ def _running(world: World) -> None:
     for machine in world.machines:
         for server_id, guest in machine.hypervisor.guests.items():
             server = servers.get(server_id)
-            if not guest.defined:
+            if not guest.defined or server_id in world.blurred:
                 continue  # files that could not be removed: nothing runs
             if server is None or server.host != machine.host:
                 world.complain(
@@ -162,7 +225,7 @@ def _running(world: World) -> None:
 
 
 def _has_guest(world: World, server_id: str, server: Server) -> None:
-    if server.vm_state not in MEANT:
+    if server.vm_state not in MEANT or server_id in world.blurred:
         return
     machine = next(one for one in world.machines if one.host == server.host)
     guest = machine.hypervisor.guests.get(server_id)

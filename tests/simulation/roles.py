@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from events.log.contract import LogError
 from handlers.compute.agent import Agent
@@ -15,9 +15,6 @@ from handlers.decider.loop import RETRY_S
 from handlers.scheduler import LivenessMonitor
 from tests.simulation.machines import Machine, fetch_for
 from tests.simulation.process import Process, Stop, TaskPool
-
-if TYPE_CHECKING:
-    from tests.simulation.projector import Tables
 
 DOMAINS = ("compute", "fleet")
 WAIT_S = 30.0
@@ -39,6 +36,7 @@ def decider(process: Process) -> None:
         codec=world.codec,
         handing_over=world.handing_over,
         threaded=False,
+        owner=process.log.process,
     )
     monitor = LivenessMonitor(
         process.log,
@@ -131,8 +129,9 @@ def _keep_up(process: Process, one: Agent, presence: Presence) -> None:
         process.pause(REPORT_INTERVAL_S if registered else 1.0)
 
 
-def projector(tables: Tables, process: Process) -> None:
+def projector(process: Process) -> None:
     """``projections/projector.py`` without Postgres: the real fold, rows in memory."""
+    tables = process.world.tables
     reader = process.log.reader(tables.starts())
     tables.begin()
     while not process.stopping:

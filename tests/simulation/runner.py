@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from itertools import combinations
 from random import Random
 
 import msgspec
@@ -58,14 +59,32 @@ def choice_of(
     return workload or drawn_workload, drawn_faults if names is None else tuple(names)
 
 
+def pairs() -> list[tuple[str, tuple[str, ...]]]:
+    """Return each workload with each pair of faults, mixed: the first ones are of all kinds."""
+    found: list[tuple[str, tuple[str, ...]]] = [
+        (workload, pair)
+        for workload in sorted(WORKLOADS)
+        for pair in combinations(sorted(faults.NAMES), 2)
+    ]
+    Random("pairs").shuffle(found)
+    return found
+
+
 def run_seed(
     seed: int,
     workload: str | None = None,
     names: Sequence[str] | None = None,
     digest: bool = False,
+    paired: bool = False,
 ) -> Outcome:
-    """Run it. Never raises for a violation: it is in the outcome."""
+    """Run it. Never raises for a violation: it is in the outcome.
+
+    ``paired``: workload and two faults by the seed's number, so that all come equally often.
+    """
     chosen, kinds = choice_of(seed, workload, names)
+    if paired:
+        every = pairs()
+        chosen, kinds = every[seed % len(every)]
     structlog.configure(processors=[_dropped], cache_logger_on_first_use=False)
     began = time.process_time()
     with World(seed, WORKLOADS[chosen], kinds) as world:
@@ -83,7 +102,7 @@ def run_seed(
             steps=world.kernel.steps,
             events=world.observer.events,
             operations=world.operations,
-            struck=world.struck,
+            struck=world.struck + Counter(void=world.observer.void),
             facts=world.observer.facts,
             digest=world.digest() if digest else "",
         )

@@ -11,7 +11,7 @@ import pytest
 
 from tests.simulation.__main__ import main
 from tests.simulation.faults import NAMES
-from tests.simulation.runner import run_seed
+from tests.simulation.runner import pairs, run_seed
 from tests.simulation.workloads import OPERATIONS, WORKLOADS
 
 DIGEST = (
@@ -28,12 +28,17 @@ def test_seeds_hold_all_invariants(first: int) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("workload", sorted(WORKLOADS))
-@pytest.mark.parametrize("fault", [*NAMES, "all"])
-def test_any_workload_runs_with_any_fault(workload: str, fault: str) -> None:
-    for seed in range(100, 105):
-        outcome = run_seed(seed, workload, NAMES if fault == "all" else (fault,))
-        assert not outcome.violation, f"{outcome.command}\n{outcome.violation}\n{outcome.story}"
+def test_pairs_of_faults_hold_all_invariants(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the seeds above 300. ``make sim SEEDS=5000 PAIRS=1`` runs each pair three times."""
+    failed = main(["--pairs", "--seeds", "260", "--seed", "1000"])
+    assert not failed, capsys.readouterr().out
+
+
+def test_pairs_are_all_and_come_evenly() -> None:
+    every = pairs()
+    count = len(WORKLOADS) * len(NAMES) * (len(NAMES) - 1) // 2
+    assert len(every) == len(set(every)) == count
+    assert {workload for workload, _ in every[:200]} == set(WORKLOADS)
 
 
 def test_the_same_seed_gives_the_same_bytes_in_any_process() -> None:

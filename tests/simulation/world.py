@@ -20,7 +20,7 @@ from chronova.domains import load_handlers
 from events import topics
 from events.compute.flavor import FlavorSnapshot
 from events.compute.server import Server
-from events.log.contract import Record
+from events.log.contract import Record, TopicPartition
 from events.message import Command
 from tests.simulation import rest, roles
 from tests.simulation.clients import Client
@@ -82,7 +82,12 @@ class World:
         for topic in topics.all_topics(PARTITIONS):
             if topic.name.partition(".")[0] in ("compute", "fleet", topics.REPLIES):
                 self.cluster.create(topic)
-        self.observer = Observer(self.codec, self.complain)
+        self.observer = Observer(self.codec, self.complain, self._unread)
+        self.blurred: set[str] = set()
+        """Servers of which a restored log has lost something: hosts may know better."""
+        self.sources = [
+            source for source in self.cluster.partitions if source[0].endswith(".events")
+        ]
         self.faults = Faults(self, faults, Random(self.kernel.rng.random()))
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._draw()
@@ -126,9 +131,8 @@ class World:
         self.deciders = [
             Process(self, f"decider-{n}", roles.decider) for n in range(rng.randint(1, 3))
         ]
-        sources = [source for source in self.cluster.partitions if source[0].endswith(".events")]
-        self.tables = Tables(sources, self.codec)
-        self.projector = Process(self, "projector", partial(roles.projector, self.tables))
+        self.tables = Tables(self.sources, self.codec)
+        self.projector = Process(self, "projector", roles.projector)
         self._clients = [
             Client(self, number, workload, workload.count) for number in range(workload.clients)
         ]
@@ -141,11 +145,16 @@ class World:
     def _processes(self) -> list[Process]:
         return [*self.deciders, *self.agents, self.projector, *self.clients]
 
-    def snapshot_folder(self, process: str) -> Path:
-        """Each machine's own."""
+    def snapshots(self) -> Path:
+        """Where all machines' snapshots are."""
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="simulation-")
-        return Path(self._folder.name, process)
+        return Path(self._folder.name)
+
+    def snapshot_folder(self, process: str) -> Path:
+        """Each machine's own; with damaged files it may be one for all."""
+        shared = "files" in self.faults.names and self.seed % 3 == 0
+        return self.snapshots() / ("shared" if shared else process)
 
     # ------------------------------------------------- what the faults do here
 
@@ -161,6 +170,29 @@ class World:
                 self.restart_later(process, 1.0)
 
         self.kernel.after(seconds, restart)
+
+    def restore(self, count: int) -> None:
+        """Every process ends; the log holds its first ``count`` records; all start again.
+
+        The projections are made again, as the operator is told to do.
+        """
+        processes = [one for one in self._processes() if one.alive]
+        for process in processes:
+            process.crash()
+            process.log.expel()
+        lost = self.cluster.restore(count)
+        self.blurred |= {
+            id
+            for (name, id) in self.observer.states
+            if name == "server" and any(id.encode() in record.value for record in lost)
+        }
+        self.observer = self.observer.without_history()
+        self.observer.wrote(self.cluster.written)
+        asked = {record.headers.get("ce_id", "") for record in self.cluster.written}
+        self.acknowledged = {id: c for id, c in self.acknowledged.items() if id in asked}
+        self.tables = Tables(self.sources, self.codec)
+        for process in processes:
+            self.restart_later(process, 1.0)
 
     def replace_agent(self, number: int) -> None:
         """Another process of the same agent starts; the first one is fenced."""
@@ -185,6 +217,9 @@ class World:
                     f"{type_name} {record.headers.get('ce_subject', record.key)}",
                 )
         self.observer.wrote(records)
+
+    def _unread(self, source: TopicPartition, offset: int) -> list[Record]:
+        return self.cluster.partition(source).read(offset, STEPS_MAX)
 
     def complain(
         self, kind: str, text: str, subject: str = "", cause: BaseException | None = None
@@ -211,9 +246,10 @@ class World:
         self._until(lambda: not any(client.alive for client in self.clients), "the clients", None)
         self._for(self.kernel.rng.choice(LINGERS_S))
         self._heal()
-        self._until(self._settled, "the site", REST_S)
+        rest_s = REST_S + self.observer.ahead / SECOND
+        self._until(self._settled, "the site", rest_s)
         self._for(LOOKS_S)
-        self._until(self._settled, "the site", REST_S)
+        self._until(self._settled, "the site", rest_s)
         rest.check(self)
         if self.violation is not None:
             raise self.violation

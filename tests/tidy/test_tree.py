@@ -15,8 +15,6 @@ LONGER = {
     "tests/bench/measure.py": 750,
     # One test for each resource of the directory; a table in effect.
     "tests/api/identity/test_directory.py": 500,
-    # A table of bugs, each with its few lines.
-    "tests/simulation/planted.py": 450,
     # The list of what can have happened to a server.
     "events/compute/server/facts.py": 500,
 }

@@ -209,6 +209,30 @@ def test_a_deadline_waits_until_hosts_could_say_what_they_did() -> None:
     assert states is not None and states[server.server_id].vm_state == "error"
 
 
+def test_deadlines_pass_although_the_log_has_dropped_old_input() -> None:
+    """What lay there when the term began is too old to be kept, and nothing new comes."""
+    site = Site()
+    first, server = booting(site)
+    first._log.expel()  # type: ignore[attr-defined]
+    site.append(
+        topics.reports("compute"),
+        server.project_id,
+        failed_build(server),
+        id=f"late:{ReportBootFailed.type_name}",
+    )
+    reports = site.cluster.partitions[topics.reports("compute"), 0]
+    reports.first, reports.records = reports.end, []
+    site.now += 3_600_000_000
+    second = site.decider("second", domains=("compute", "fleet"))
+    settle(second)
+    site.now += ownership.LEVEL_MAX_US + ownership.GRACE_US + 1
+    settle(second)
+    site.now += ownership.GRACE_US + 1
+    settle(second)
+    states = second.states("compute", 0, "server")
+    assert states is not None and states[server.server_id].vm_state == "error"
+
+
 def test_a_timeout_belongs_to_the_request_that_it_ends() -> None:
     """M4: who waited for it finds it in the same request."""
     site = Site()

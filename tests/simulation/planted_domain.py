@@ -1,0 +1,152 @@
+"""Bugs in decisions, reactions and projections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+import commands.compute.boot
+import commands.compute.delete
+import commands.compute.overdue
+import commands.compute.power
+import commands.compute.reboot
+import commands.compute.reports
+import commands.fleet.room
+import commands.fleet.scheduling
+from commands.compute import create
+from commands.decision import Decision
+from commands.fleet.candidates import Candidates
+from commands.fleet.scheduling import Fleet
+from events.aggregate import AGGREGATES
+from events.compute.flavor import FlavorSnapshot
+from events.compute.project import Project
+from events.compute.server import Server
+from events.compute.server import facts as f
+from events.fleet.allocation import AllocationClaimed, AllocationReleased
+from events.fleet.host import Host
+from events.fleet.request import Resources
+from events.message import Event
+from handlers.reaction import REACTIONS
+from projections.fold import Fold
+from tests.simulation.planting import planted, replaced, swapped
+
+
+@planted("allocation", workload="boots", faults=())
+def missed_release() -> Iterator[None]:
+    """A deleted server's room is not given back."""
+    with replaced(REACTIONS, f.ServerDeleted.type_name, []):
+        yield
+
+
+@planted("allocation", workload="deletes", faults=())
+def late_claim_kept() -> Iterator[None]:
+    """A host found for a server that is gone keeps its room."""
+    with replaced(REACTIONS, f.HostSelectionDiscarded.type_name, []):
+        yield
+
+
+def _ignoring(*fields: str) -> Callable[..., Decision | None]:
+    right = commands.compute.reports.stale
+
+    def stale(server: Server | None, report: Any, at: int, *tasks: str) -> Decision | None:
+        if server is not None:
+            same = {field: getattr(server, field) for field in fields}
+            report = msgspec.structs.replace(report, **same)
+        return right(server, report, at, *tasks)
+
+    return stale
+
+
+@planted(
+    "transition",
+    "guest",
+    "decided twice",
+    "runs twice",
+    workload="boots",
+    faults=("crash", "failure", "unavailable"),
+    within=200,
+)
+def stale_reports_count() -> Iterator[None]:
+    """Reports of an older attempt or operation count."""
+    wrong = _ignoring("generation", "operation")
+    with (
+        swapped(commands.compute.boot, "stale", wrong),
+        swapped(commands.compute.power, "stale", wrong),
+        swapped(commands.compute.reboot, "stale", wrong),
+        swapped(commands.compute.delete, "stale", wrong),
+    ):
+        yield
+
+
+@planted("allocation", "state", workload="batches", faults=())
+def claims_blind_to_each_other() -> Iterator[None]:
+    """The servers of one request are placed as if each were alone."""
+
+    def fold(self: Fleet, event: AllocationClaimed | AllocationReleased) -> Host:
+        host: Host = self.view.get("host", event.host)
+        return host
+
+    with swapped(Fleet, "fold", fold):
+        yield
+
+
+@planted("allocation", workload="batches", faults=())
+def overcommitted_host() -> Iterator[None]:
+    """A host takes one server more than fits."""
+    right = commands.fleet.room.with_room
+
+    def generous(candidates: Candidates, resources: Resources) -> Candidates:
+        none = msgspec.structs.replace(resources, ram_mib=0, vcpus=0, disk_gib=0)
+        return right(candidates, none)
+
+    with swapped(commands.fleet.room, "with_room", generous):
+        yield
+
+
+@planted("quota", workload="quota", faults=())
+def quota_not_counted() -> Iterator[None]:
+    """All of a request's servers are accepted when one fits."""
+    right = create._fitting
+
+    def fitting(project: Project, flavor: FlavorSnapshot, wanted: int) -> int:
+        return wanted if right(project, flavor, 1) else 0
+
+    with swapped(create, "_fitting", fitting):
+        yield
+
+
+@planted("quota", workload="quota", faults=())
+def quota_not_returned() -> Iterator[None]:
+    """A deleted server's quota stays taken."""
+    right = AGGREGATES["project"]
+
+    def evolve(project: Any, event: Event) -> Any:
+        return project if isinstance(event, f.ServerDeleted) else right.evolve(project, event)
+
+    with replaced(AGGREGATES, "project", msgspec.structs.replace(right, evolve=evolve)):
+        yield
+
+
+@planted("deadline", "in flight", workload="power", faults=("lost", "slow"))
+def deadline_without_a_way_out() -> Iterator[None]:
+    """Nobody ends a stop that its host does not answer."""
+    right = commands.compute.overdue.way_out
+
+    def wrong(server: Server, task: str, at: int, reason: str) -> list[Event]:
+        return [] if task in ("powering-off", "networking") else right(server, task, at, reason)
+
+    with swapped(commands.compute.overdue, "way_out", wrong):
+        yield
+
+
+@planted("projection", "died", workload="boots", faults=())
+def projector_forgets_rows() -> Iterator[None]:
+    """A projector that starts anew does not load the states it goes on from."""
+
+    def needs(self: Fold, reads: Sequence[Any]) -> dict[str, list[str]]:
+        return {}
+
+    with swapped(Fold, "needs", needs):
+        yield

@@ -1,0 +1,33 @@
+"""Bugs in snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from events.log.contract import Record
+from handlers.decider.partition import Partition
+from tests.simulation.planted_decider import LOST_WAYS
+from tests.simulation.planting import planted, swapped
+
+
+@planted("chain", "state", *LOST_WAYS, workload="boots", faults=("restored",))
+def snapshot_without_proof() -> Iterator[None]:
+    """A snapshot is believed although the log holds other records than it was folded from."""
+
+    def prove(self: Partition, record: Record) -> None:
+        self.proof = None
+
+    with swapped(Partition, "_prove", prove):
+        yield
+
+
+@planted("state", "chain", *LOST_WAYS, workload="boots", faults=("files",))
+def damaged_snapshot_believed() -> Iterator[None]:
+    """A snapshot's checksum is not looked at."""
+    import handlers.decider.snapshot as module
+
+    def checked(content: bytes) -> bytes:
+        return content[module.CHECKSUM_BYTES :]
+
+    with swapped(module, "_checked", checked):
+        yield
