@@ -14,12 +14,14 @@ from chronova.inspect import explain
 from commands.compute.create import CreateServers
 from commands.compute.flavor import AddFlavorAccess
 from commands.compute.guest import Guest
+from commands.compute.power_state import ReportPowerState
 from commands.compute.progress import ReportProgress
 from commands.identity.bootstrap import Bootstrap, BootstrapUser, ResetAdmin
 from events.aggregate import folds_of
 from events.bounds import INSTANT_MAX, INT8_MAX, bounded
 from events.compute.flavor import FlavorSnapshot
 from events.compute.server import ImageSnapshot
+from events.compute.unknown_guest import UnknownGuestFound
 from events.fleet.host import ServiceWentDown
 from events.fleet.host_aggregate import AggregateDeleted
 from events.fleet.shard import AllocationRefused
@@ -59,6 +61,13 @@ GUEST = Guest(
 def test_a_refusal_about_the_longest_id_is_recorded() -> None:
     command = AddFlavorAccess(flavor_id="0" * 255, project_id="p")
     given("compute").when(command).refused(404)
+
+
+def test_a_guest_of_the_longest_id_is_found() -> None:
+    report = ReportPowerState(
+        project_id="p", server_id="[" * 255, host="h", generation=1, power_state=1
+    )
+    given("compute").when(report).happened(UnknownGuestFound)
 
 
 def test_no_servers_are_created_when_none_are_asked_for() -> None:
