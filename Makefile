@@ -18,7 +18,7 @@ UP = $(call option,LOG,log) $(call option,KAFKA,kafka) $(call option,DATABASE,da
 up down reset status kafka: export CHRONOVA_DATA = $(DATA)
 
 .DEFAULT_GOAL := help
-.PHONY: help env up down reset status kafka schemas test check format lint types tidy unit sim chaos soak \
+.PHONY: help env up down reset status kafka schemas test check format lint types tidy unit sim values chaos soak \
         bench bench-scheduler bench-profile docs traces hooks clean
 
 help: ## List the targets
@@ -81,6 +81,9 @@ unit: $(VENV)/.developers ## Pure tests and a few hundred simulated seeds
 
 sim: $(VENV)/.developers ## Simulate: SEEDS=2000; PAIRS=1: all workloads with all pairs of faults
 	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),2000) $(if $(PAIRS),--pairs)
+
+values: $(VENV)/.developers ## Feed many more values through every message: EXAMPLES=50
+	@CHRONOVA_EXAMPLES=$(or $(EXAMPLES),50) $(BIN)/pytest -q tests/properties --timeout=0
 
 docs: $(VENV)/.developers ## Write docs/settings.md from the settings themselves
 	@$(BIN)/python scripts/document-settings

@@ -10,7 +10,8 @@ is said by the event's class (``Event.folds``).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -18,6 +19,23 @@ from events.message import Command, Event
 from events.sharing import SHARED, sharing
 
 Evolve = Callable[[Any, Any], Any]
+F = TypeVar("F", bound=Evolve)
+
+
+def begun_by(*beginnings: type[Event]) -> Callable[[F], F]:
+    """Make ``evolve`` total: only these events begin an aggregate. An event about one that is not
+    there (any more) changes nothing."""
+
+    def total(evolve: F) -> F:
+        @wraps(evolve)
+        def evolved(state: Any, event: Any) -> Any:
+            if state is None and not isinstance(event, beginnings):
+                return None
+            return evolve(state, event)
+
+        return cast(F, evolved)
+
+    return total
 
 
 class Aggregate(msgspec.Struct, frozen=True):

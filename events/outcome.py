@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from events.message import Event, Large, Message, Text
+from events.message import Event, Key, Large, Message, Text
 
 CommandId = Annotated[Text, "Id of the command's record."]
 CommandName = Annotated[Text, "Message name of the command, e.g. compute.StopServer."]
@@ -25,7 +25,7 @@ class CommandRefused(Event, frozen=True, kw_only=True):
     status: Status
     code: Code
     detail: Detail
-    target: Annotated[str, "Kind and id of what the command was about, e.g. server/<uuid>."] = ""
+    target: Annotated[Key, "Kind and id of what the command was about, e.g. server/<uuid>."] = ""
 
 
 class CommandFailed(Event, frozen=True, kw_only=True):

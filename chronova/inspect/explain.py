@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from chronova.inspect.story import Step, UnknownSubject
@@ -32,27 +33,27 @@ def show(steps: Sequence[Step], out: Console) -> None:
 
 def _claimed(fields: dict[str, Any], out: Console) -> None:
     evidence = fields["evidence"]
-    out.print(f"[bold]Attempt {fields['generation']}: placed on {fields['host']}[/bold]")
+    out.print(f"[bold]Attempt {fields['generation']}: placed on {escape(fields['host'])}[/bold]")
     _filters(evidence["hosts_total"], evidence["filtered"], out)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("host")
     table.add_column("score", justify="right")
     for scale in evidence["weighers"]:
-        table.add_column(f"{scale['weigher']} x{scale['multiplier']:g}", justify="right")
+        table.add_column(f"{escape(scale['weigher'])} x{scale['multiplier']:g}", justify="right")
     for score in evidence["best"]:
         mark = " ←" if score["host"] == fields["host"] else ""
         cells = [
             f"{raw:g} → {normal:.3f}"
-            for raw, normal in zip(score["raw"], score["normalised"], strict=True)
+            for raw, normal in zip(score["raw"], score["normalised"], strict=False)
         ]
-        table.add_row(score["host"] + mark, f"{score['score']:.3f}", *cells)
+        table.add_row(escape(score["host"]) + mark, f"{score['score']:.3f}", *cells)
     out.print(table)
     out.print(f"  tied for best: {evidence['tied']}; seed {evidence['seed']}")
-    out.print(f"  alternates: {', '.join(fields['alternates']) or 'none'}\n")
+    out.print(f"  alternates: {escape(', '.join(fields['alternates'])) or 'none'}\n")
 
 
 def _refused(fields: dict[str, Any], out: Console) -> None:
-    out.print(f"[bold]Attempt {fields['generation']}: {fields['reason']}[/bold]")
+    out.print(f"[bold]Attempt {fields['generation']}: {escape(fields['reason'])}[/bold]")
     _filters(fields["hosts_total"], fields["filtered"], out)
     out.print(f"  seed {fields['seed']}\n")
 
@@ -60,4 +61,4 @@ def _refused(fields: dict[str, Any], out: Console) -> None:
 def _filters(total: int, filtered: Sequence[dict[str, Any]], out: Console) -> None:
     out.print(f"  {total:>6} {'host' if total == 1 else 'hosts'}")
     for count in filtered:
-        out.print(f"  {count['remaining']:>6} after {count['filter']}")
+        out.print(f"  {count['remaining']:>6} after {escape(count['filter'])}")

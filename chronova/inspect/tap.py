@@ -7,7 +7,7 @@ records unless their type is asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -17,6 +17,7 @@ from events.log.contract import EARLIEST, LATEST, Log, Record
 from events.log.records import BadRecord, Codec
 from events.log.terms import Terms, is_control
 from events.message import UnknownMessage
+from projections.instants import EPOCH
 from schemas.catalog import UnknownSchema
 
 KINDS = ("commands", "reports", "events", "dispatch")
@@ -83,7 +84,7 @@ def show(record: Record, codec: Codec) -> dict[str, Any]:
         "topic": record.topic,
         "partition": record.partition,
         "offset": record.offset,
-        "time": datetime.fromtimestamp(record.timestamp / 1e6, UTC).isoformat(),
+        "time": (EPOCH + timedelta(microseconds=record.timestamp)).isoformat(),
         "key": record.key,
         "type": record.headers.get("ce_type", "").removeprefix("chronova."),
         "subject": record.headers.get("ce_subject", ""),

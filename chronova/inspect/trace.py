@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import timedelta
 
 from rich.console import Console
 from rich.text import Text
 
 from chronova.inspect.story import CLIENT, HOST, Step
+from projections.instants import EPOCH
 
 COLOURS = {"Compute": "cyan", "Scheduler": "magenta", HOST: "green", CLIENT: "yellow"}
 WORK = {
@@ -84,7 +85,7 @@ def text(steps: Sequence[Step], out: Console) -> None:
             request = step.request_id
             out.print(Text(request or "no request", style="dim"))
         after = _milliseconds(step.time - steps[number - 1].time) if number else ""
-        moment = f"{datetime.fromtimestamp(step.time / 1e6, UTC):%H:%M:%S.%f}"[:-3]
+        moment = f"{EPOCH + timedelta(microseconds=step.time):%H:%M:%S.%f}"[:-3]
         line = Text(f"{moment}  {after:>9}  {_path(step):<{width}}  ")
         line.append(step.type, COLOURS.get(step.sender, "white"))
         line.append(_detail(step), "dim")

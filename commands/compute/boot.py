@@ -17,7 +17,16 @@ from commands.compute.reports import ignored, stale
 from commands.decision import Decision, accept, decides
 from events.compute.server import Server
 from events.compute.server import facts as f
-from events.message import Command, Event, Generation, HostName, Instant, ProjectId, ServerId
+from events.message import (
+    Amount,
+    Command,
+    Event,
+    Generation,
+    HostName,
+    Instant,
+    ProjectId,
+    ServerId,
+)
 
 BUILDING = ("networking", "block_device_mapping", "spawning")
 
@@ -42,7 +51,7 @@ class FailPlacement(Command, frozen=True, kw_only=True):
     project_id: ProjectId
     generation: Generation
     reason: f.Reason
-    hosts_total: Annotated[int, "Hosts there were."] = 0
+    hosts_total: Annotated[Amount, "Hosts there were."] = 0
     filtered: Annotated[list[f.FilterCount], "What each filter left, in order."] = []
 
 

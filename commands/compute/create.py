@@ -19,7 +19,7 @@ from events.compute.project import Project
 from events.compute.retries import Retries
 from events.compute.server import ImageSnapshot, PublicKey
 from events.compute.server.facts import ServerCreated, ServersRequested
-from events.message import Command, Large, ProjectId, ServerId, Text, UserId
+from events.message import Amount, Command, Large, ProjectId, ServerId, Text, UserId
 
 
 class NewServer(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +36,7 @@ class CreateServers(Command, frozen=True, kw_only=True):
     project_id: ProjectId
     user_id: UserId
     servers: Annotated[list[NewServer], "max_count servers, in order."]
-    min_count: Annotated[int, "How many will do when quota does not allow all; 0: all."] = 0
+    min_count: Annotated[Amount, "How many will do when quota does not allow all; 0: all."] = 0
     flavor: Annotated[FlavorSnapshot, "The flavor as it is."]
     image: Annotated[ImageSnapshot | None, "The image as it is."] = None
     metadata: Annotated[dict[str, str], "Metadata."] = {}
@@ -69,6 +69,8 @@ def decide(view: View, command: CreateServers, at: int) -> Decision:
     if again is not None:
         return again
     wanted = len(command.servers)
+    if not wanted:
+        return accept()
     count = min(wanted, _fitting(project, command.flavor, wanted))
     if count < (command.min_count or wanted):
         return _over_quota(project, command, command.min_count or wanted)

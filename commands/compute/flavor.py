@@ -8,7 +8,7 @@ from commands.decision import Decision, View, accept, decides, decides_on_view, 
 from commands.lookup import lookup
 from events.compute import flavor as facts
 from events.compute.flavor import Flavor, FlavorId, FlavorSnapshot
-from events.message import Command, ProjectId, Text
+from events.message import Amount, Command, ProjectId, Text
 
 _named = lookup("flavor.by_name", "flavor", lambda flavor: (flavor.flavor.name,))
 
@@ -18,11 +18,11 @@ class CreateFlavor(Command, frozen=True, kw_only=True):
 
     flavor_id: FlavorId
     name: Annotated[str, "Name, unique among flavors."]
-    vcpus: Annotated[int, "Virtual CPUs."]
-    ram_mib: Annotated[int, "Memory in MiB."]
-    root_gib: Annotated[int, "Root disk in GiB."]
-    ephemeral_gib: Annotated[int, "Ephemeral disk in GiB."] = 0
-    swap_mib: Annotated[int, "Swap disk in MiB."] = 0
+    vcpus: Annotated[Amount, "Virtual CPUs."]
+    ram_mib: Annotated[Amount, "Memory in MiB."]
+    root_gib: Annotated[Amount, "Root disk in GiB."]
+    ephemeral_gib: Annotated[Amount, "Ephemeral disk in GiB."] = 0
+    swap_mib: Annotated[Amount, "Swap disk in MiB."] = 0
     rxtx_factor: Annotated[float, "Bandwidth factor."] = 1.0
     is_public: Annotated[bool, "Every project may use it."] = True
     description: Annotated[Text | None, "Free text."] = None

@@ -10,7 +10,17 @@ from commands.work import Order
 from events.compute.flavor import FlavorSnapshot
 from events.compute.server import ImageSnapshot, PublicKey, Server
 from events.compute.server.facts import Operation
-from events.message import Command, Generation, HostName, Instant, ProjectId, ServerId, Text, UserId
+from events.message import (
+    Amount,
+    Command,
+    Generation,
+    HostName,
+    Instant,
+    ProjectId,
+    ServerId,
+    Text,
+    UserId,
+)
 
 
 class Guest(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +40,7 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True):
     public_key: Annotated[PublicKey | None, "Public key."] = None
     sealed_admin_password: Annotated[Text | None, "Admin password, encrypted for the hosts."] = None
     availability_zone: Annotated[str, "Zone of the host."] = "nova"
-    launch_index: Annotated[int, "Number among the servers of one request."] = 0
+    launch_index: Annotated[Amount, "Number among the servers of one request."] = 0
     created_at: Instant
 
 

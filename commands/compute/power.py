@@ -11,7 +11,7 @@ from commands.compute.reports import stale
 from commands.decision import Decision, accept, decides
 from events.compute.server import Server
 from events.compute.server import facts as f
-from events.message import Command, ServerId
+from events.message import Amount, Command, ServerId
 
 Admin = Annotated[bool, "The caller may pass locks."]
 
@@ -33,7 +33,7 @@ class StartServer(Command, frozen=True, kw_only=True):
 class StopGuest(GuestWork, frozen=True, kw_only=True):
     """Power the guest off."""
 
-    grace_s: Annotated[int, "Seconds the guest gets to shut down; 0: none."]
+    grace_s: Annotated[Amount, "Seconds the guest gets to shut down; 0: none."]
 
 
 class StartGuest(GuestWork, frozen=True, kw_only=True):

@@ -13,14 +13,15 @@ from commands.compute.reports import stale
 from commands.decision import Decision, accept, decides
 from events.compute.server import Server
 from events.compute.server import facts as f
+from events.message import Large
 
 
 class ReportProgress(GuestReport, frozen=True, kw_only=True):
     """The host goes on with what it was told to do."""
 
     step: Annotated[str, "What it does, e.g. image."]
-    bytes_done: Annotated[int, "Bytes moved so far."] = 0
-    bytes_total: Annotated[int, "Bytes to move in all; 0: unknown."] = 0
+    bytes_done: Annotated[Large, "Bytes moved so far."] = 0
+    bytes_total: Annotated[Large, "Bytes to move in all; 0: unknown."] = 0
 
 
 def leased(server: Server | None, at: int) -> int:

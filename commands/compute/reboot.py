@@ -15,7 +15,7 @@ from commands.compute.reports import stale
 from commands.decision import Decision, accept, decides
 from events.compute.server import Server
 from events.compute.server import facts as f
-from events.message import Command, ServerId
+from events.message import Amount, Command, ServerId
 
 SOFT_TASKS = ("rebooting", "reboot_pending", "reboot_started")
 HARD_TASKS = ("rebooting_hard", "reboot_pending_hard", "reboot_started_hard")
@@ -44,7 +44,7 @@ class RebootGuest(GuestWork, frozen=True, kw_only=True):
     """Reboot the guest."""
 
     hard: Annotated[bool, "By power cycle, defined anew."]
-    timeout_s: Annotated[int, "Seconds a soft reboot may take."]
+    timeout_s: Annotated[Amount, "Seconds a soft reboot may take."]
     guest: Annotated[Guest, "The guest."]
 
 

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import msgspec
 
-from commands.decision import Decision, View, accept, decides_on_view
+from commands.decision import Decision, View, accept, decides_on_view, refuse
 from commands.identity.rules import with_name
 from events.identity.assignment import SYSTEM, ActorKind, RoleGranted, TargetKind, assignment_id
 from events.identity.domain import DomainCreated
@@ -64,18 +64,20 @@ class ResetAdmin(Command, frozen=True, kw_only=True):
 
 @decides_on_view(Bootstrap)
 def bootstrap(view: View, command: Bootstrap, at: int) -> Decision:
-    """Accepted always; a cloud that has begun gives no event."""
+    """Accepted, unless the id of something is not given; a cloud that has begun gives no event."""
     if view.get("domain", DOMAIN_ID) is not None:
         return accept()
     making = _Making(view, command.role_ids, command.project_ids, at)
-    return accept(*making.everything(command))
+    return making.lacking(PROJECTS, ROLES) or accept(*making.everything(command))
 
 
 @decides_on_view(ResetAdmin)
 def reset_admin(view: View, command: ResetAdmin, at: int) -> Decision:
-    """Accepted always."""
+    """Accepted, unless the id of something that is missing is not given."""
     making = _Making(view, command.role_ids, command.project_ids, at)
-    return accept(*making.structure(("admin",), ("admin",)), *making.admin(command.admin))
+    return making.lacking(("admin",), ("admin",)) or accept(
+        *making.structure(("admin",), ("admin",)), *making.admin(command.admin)
+    )
 
 
 class _Making:
@@ -90,6 +92,15 @@ class _Making:
         self._at = at
         self._projects: dict[str, str] = {}
         self._roles: dict[str, str] = {}
+
+    def lacking(self, projects: Iterable[str], roles: Iterable[str]) -> Decision | None:
+        """Refuse when one of these projects or roles has to be made and no id is given for it."""
+        wanted = [("tenant", name, self._project_ids) for name in projects]
+        wanted += [("role", name, self._role_ids) for name in roles]
+        for kind, name, ids in wanted:
+            if name not in ids and self._find(kind, name) is None:
+                return refuse(400, "badRequest", f"No id is given for the {kind} {name}.")
+        return None
 
     def everything(self, command: Bootstrap) -> Iterator[Event]:
         """All that is missing, in an order in which each thing follows what it needs."""

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, assert_never
 import msgspec
 
 from events.aggregate import Aggregate, register
-from events.message import Event, ProjectId, Text
+from events.message import Amount, Event, ProjectId, Text
 
 KEY = "flavors"
 """The key of all flavor commands."""
@@ -25,11 +25,11 @@ class FlavorSnapshot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     flavor_id: FlavorId
     name: Annotated[str, "Name, unique among flavors."]
-    vcpus: Annotated[int, "Virtual CPUs."]
-    ram_mib: Annotated[int, "Memory in MiB."]
-    root_gib: Annotated[int, "Root disk in GiB; 0: as large as the image."]
-    ephemeral_gib: Annotated[int, "Ephemeral disk in GiB; 0: none."] = 0
-    swap_mib: Annotated[int, "Swap disk in MiB; 0: none."] = 0
+    vcpus: Annotated[Amount, "Virtual CPUs."]
+    ram_mib: Annotated[Amount, "Memory in MiB."]
+    root_gib: Annotated[Amount, "Root disk in GiB; 0: as large as the image."]
+    ephemeral_gib: Annotated[Amount, "Ephemeral disk in GiB; 0: none."] = 0
+    swap_mib: Annotated[Amount, "Swap disk in MiB; 0: none."] = 0
     rxtx_factor: Annotated[float, "Bandwidth factor, kept for old clients only."] = 1.0
     is_public: Annotated[bool, "Every project may use it."] = True
     disabled: Annotated[bool, "New servers may not use it."] = False

@@ -12,10 +12,10 @@ from typing import Annotated, ClassVar, assert_never
 import msgspec
 
 from events.aggregate import Aggregate, register
-from events.message import Event, Generation, HostName, ProjectId, ServerId
+from events.message import Event, Generation, HostName, Key, ProjectId, ServerId
 
 Power = Annotated[int, "Power state as read: 0 none, 1 running, 3 paused, 4 off, 6 crashed."]
-GuestId = Annotated[str, "Host and server id, as <host>/<server id>."]
+GuestId = Annotated[Key, "Host and server id, as <host>/<server id>."]
 Operation = Annotated[int, "Number of the last operation that the host did for the guest."]
 Reason = Annotated[str, "Why the guest is not known, one sentence."]
 

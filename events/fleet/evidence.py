@@ -9,14 +9,14 @@ from typing import Annotated
 
 import msgspec
 
-from events.message import Large
+from events.message import Amount, Large
 
 
 class FilterCount(msgspec.Struct, frozen=True, kw_only=True):
     """How many hosts one filter left."""
 
     filter: Annotated[str, "Name of the filter, e.g. ComputeFilter."]
-    remaining: Annotated[int, "Hosts that passed this filter and all before it."]
+    remaining: Annotated[Amount, "Hosts that passed this filter and all before it."]
 
 
 class WeigherScale(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,11 +40,11 @@ class HostScore(msgspec.Struct, frozen=True, kw_only=True):
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """All that led to one claim."""
 
-    hosts_total: Annotated[int, "Hosts there were."]
+    hosts_total: Annotated[Amount, "Hosts there were."]
     filtered: Annotated[list[FilterCount], "What each filter left, in the order they ran."]
     weighers: Annotated[list[WeigherScale], "Weighers that had something to weigh."]
     best: Annotated[list[HostScore], "The best hosts, best first; the winner is among them."]
-    tied: Annotated[int, "Hosts with the highest score."]
+    tied: Annotated[Amount, "Hosts with the highest score."]
     seed: Annotated[Large, "Seed of every random choice."]
-    draw: Annotated[int, "Place of this server in its request, from 0."]
+    draw: Annotated[Amount, "Place of this server in its request, from 0."]
     spec_fingerprint: Annotated[str, "Hash of request spec, exclusions and policy."]

@@ -15,7 +15,7 @@ from typing import Annotated, assert_never
 
 import msgspec
 
-from events.aggregate import Aggregate, register
+from events.aggregate import Aggregate, begun_by, register
 from events.fleet.allocation import AllocationClaimed, AllocationReleased
 from events.fleet.host_aggregate import HostAddedToAggregate, HostRemovedFromAggregate
 from events.fleet.inventory import DISK_GB, MEMORY_MB, VCPU, Hypervisor, Inventory
@@ -234,6 +234,7 @@ def _registered(event: HostRegistered) -> Host:
     )
 
 
+@begun_by(HostRegistered)
 def evolve(host: Host, event: HostEvent) -> Host:  # noqa: C901 - a table of facts
     """The fold of a host's events. The first is always ``HostRegistered``."""
     replace = msgspec.structs.replace

@@ -11,7 +11,7 @@ from typing import Annotated, assert_never
 import immutables
 import msgspec
 
-from events.aggregate import Aggregate, register
+from events.aggregate import Aggregate, begun_by, register
 from events.fleet.request import DEFAULT_ZONE, SHARD, Shard
 from events.message import Event, HostName
 
@@ -117,6 +117,7 @@ def zone_among(aggregates: Iterable[HostAggregate]) -> str:
     return next((zone for zone in zones if zone), DEFAULT_ZONE)
 
 
+@begun_by(AggregateCreated)
 def evolve(aggregate: HostAggregate, event: AggregateEvent) -> HostAggregate:
     """The fold of a host aggregate's events. The first is always ``AggregateCreated``."""
     replace = msgspec.structs.replace

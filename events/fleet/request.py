@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-from events.message import Large, UserId
+from events.message import Amount, Large, UserId
 
 DEFAULT_ZONE = "nova"
 """The availability zone of hosts that no aggregate gives one (default_availability_zone)."""
@@ -25,15 +25,15 @@ class GroupSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The server group that the servers belong to."""
 
     policy: Annotated[str, "affinity, anti-affinity, soft-affinity or soft-anti-affinity."]
-    max_server_per_host: Annotated[int, "Members that anti-affinity allows on one host."] = 1
+    max_server_per_host: Annotated[Amount, "Members that anti-affinity allows on one host."] = 1
     members: Annotated[list[str], "UUIDs of the group's servers, these ones among them."] = []
 
 
 class RequestSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What each server of a request needs."""
 
-    vcpus: Annotated[int, "Virtual CPUs."]
-    ram_mib: Annotated[int, "Memory in MiB."]
+    vcpus: Annotated[Amount, "Virtual CPUs."]
+    ram_mib: Annotated[Amount, "Memory in MiB."]
     disk_gib: Annotated[Large, "Root + ephemeral + swap (rounded up), in GiB."]
     flavor_name: Annotated[str, "Name of the flavor."]
     extra_specs: Annotated[dict[str, str], "The flavor's extra specs."] = {}
@@ -52,7 +52,7 @@ class RequestSpec(msgspec.Struct, frozen=True, kw_only=True):
 class Resources(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Amounts of each resource class, as placement counts them."""
 
-    vcpus: Annotated[int, "VCPU."]
-    ram_mib: Annotated[int, "MEMORY_MB."]
+    vcpus: Annotated[Amount, "VCPU."]
+    ram_mib: Annotated[Amount, "MEMORY_MB."]
     disk_gib: Annotated[Large, "DISK_GB."]
     others: Annotated[dict[str, int], "Amounts of other classes, e.g. PCPU, by class."] = {}

@@ -17,7 +17,7 @@ from events.fleet.evidence import FilterCount
 from events.fleet.host import HostRegistered
 from events.fleet.host_aggregate import AggregateCreated
 from events.fleet.request import SHARD, Shard
-from events.message import Event, Generation, Large, ProjectId, Text
+from events.message import Amount, Event, Generation, Large, ProjectId, Text
 
 REFUSALS_MAX = 512
 """Refusals in each of the two maps."""
@@ -32,9 +32,9 @@ class AllocationRefused(Event, frozen=True, kw_only=True):
     project_id: ProjectId
     generation: Generation
     reason: Annotated[Text, "One sentence: which filter left no host."]
-    hosts_total: Annotated[int, "Hosts there were."]
+    hosts_total: Annotated[Amount, "Hosts there were."]
     filtered: Annotated[list[FilterCount], "What each filter left for the server that failed."]
-    placeable: Annotated[int, "Servers of the request that had found a host before it failed."]
+    placeable: Annotated[Amount, "Servers of the request that had found a host before it failed."]
     seed: Annotated[Large, "Seed of every random choice."]
     spec_fingerprint: Annotated[str, "Hash of request spec, exclusions and policy."]
 

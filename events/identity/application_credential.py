@@ -9,7 +9,7 @@ from typing import Annotated, Any, assert_never
 
 import msgspec
 
-from events.aggregate import Aggregate, register
+from events.aggregate import Aggregate, begun_by, register
 from events.identity.terms import Description, PasswordHash
 from events.message import MOMENT, Event, ProjectId, UserId
 
@@ -58,6 +58,7 @@ class ApplicationCredential(msgspec.Struct, frozen=True, kw_only=True):
     deleted: bool = False
 
 
+@begun_by(ApplicationCredentialCreated)
 def evolve(
     credential: ApplicationCredential, event: ApplicationCredentialEvent
 ) -> ApplicationCredential:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, assert_never
 
 import msgspec
 
-from events.aggregate import Aggregate, register
+from events.aggregate import Aggregate, begun_by, register
 from events.identity.terms import RoleId
 from events.message import Event, Key
 
@@ -63,6 +63,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     deleted: bool = False
 
 
+@begun_by(RoleGranted)
 def evolve(assignment: Assignment, event: AssignmentEvent) -> Assignment:
     """The assignment after ``event``."""
     change: dict[str, Any]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, assert_never
 
 import msgspec
 
-from events.aggregate import Aggregate, register
+from events.aggregate import Aggregate, begun_by, register
 from events.identity.terms import Description, DomainId, Extra, Name
 from events.message import Event
 
@@ -77,6 +77,7 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True):
     deleted: bool = False
 
 
+@begun_by(DomainCreated)
 def evolve(domain: Domain, event: DomainEvent) -> Domain:
     """The domain after ``event``."""
     change: dict[str, Any]

@@ -7,7 +7,7 @@ from typing import Any, assert_never
 import immutables
 import msgspec
 
-from events.aggregate import Aggregate, register
+from events.aggregate import Aggregate, begun_by, register
 from events.identity.terms import Description, DomainId, Extra, GroupId, Name
 from events.message import Event, UserId
 
@@ -85,6 +85,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     deleted: bool = False
 
 
+@begun_by(GroupCreated)
 def evolve(group: Group, event: GroupEvent) -> Group:
     """The group after ``event``."""
     change: dict[str, Any]

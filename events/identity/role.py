@@ -6,7 +6,7 @@ from typing import Annotated, Any, assert_never
 
 import msgspec
 
-from events.aggregate import Aggregate, register
+from events.aggregate import Aggregate, begun_by, register
 from events.identity.terms import Description, Extra, Name, RoleId
 from events.message import Event
 
@@ -85,6 +85,7 @@ class Role(msgspec.Struct, frozen=True, kw_only=True):
     deleted: bool = False
 
 
+@begun_by(RoleCreated)
 def evolve(role: Role, event: RoleEvent) -> Role:
     """The role after ``event``."""
     change: dict[str, Any]

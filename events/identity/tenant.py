@@ -9,7 +9,7 @@ from typing import Annotated, Any, assert_never
 
 import msgspec
 
-from events.aggregate import Aggregate, register
+from events.aggregate import Aggregate, begun_by, register
 from events.identity.terms import Description, DomainId, Extra, Name
 from events.message import Event, ProjectId
 
@@ -103,6 +103,7 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True):
     deleted: bool = False
 
 
+@begun_by(ProjectCreated)
 def evolve(tenant: Tenant, event: ProjectEvent) -> Tenant:
     """The project after ``event``."""
     change: dict[str, Any]

@@ -10,7 +10,7 @@ from typing import Annotated, Any, assert_never
 
 import msgspec
 
-from events.aggregate import Aggregate, register
+from events.aggregate import Aggregate, begun_by, register
 from events.message import MOMENT, Command, Event, UserId
 
 AuditId = Annotated[str, "Audit id of the token: 22 characters, URL-safe base64."]
@@ -50,6 +50,7 @@ class TokenRevocation(msgspec.Struct, frozen=True, kw_only=True):
     deleted: bool = False
 
 
+@begun_by(TokenRevoked)
 def evolve(revocation: TokenRevocation, event: TokenRevocationEvent) -> TokenRevocation:
     """The revocation after ``event``."""
     change: dict[str, Any]

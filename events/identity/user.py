@@ -6,7 +6,7 @@ from typing import Annotated, Any, assert_never
 
 import msgspec
 
-from events.aggregate import Aggregate, register
+from events.aggregate import Aggregate, begun_by, register
 from events.identity.terms import Description, DomainId, Extra, Name, PasswordHash
 from events.message import Event, UserId
 
@@ -115,6 +115,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     deleted: bool = False
 
 
+@begun_by(UserCreated)
 def evolve(user: User, event: UserEvent) -> User:
     """The user after ``event``."""
     change: dict[str, Any]

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from events.message import Event, ProjectId
+from events.message import Amount, Event, ProjectId
 
 ImageId = Annotated[str, "UUID of the image."]
 Name = Annotated[str | None, "Name of the image; not unique."]
 Visibility = Annotated[str, "public, community, shared or private."]
 DiskFormat = Annotated[str | None, "Format of the disk (raw, qcow2, ...), null until known."]
 ContainerFormat = Annotated[str | None, "Format around the disk (bare, ...), null until known."]
-MinDiskGib = Annotated[int, "Smallest root disk that the image boots from, in GiB."]
-MinRamMib = Annotated[int, "Smallest memory that the image boots with, in MiB."]
+MinDiskGib = Annotated[Amount, "Smallest root disk that the image boots from, in GiB."]
+MinRamMib = Annotated[Amount, "Smallest memory that the image boots with, in MiB."]
 Tags = Annotated[list[str], "All tags, without duplicates, sorted."]
 
 

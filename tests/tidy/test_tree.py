@@ -39,7 +39,10 @@ SAID_BY_OTHERS = {
 POLLING = ("tests/parts/site.py",)
 """Waiting for another process's condition, which nothing tells of, with a limit."""
 
-ACROSS = {"tidy", "parts", "simulation", "bench", "chaos", "conformance", "operations"}
+ACROSS = {
+    *("tidy", "parts", "simulation", "bench", "chaos", "conformance", "operations"),
+    "properties",
+}
 """Folders of tests that mirror no room."""
 
 EVERYTHING = files(*ROOMS, "tests")

@@ -13,6 +13,7 @@ import msgspec
 from events.compute.flavor import FlavorSnapshot
 from events.compute.server.state import ImageSnapshot, PublicKey
 from events.message import (
+    Amount,
     Event,
     Generation,
     HostName,
@@ -47,7 +48,7 @@ class ServerCreated(ServerFact, frozen=True, kw_only=True):
     server_name: Annotated[str, "Display name."]
     hostname: Annotated[str, "Host name that the guest is told."]
     reservation_id: Annotated[str, "Id shared by all servers of one request."]
-    launch_index: Annotated[int, "Number among the servers of one request, from 0."] = 0
+    launch_index: Annotated[Amount, "Number among the servers of one request, from 0."] = 0
     flavor: Annotated[FlavorSnapshot, "The flavor as it was."]
     image: Annotated[ImageSnapshot | None, "The image as it was."] = None
     metadata: Annotated[dict[str, str], "Metadata."] = {}
@@ -97,7 +98,7 @@ class FilterCount(msgspec.Struct, frozen=True, kw_only=True):
     """How many hosts one filter left."""
 
     filter: Annotated[str, "Name of the filter."]
-    hosts: Annotated[int, "Hosts that passed it."]
+    hosts: Annotated[Amount, "Hosts that passed it."]
 
 
 class PlacementFailed(ServerFact, frozen=True, kw_only=True):
@@ -105,7 +106,7 @@ class PlacementFailed(ServerFact, frozen=True, kw_only=True):
 
     generation: Generation
     reason: Reason
-    hosts_total: Annotated[int, "Hosts there were before any filter."] = 0
+    hosts_total: Annotated[Amount, "Hosts there were before any filter."] = 0
     filtered: Annotated[list[FilterCount], "What each filter left, in order."] = []
 
 
@@ -162,7 +163,7 @@ class OperationProgressed(ServerFact, frozen=True, kw_only=True):
     operation: Operation
     step: Annotated[str, "What the host does, e.g. image."]
     percent: Annotated[int | None, "How much of the step is done, 0 to 100."] = None
-    bytes_done: Annotated[int, "Bytes moved so far."] = 0
+    bytes_done: Annotated[Large, "Bytes moved so far."] = 0
     deadline: Deadline
 
 
@@ -298,8 +299,8 @@ class ServerDeleted(ServerFact, frozen=True, kw_only=True):
         ("departed", "project_id"),
     )
     project_id: ProjectId
-    vcpus: Annotated[int, "Virtual CPUs given back to the project's quota."]
-    ram_mib: Annotated[int, "Memory (MiB) given back to the project's quota."]
+    vcpus: Annotated[Amount, "Virtual CPUs given back to the project's quota."]
+    ram_mib: Annotated[Amount, "Memory (MiB) given back to the project's quota."]
     host: Annotated[str | None, "Host that it was on."] = None
     generation: Generation
     fingerprint: Annotated[str, "Hash of the create request, if it had an Idempotency-Key."] = ""

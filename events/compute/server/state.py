@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from events.compute.flavor import FlavorSnapshot
-from events.message import Large, Text
+from events.message import Amount, Large, Text
 
 NOSTATE, RUNNING, PAUSED, SHUTDOWN, CRASHED, SUSPENDED = 0, 1, 3, 4, 6, 7
 """Nova's power states."""
@@ -22,9 +22,9 @@ class ImageSnapshot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     size_bytes: Annotated[Large, "Size of the image's data in bytes."]
     disk_format: Annotated[str, "raw, qcow2, …"]
     container_format: Annotated[str, "bare, …"] = "bare"
-    virtual_size_bytes: Annotated[int | None, "Size of its disk in bytes; null: unknown."] = None
-    min_disk_gib: Annotated[int, "Smallest root disk it fits on, GiB."] = 0
-    min_ram_mib: Annotated[int, "Least memory it runs in, MiB."] = 0
+    virtual_size_bytes: Annotated[Large | None, "Size of its disk in bytes; null: unknown."] = None
+    min_disk_gib: Annotated[Amount, "Smallest root disk it fits on, GiB."] = 0
+    min_ram_mib: Annotated[Amount, "Least memory it runs in, MiB."] = 0
     properties: Annotated[dict[str, str], "Image properties (hw_…, img_…, os_…)."] = {}
 
 

@@ -7,8 +7,10 @@ new driver finds its guests again, and knows without comparing XML whether one i
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from lxml import etree
@@ -26,6 +28,8 @@ CPUS_MAX = 4096
 SHARES_MAX = 262_144
 """The most that libvirt takes for a guest's CPU shares."""
 
+_UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML 1.0 cannot hold, not even escaped."""
 _RNG_NO = ("false", "0", "no")
 _YES = ("true", "1", "yes")
 
@@ -61,7 +65,8 @@ def domain_name(server_id: str) -> str:
 
 
 def domain_xml(spec: GuestSpec, host: DomainHost, folder: Path) -> str:
-    """The definition; its files are in `folder`."""
+    """The definition; its files are in `folder`. U+FFFD stands for what XML cannot hold."""
+    spec = msgspec.convert(_without_unwritable(msgspec.to_builtins(spec)), GuestSpec)
     tree = _domain(spec, host, folder)
     digest = hashlib.sha256(etree.tostring(tree, method="c14n")).hexdigest()
     metadata = tree.find("metadata")
@@ -74,6 +79,16 @@ def domain_xml(spec: GuestSpec, host: DomainHost, folder: Path) -> str:
     )
     metadata.append(written)
     return str(etree.tostring(tree, encoding="unicode", pretty_print=True))
+
+
+def _without_unwritable(value: Any) -> Any:
+    if isinstance(value, str):
+        return _UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, dict):
+        return {_without_unwritable(k): _without_unwritable(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_without_unwritable(each) for each in value]
+    return value
 
 
 def ownership(metadata_xml: str) -> Ownership:
@@ -123,7 +138,7 @@ def _domain(spec: GuestSpec, host: DomainHost, folder: Path) -> etree._Element:
 
 def _nova_instance(spec: GuestSpec) -> etree._Element:
     """Nova's own metadata element: monitoring tools read it."""
-    created = datetime.fromtimestamp(spec.created_at / 1_000_000, UTC)
+    created = datetime.fromtimestamp(spec.created_at // 1_000_000, UTC)
     return _nova.instance(
         _nova.package(version="chronova"),
         _nova.name(spec.name),

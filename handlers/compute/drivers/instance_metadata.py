@@ -7,7 +7,6 @@ password come as arguments. Versions and their differences: nova/api/metadata/ba
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Any
 
 import msgspec
@@ -128,5 +127,5 @@ def _user_data(spec: GuestSpec) -> bytes | None:
         return None
     try:
         return base64.b64decode(spec.user_data, validate=False)
-    except binascii.Error as error:
+    except ValueError as error:  # characters beyond ASCII, or wrong padding
         raise DriverError(f"The user_data of server {spec.server_id} is not base64.") from error
