@@ -23,7 +23,13 @@ CODEC = Codec()
 
 
 def flavor(**given: Any) -> CreateFlavor:
-    fields = {"flavor_id": "1", "name": "n", "vcpus": 1, "ram_mib": 1, "root_gib": 1}
+    fields: dict[str, Any] = {
+        "flavor_id": "1",
+        "name": "n",
+        "vcpus": 1,
+        "ram_mib": 1,
+        "root_gib": 1,
+    }
     return CreateFlavor(**fields | given)
 
 

@@ -116,7 +116,7 @@ class Site:
         return self.openstack(*arguments, "-f", "json", cloud=cloud).json
 
     @contextmanager
-    def sdk(self, cloud: str = "chronova") -> Iterator[openstack.connection.Connection]:
+    def sdk(self, cloud: str = "chronova") -> Iterator[Any]:
         """openstacksdk, logged in."""
         found = openstack.config.OpenStackConfig([str(self.clouds)], load_envvars=False)
         with openstack.connection.Connection(config=found.get_one(cloud)) as connection:

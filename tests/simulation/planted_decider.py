@@ -17,6 +17,7 @@ from events.log.contract import (
 )
 from events.log.memory_cluster import Cluster
 from events.log.terms import TERM
+from events.message import Command
 from handlers.decider import Decider
 from handlers.decider.draft import Decided, Draft
 from handlers.decider.effects import Effect
@@ -127,22 +128,16 @@ def earlier_effects_dropped_after_an_unknown_outcome() -> Iterator[None]:
         yield
 
 
-@planted(
-    *LOST_WAYS, "wish", workload="batches", faults=("burst", "crash", "restart", "unavailable")
-)
+@planted(*LOST_WAYS, "wish", workload="batches", faults=("refused", "unavailable"))
 def handed_over_past_older_effects() -> Iterator[None]:
-    """Effects are handed over in memory although older ones lie unread in the log."""
-    right = Router._receiver
+    """Effects are handed over in memory although older ones are on their way through the log, or
+    lie there unread."""
 
     def receiver(self: Router, owned: Owned, effect: Effect) -> Owned | None:
+        if not self._handing_over or not isinstance(effect.message, Command):
+            return None
         found = self._ownership.owned.get(effect.target)
-        if found is None:
-            return right(self, owned, effect)
-        kept, found.handed_from = found.handed_from, -1
-        try:
-            return right(self, owned, effect)
-        finally:
-            found.handed_from = kept
+        return found if found is not None and found.deciding else None
 
     with swapped(Router, "_receiver", receiver):
         yield

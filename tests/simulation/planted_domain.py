@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -16,7 +16,6 @@ import commands.compute.reports
 import commands.fleet.room
 import commands.fleet.scheduling
 from commands.compute import create
-from commands.decision import Decision
 from commands.fleet.candidates import Candidates
 from commands.fleet.scheduling import Fleet
 from events.aggregate import AGGREGATES
@@ -44,39 +43,6 @@ def missed_release() -> Iterator[None]:
 def late_claim_kept() -> Iterator[None]:
     """A host found for a server that is gone keeps its room."""
     with replaced(REACTIONS, f.HostSelectionDiscarded.type_name, []):
-        yield
-
-
-def _ignoring(*fields: str) -> Callable[..., Decision | None]:
-    right = commands.compute.reports.stale
-
-    def stale(server: Server | None, report: Any, at: int, *tasks: str) -> Decision | None:
-        if server is not None:
-            same = {field: getattr(server, field) for field in fields}
-            report = msgspec.structs.replace(report, **same)
-        return right(server, report, at, *tasks)
-
-    return stale
-
-
-@planted(
-    "transition",
-    "guest",
-    "decided twice",
-    "runs twice",
-    workload="boots",
-    faults=("crash", "failure", "unavailable"),
-    within=200,
-)
-def stale_reports_count() -> Iterator[None]:
-    """Reports of an older attempt or operation count."""
-    wrong = _ignoring("generation", "operation")
-    with (
-        swapped(commands.compute.boot, "stale", wrong),
-        swapped(commands.compute.power, "stale", wrong),
-        swapped(commands.compute.reboot, "stale", wrong),
-        swapped(commands.compute.delete, "stale", wrong),
-    ):
         yield
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from commands.fleet.judges import judges
@@ -103,7 +105,7 @@ def test_negative_multipliers_pack() -> None:
         ({"image_properties": {"trait:HW_CPU_X86_AVX2": "required"}}, False),
     ],
 )
-def test_capacity(wanted: dict[str, object], fits: bool) -> None:
+def test_capacity(wanted: dict[str, Any], fits: bool) -> None:
     f = Fleet().when(register("a", traits=["HW_CPU_X86_AVX"])).when(place("s1", **wanted))
     assert isinstance(f.last.events[0], AllocationClaimed if fits else AllocationRefused)
 

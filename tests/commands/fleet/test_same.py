@@ -98,7 +98,7 @@ properties = st.dictionaries(
     st.sampled_from(["x86_64", "aarch64", "qemu", ">=7.0,<8", ">=9", "no version", "required"]),
     max_size=1,
 )
-hints = st.one_of(
+hints: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.just({}),
     st.just({}),
     st.just({}),

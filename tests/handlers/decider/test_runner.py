@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 import pytest
@@ -12,11 +12,12 @@ from commands.compute.delete import RemoveGuest
 from commands.compute.ping import Ping
 from commands.decision import DECIDERS, Decision
 from events import topics
-from events.log.contract import LogError, LogUnavailable, Outgoing
+from events.log.contract import LogError, LogUnavailable, Outgoing, TopicPartition
 from events.log.memory import Crash, Fault, Operation
 from events.log.records import headers
 from events.message import Context
 from events.outcome import CommandFailed
+from handlers.decider import Decider
 from handlers.decider.effects import Effect
 from handlers.decider.marks import marks_of
 from tests.commands.compute.servers import create
@@ -87,8 +88,8 @@ def test_a_batch_that_the_log_refuses_is_halved_down_to_the_one_command() -> Non
     poison = ids[5]
     right = site.cluster.write
 
-    def write(placed: object) -> list[int]:
-        placed = list(placed)  # type: ignore[call-overload]
+    def write(placed: Iterable[tuple[TopicPartition, Outgoing]]) -> list[int]:
+        placed = list(placed)
         for _, record in placed:
             caused = record.headers.get("ce_causationid") == poison
             if caused and "FlavorCreated" in record.headers["ce_type"]:
@@ -111,7 +112,7 @@ def test_an_owner_that_lost_a_partition_commits_nothing_there() -> None:
     log = site.log("first")
     first = site.decider("first", log=log)
     settle(first)
-    second = []
+    second: list[Decider] = []
 
     def stopped(operation: Operation) -> None:
         if operation == ("commit", "first") and not second:

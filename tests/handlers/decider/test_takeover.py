@@ -15,9 +15,12 @@ from commands.compute.boot import BuildGuest, ReportBootFailed
 from commands.compute.create import CreateServers
 from events import topics
 from events.compute.server import Server
+from events.log.contract import Record
 from events.log.memory import Crash, Fault, Operation
+from events.message import Event
 from events.outcome import CommandFailed
 from handlers.decider import Decider
+from handlers.decider.partition import Partition
 from handlers.decider.snapshot import CHECKSUM_BYTES
 from tests.commands.compute.servers import create
 from tests.commands.fleet.fleet import register
@@ -45,15 +48,15 @@ def test_a_snapshot_spares_the_fold_of_what_it_holds(tmp_path: Path) -> None:
     with_snapshot(site, tmp_path, "one", "two").close()
     read: list[int] = []
     second = site.decider("second", tmp_path)
-    right = ownership.Partition.fold
+    right = Partition.fold
 
-    def fold(self: ownership.Partition, record: object) -> None:
+    def fold(self: Partition, record: Record) -> None:
         if self.domain == "compute":
-            read.append(record.offset)  # type: ignore[attr-defined]
-        right(self, record)  # type: ignore[arg-type]
+            read.append(record.offset)
+        right(self, record)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ownership.Partition, "fold", fold)
+        patch.setattr(Partition, "fold", fold)
         settle(second)
     assert flavors(second) == {"one", "two"}
     assert len(read) == 2, "the record that proves the snapshot, and the beginning of the term"
@@ -252,7 +255,7 @@ def test_a_way_out_that_failed_is_tried_again(monkeypatch: pytest.MonkeyPatch) -
     first, server = booting(site)
     right = overdue.way_out
 
-    def defect(server: Server, task: str, at: int, reason: str) -> object:
+    def defect(server: Server, task: str, at: int, reason: str) -> list[Event]:
         raise RuntimeError("a defect")
 
     monkeypatch.setattr(overdue, "way_out", defect)
@@ -279,7 +282,7 @@ def test_a_takeover_of_any_length_keeps_its_membership(monkeypatch: pytest.Monke
     settle(first)
     first.close()
     polls: list[str] = []
-    site.faults = lambda operation: polls.append(operation.name)  # type: ignore[func-returns-value]
+    site.faults = lambda operation: polls.append(operation.name)
     second = site.decider("second")
     settle(second, turns=30)
     assert len(flavors(second)) == 30

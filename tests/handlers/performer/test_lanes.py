@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from commands.compute.power import StopGuest
 from events.message import Context
 from handlers.performer.lanes import Lanes
@@ -20,7 +22,7 @@ class Recorder:
     def __init__(self) -> None:
         self.ran: list[tuple[str, int]] = []
         self.may = True
-        self.during = lambda piece: None
+        self.during: Callable[[Piece], object] = lambda piece: None
         self.lanes = Lanes(self.run, lambda: self.may, None, None)
 
     def run(self, piece: Piece) -> None:

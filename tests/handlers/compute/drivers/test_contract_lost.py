@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from handlers.compute.drivers.contract import (
@@ -98,12 +100,13 @@ def test_a_disk_that_is_gone_is_not_made_again(rig: Rig, file_name: str) -> None
     bring_up(driver, spec, image)
     rig.lose_disk(driver, spec.server_id, file_name)
     # ensure_disks: a build that is repeated, say after a restart, when the server was long built.
-    for step in (
+    steps: tuple[Callable[[], object], ...] = (
         lambda: driver.ensure_bases(spec, image.fetch),
         lambda: driver.ensure_disks(spec),
         lambda: driver.ensure_defined(spec),
         lambda: driver.reboot_hard(spec),
-    ):
+    )
+    for step in steps:
         with pytest.raises(DiskMissing, match=f"disk of server {spec.server_id} is not there"):
             step()
         assert driver.power_state(spec.server_id) is PowerState.RUNNING
