@@ -22,6 +22,7 @@ from events.log.contract import (
     partition_of,
 )
 from events.log.memory_groups import Groups
+from events.log.terms import BEGINS_TERM
 
 
 class Fault(Enum):
@@ -176,6 +177,8 @@ class Cluster:
                     dict(record.headers),
                 )
             )
+            if record.headers.get("ce_type") == BEGINS_TERM:
+                partition.term = offset
             self._trim(source[0], partition)
             offsets.append(offset)
         return offsets

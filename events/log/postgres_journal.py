@@ -3,6 +3,9 @@
 The partition's row holds the present term. A commit checks it in the update that also counts up
 the offset, so what an older writer sends is refused, not void. A crash halfway leaves the last
 committed statement.
+
+Readers go by the records, not by that row. So a writer whose batch does not lie where the last one
+ended looks at what lies between: the beginning of a term there, whoever wrote it, ends its own.
 """
 
 from __future__ import annotations
@@ -33,6 +36,8 @@ class PostgresJournal:
         self.source = source
         self.term = term
         self.place = place
+        self.next = term + 1
+        """Where its next batch lies, if nobody else writes there."""
         self.ended = False
 
     @property
@@ -103,11 +108,27 @@ def _written(writer: Writer, appends: Sequence[_Append], deadline: float) -> dic
         alone = [_written(writer, [append], deadline) for append in appends]
         return {index: outcome for outcomes in alone for index, outcome in outcomes.items()}
     return {
-        append.place: Fenced(f"a later term of {append.journal.name} has begun")
-        if first is None
-        else first
+        append.place: _judged(writer, append, first, deadline)
         for append, first in zip(appends, firsts, strict=True)
     }
+
+
+def _judged(writer: Writer, append: _Append, first: int | None, deadline: float) -> Commit:
+    """Return what the place of a batch means for its journal."""
+    journal, later = append.journal, f"a later term of {append.journal.name} has begun"
+    if first is None:
+        return Fenced(later)
+    if first < journal.next:
+        return LogUnavailable(f"{journal.name} has lost records")
+    between = range(journal.next, first)
+    journal.next = first + len(append.batch.rows)
+    try:
+        left_s = max(0.001, deadline - time.monotonic())
+        if between and writer.term_begins(journal.place, between, left_s):
+            return Fenced(later)
+    except LogError as error:
+        return LogUnavailable(str(error))
+    return first
 
 
 def _is_end(outcome: Commit) -> bool:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from events.log.contract import RecordTooLarge
-from events.log.postgres_batch import Batch, write_statement
+from events.log.postgres_batch import Batch, Place, decode_headers, write_statement
 from events.log.postgres_connection import Pool
 from events.log.postgres_listener import Listener
+from events.log.terms import BEGINS_TERM
 
 BYTES_MAX = 256 << 20
 """Of one statement, in which a value takes two characters a byte: Postgres takes 1 GiB."""
@@ -51,6 +52,16 @@ class Writer:
             if answer[slot] is not None:
                 self._hear(batches[index], answer[slot], answer[len(order) + slot])
         return firsts
+
+    def term_begins(self, place: Place, offsets: range, timeout_s: float) -> bool:
+        """Return whether a record at one of ``offsets`` begins a term. Raises ``LogError``."""
+        statement = (
+            f"SELECT headers FROM {self._schema}.record WHERE part = {place.part}"
+            f' AND "offset" >= {offsets.start} AND "offset" < {offsets.stop}'
+            f" AND strpos(headers, '{BEGINS_TERM}') > 0"
+        )
+        rows = self._pool.run(statement, timeout_s)
+        return any(decode_headers(row[0]).get("ce_type") == BEGINS_TERM for row in rows)
 
     def _hear(self, batch: Batch, first: int, stamp: int) -> None:
         if batch.rows and batch.part in self._listener.parts:

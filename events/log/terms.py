@@ -18,8 +18,10 @@ TERM = "ce_term"
 
 TERM_DIGITS_MAX = 19
 
-_BEGINS = f"chronova.{TermBegan.type_name}"
-_CONTROL = frozenset((_BEGINS, f"chronova.{Marked.type_name}"))
+BEGINS_TERM = f"chronova.{TermBegan.type_name}"
+"""The ``ce_type`` of a term's first record."""
+
+_CONTROL = frozenset((BEGINS_TERM, f"chronova.{Marked.type_name}"))
 
 
 def is_control(record: Record) -> bool:
@@ -29,7 +31,7 @@ def is_control(record: Record) -> bool:
 
 def begins_term(record: Record) -> bool:
     """Whether the record is ``TermBegan``."""
-    return record.headers.get("ce_type") == _BEGINS
+    return record.headers.get("ce_type") == BEGINS_TERM
 
 
 class Terms:

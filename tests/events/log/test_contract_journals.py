@@ -13,6 +13,7 @@ from events.log.contract import (
     TopicMismatch,
     TopicPartition,
 )
+from events.log.terms import BEGINS_TERM
 from tests.events.log.site import Site, outgoing, read, read_to_end
 
 
@@ -108,6 +109,18 @@ def test_appends_of_others_do_not_fence(site: Site) -> None:
     site.log.append(outgoing(journal[0], "stray"))
     (outcome,) = site.log.commit([(writer, facts(journal, "a"))])
     assert isinstance(outcome, int), outcome
+
+
+def test_a_beginning_that_was_only_appended_fences_too(site: Site) -> None:
+    """To readers all that its writer goes on to write is void, so it may not pass for committed."""
+    journal = (site.topic("events"), 0)
+    writer = begin(site, journal, "me")
+    assert isinstance(site.log.commit([(writer, facts(journal, "a"))])[0], int)
+    site.log.append([Outgoing(journal[0], "k", b"", {"ce_type": BEGINS_TERM}, 0)])
+    assert isinstance(site.log.commit([(writer, facts(journal, "void"))])[0], Fenced)
+    assert isinstance(site.log.commit([(writer, facts(journal, "void"))])[0], Fenced)
+    again = begin(site, journal, "me")
+    assert isinstance(site.log.commit([(again, facts(journal, "b"))])[0], int)
 
 
 @pytest.mark.parametrize("number", [7, 99])

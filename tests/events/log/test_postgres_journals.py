@@ -174,6 +174,23 @@ def test_an_unknown_outcome_ends_the_journal_and_settles_before_the_next_term(
     assert all(r.offset < new.term for r in records if r.value == b"late")
 
 
+def test_a_partition_that_lost_records_ends_the_journal(
+    postgres: PostgresSite, sql: Cursor
+) -> None:
+    """As when an older copy of the database is put back under a living writer."""
+    source = (postgres.topic("events"), 0)
+    journal = begin(postgres, source, "me")
+    assert isinstance(committed(postgres.log, journal, "a"), int)
+    schema = postgres.schema
+    sql.execute(f'DELETE FROM {schema}.record WHERE "offset" = 1')
+    sql.execute(f"UPDATE {schema}.partition SET next_offset = 1 WHERE next_offset = 2")
+    outcome = committed(postgres.log, journal, "never")
+    assert isinstance(outcome, LogUnavailable)
+    assert "lost records" in str(outcome)
+    assert isinstance(committed(postgres.log, journal, "never"), Fenced)
+    assert isinstance(committed(postgres.log, begin(postgres, source, "me"), "b"), int)
+
+
 def test_a_lost_connection_is_an_unknown_outcome(
     postgres: PostgresSite, sql: Cursor, database: PostgresServer
 ) -> None:
