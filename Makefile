@@ -19,7 +19,7 @@ up down reset status kafka: export CHRONOVA_DATA = $(DATA)
 
 .DEFAULT_GOAL := help
 .PHONY: help env up down reset status kafka schemas test check format lint types tidy unit sim values chaos soak \
-        bench bench-scheduler bench-profile docs traces hooks clean
+        upgrade-drill bench bench-scheduler bench-profile docs traces hooks clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -96,6 +96,9 @@ chaos: $(VENV)/.developers ## Kill, stop and freeze everything under load: LOG= 
 
 soak: $(VENV)/.developers ## An hour of boots and deletes; memory, files and connections stay: LOG= SOAK=
 	@$(BIN)/python -m tests.chaos --soak --minutes 60 --rate 20 --round 300 $(if $(LOG),--log $(LOG)) $(SOAK)
+
+upgrade-drill: $(VENV)/.developers ## Two versions side by side for ten minutes under load: LOG= DRILL='--minutes 10'
+	@$(BIN)/python -m tests.chaos.upgrade $(if $(LOG),--log $(LOG)) $(DRILL)
 
 bench: $(VENV)/.developers ## Measure against Nova's figures, on both logs
 	@$(BIN)/python -m tests.bench $(BENCH)

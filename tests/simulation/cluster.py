@@ -47,11 +47,6 @@ class WatchedGroups(Groups):
         self.world.kernel.say("")
         return member
 
-    def take(self, group: str, sources: Sequence[TopicPartition]) -> int:
-        owner = super().take(group, sources)
-        self.world.kernel.say("")
-        return owner
-
 
 class WatchedCluster(Cluster):
     """Gives way before each operation, tells the world of each write."""

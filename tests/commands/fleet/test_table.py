@@ -63,13 +63,17 @@ def test_as_a_new_one(begin: list[Any], batches: list[Any]) -> None:
         for name, host in batch:
             changed[name] = host
             table.show(changed)
-            assert shown(table) == shown(HostTable(committed | changed))
+            assert shown(table) == shown(HostTable(_live(committed, changed)))
         if fate == "committed":
             for name, after in changed.items():
                 table.replace(name, committed.get(name), after)
-            committed |= changed
+            committed = _live(committed, changed)
         table.show({})
         assert shown(table) == shown(HostTable(committed))
+
+
+def _live(committed: dict[str, Host], changed: dict[str, Host | None]) -> dict[str, Host]:
+    return {name: host for name, host in (committed | changed).items() if host is not None}
 
 
 def test_it_grows_and_shrinks() -> None:

@@ -79,7 +79,9 @@ def test_it_is_defined_as_all_guests_are() -> None:
     )
     assert probed.get("type") == guest.get("type") == "kvm"
     for part in ("os", "features", "cpu", "clock", "devices"):
-        assert etree.tostring(probed.find(part)) == etree.tostring(guest.find(part))
+        here, there = probed.find(part), guest.find(part)
+        assert here is not None and there is not None
+        assert etree.tostring(here) == etree.tostring(there)
 
 
 @pytest.mark.parametrize(("runs", "chosen"), [(True, "kvm"), (False, "qemu")])
