@@ -1,14 +1,15 @@
 """Walking journals: each record must follow the one before it.
 
 A walk knows for each partition how far it is (``Link``). It passes over void records, takes control
-records into the running hash, and checks of each event that its position is the next one and that
-it names the hash of what lies before it. Projections, ``chronova log verify`` and whoever else
-reads journals share these rules.
+records, which must be readable, into the running hash, and checks of each event that its position
+is the next one and that it names the hash of what lies before it. Projections,
+``chronova log verify`` and all other readers of journals share these rules.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Generic, TypeVar
 
 import msgspec
@@ -17,12 +18,15 @@ from events.log.contract import Record, TopicPartition
 from events.log.records import (
     GENESIS,
     BadRecord,
+    Codec,
     EventStamp,
     chain_hash,
     control_hash,
     stamp_of,
 )
-from events.log.terms import Terms, is_control
+from events.log.terms import Terms, begins_term, is_control
+from events.message import UnknownMessage
+from schemas.catalog import UnknownSchema
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -57,10 +61,13 @@ class Walk(Generic[L]):
         for any other record. Raises ``BrokenChain``, and the walk is where it was before."""
         source = record.source
         link = self.links[source]
+        if begins_term(record):
+            _readable(record)
         if not self._terms.admits(record):
             self.links[source] = msgspec.structs.replace(link, offset=record.offset + 1)
             return None
         if is_control(record):
+            _readable(record)
             self.links[source] = msgspec.structs.replace(
                 link,
                 offset=record.offset + 1,
@@ -76,6 +83,20 @@ class Walk(Generic[L]):
             hash=chain_hash(record.key, record.value, record.headers),
         )
         return stamp
+
+
+def _readable(record: Record) -> None:
+    """Refuse a control record that no decider can fold: all readers wait at the same one."""
+    try:
+        _codec().decode(record.value)
+    except (BadRecord, UnknownMessage, UnknownSchema) as error:
+        name = f"the control record at {record.topic}/{record.partition} offset {record.offset}"
+        raise BrokenChain(f"{name} cannot be read by this version of Chronova: {error}") from error
+
+
+@cache
+def _codec() -> Codec:
+    return Codec()
 
 
 def _checked(record: Record, link: Link) -> EventStamp:

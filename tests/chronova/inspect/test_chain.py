@@ -17,8 +17,8 @@ from chronova.inspect.tap import Wanted, tap
 from chronova.settings import Settings, write
 from chronova.verbs_of_truth import log_verify
 from events import topics
-from events.journal import Marked
-from events.log.contract import TopicPartition
+from events.journal import Marked, TermBegan
+from events.log.contract import Outgoing, TopicPartition
 from events.log.postgres import PostgresLog
 from projections.connection import connect
 from tests.projections.recorder import START, Recorder, boot, created, power
@@ -75,6 +75,18 @@ def test_a_changed_event_is_found_at_the_next_one(
     found = verified(log, start=start)
     assert found.offset == 7
     assert "offset 7 does not follow what lies before it" in found.reason
+
+
+@pytest.mark.parametrize("kind", [TermBegan, Marked])
+def test_a_control_record_that_no_decider_reads_is_found(
+    log: PostgresLog, recorder: Recorder, kind: type[TermBegan | Marked]
+) -> None:
+    recorder.begin_term()
+    headers = {"ce_type": f"chronova.{kind.type_name}", "ce_term": "0"}
+    log.append([Outgoing(EVENTS, "journal", b"garbage", headers, 0)])
+    found = verified(log)
+    assert (found.offset, found.events) == (1, 0)
+    assert "the control record at compute.events/0 offset 1 cannot be read" in found.reason
 
 
 def test_a_span_of_time(log: PostgresLog, recorder: Recorder) -> None:
