@@ -16,6 +16,10 @@ from commands.fleet.service import ReportServiceDown, ReportServiceUp
 Verdict = ReportServiceDown | ReportServiceUp
 
 
+GOODBYE_S = 5.0
+"""A service that is restarted is back by then; boots meanwhile wait in the host's topic."""
+
+
 class Liveness:
     """Signs of life of hosts. ``report_interval_s`` is how often a host is to be heard."""
 
@@ -32,8 +36,8 @@ class Liveness:
         self._signs: dict[str, float] = {}
         """The last sign of life of each host that counts as up."""
         self._heard: dict[str, float] = {}
-        self._ended: dict[str, None] = {}
-        """Hosts whose services said that they end, and that were not heard since."""
+        self._ended: dict[str, float] = {}
+        """When hosts said that their services end; those that were not heard since."""
         self._said: dict[str, float] = {}
         self._judged: float | None = None
 
@@ -44,10 +48,11 @@ class Liveness:
         if host in self._signs:
             self._signs[host] = now
 
-    def ended(self, host: str) -> None:
-        """The last heartbeat of that host's service has come in: it ends."""
+    def ended(self, host: str, now: float) -> None:
+        """The last heartbeat of that host's service has come in: it ends. It is down unless it is
+        heard again within ``GOODBYE_S``, as after a restart."""
         self._heard.pop(host, None)
-        self._ended[host] = None
+        self._ended[host] = now
 
     def deaf(self) -> None:
         """Heartbeats may have been missed: silence counts from the next judgement."""
@@ -94,7 +99,8 @@ class Liveness:
             self._ended.pop(host, None)
 
     def _verdicts(self, now: float) -> Iterator[Verdict]:
-        for host in self._ended:
+        gone = [host for host, at in self._ended.items() if now - at >= GOODBYE_S]
+        for host in gone:
             if (sign := self._signs.get(host)) is not None:
                 yield ReportServiceDown(host=host, silent_s=round(now - sign, 3), ended=True)
         oldest = now - self.service_down_time_s

@@ -204,7 +204,7 @@ class LivenessMonitor:
         if not isinstance(beat, Heartbeat) or beat.binary != COMPUTE:
             return
         if beat.ending:
-            self._liveness.ended(beat.host)
+            self._liveness.ended(beat.host, now)
         else:
             self._liveness.heard(beat.host, now)
 

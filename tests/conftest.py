@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from schemas.catalog import catalog
+
 if TYPE_CHECKING:
     from tests.parts.broker import Broker
     from tests.parts.postgres import PostgresServer
@@ -90,6 +92,13 @@ def _unheard_refusals() -> Iterator[None]:
             gc.collect()
     finally:
         log.setLevel(before)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_schemas_of_another_log() -> Iterator[None]:
+    """A module that opens a site's log leaves the process looking for schemas there."""
+    yield
+    catalog().look_up = None
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -224,11 +224,13 @@ def test_a_log_that_was_away_kills_nobody() -> None:
     assert site.pass_time(40, "a") == []
 
 
-def test_a_host_that_says_goodbye_is_down_at_once() -> None:
+def test_a_host_that_says_goodbye_is_down_soon_not_after_a_silence() -> None:
+    """Not at once: a service that is restarted says goodbye too, and is back in a second."""
     site = Site("a", "b")
     assert site.pass_time(5, "a", "b") == []
     site.beat("a", ending=True)
-    assert site.pass_time(1) == ["ServiceWentDown a"]
+    assert site.pass_time(4, "b") == []
+    assert site.pass_time(2, "b") == ["ServiceWentDown a"]
     went_down = site.fleet.last.events[0]
     assert isinstance(went_down, ServiceWentDown) and went_down.ended
     assert site.pass_time(30, "b") == []
@@ -243,7 +245,7 @@ def test_a_goodbye_before_a_restart_does_not_count() -> None:
     assert site.pass_time(5) == []
     judge = Liveness()
     judge.judge(0.0, UP)
-    judge.ended("a")
+    judge.ended("a", 0.0)
     assert judge.judge(1.0, DOWN) == []
     assert judge.judge(2.0, UP) == []  # its agent has registered again
 
@@ -252,7 +254,7 @@ def test_anybody_may_say_anything_of_hosts_that_are_not_there() -> None:
     judge = Liveness()
     for number in range(100):
         judge.heard(f"nobody-{number}", 0.0)
-        judge.ended(f"no one-{number}")
+        judge.ended(f"no one-{number}", 0.0)
     assert judge.judge(1.0, UP) == []
     assert not judge._heard and not judge._ended
 
