@@ -81,7 +81,10 @@ def projection(settings: Settings, log: Log) -> Iterator[Finding]:
     behind = sum(standing.behind.values())
     seen = f"build {standing.build}, {behind} events behind, {standing.seconds:.1f} s"
     if not standing.followed:
-        advice = "start a projector: chronova serve projector; its log says why it ended"
+        advice = (
+            "start a projector: chronova serve projector. Its log says why it ended; where the log was"
+            " restored from an older copy: chronova projection rebuild"
+        )
         yield failed("projection", f"nobody follows; {seen}", advice)
     elif standing.seconds > LAG_FAILED_S:
         yield failed("projection", seen, "is the projector's or the database's machine too busy?")
