@@ -82,7 +82,7 @@ def projection(settings: Settings, log: Log) -> Iterator[Finding]:
     seen = f"build {standing.build}, {behind} events behind, {standing.seconds:.1f} s"
     if not standing.followed:
         advice = (
-            "start a projector: chronova serve projector. Its log says why it ended; where the log was"
+            "start a projector: chronova serve projector; its log says why it ended. If the log was"
             " restored from an older copy: chronova projection rebuild"
         )
         yield failed("projection", f"nobody follows; {seen}", advice)
