@@ -259,7 +259,7 @@ def test_a_heartbeat_that_no_index_holds_is_passed_over(
     one = following(log, url, build, read_model(), followed=True)
     for host in ("host-1", long, "host-2"):
         beat = Heartbeat(host=host, at=START, started_at=START - 1)
-        log.append([Outgoing(topics.HEARTBEATS, "host", Codec().encode(beat), {}, 0)])
+        log.append([Outgoing(topics.HEARTBEATS, "host", Codec().written(beat), {}, 0)])
     seen: set[Any] = set()
     while len(seen) < 2:
         one.step(1.0)
