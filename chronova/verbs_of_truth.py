@@ -102,7 +102,7 @@ def projection_heal(json: Json = False) -> None:
                 read[0] += events
                 bar.update(task, description=f"{read[0]:,} events read")
 
-            done = heal(source, settings().database, show)
+            done = heal(source, settings().database_url, show)
     finally:
         source.close()
     if json:

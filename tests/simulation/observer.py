@@ -96,6 +96,8 @@ class Observer:
         """Servers whose work may be lost: the topic of their host was deleted."""
         self.told: dict[str, list[tuple[int, str]]] = {}
         """By server, position and type of each fact about it."""
+        self.unwanted: set[str] = set()
+        """Servers whose deletion was asked for."""
         self.booted: set[tuple[str, int]] = set()
         """Server and generation of guests that ran."""
 
@@ -263,6 +265,8 @@ class Observer:
                 self._note_deadline(id, after)
                 position = self.lines[topics.events("compute"), partition].position
                 self.told.setdefault(id, []).append((position, event.type_name))
+                if isinstance(event, f.DeletionRequested):
+                    self.unwanted.add(id)
                 if isinstance(event, f.DomainStarted) and after is not None:
                     self.booted.add((id, after.generation))
             if number == 0 and aggregate.name == "server":
@@ -375,7 +379,9 @@ class Observer:
         if server is None:
             self._complain("disk", f"{host} removes a guest that the log does not know", server_id)
             return
-        over = server.vm_state == "deleted" or server.task_state == "deleting"
+        # A removal that failed may be done after all, when its host looks at it once more.
+        asked = server.task_state == "deleting" or server_id in self.unwanted
+        over = server.vm_state == "deleted" or asked
         placed = (server.host, server.generation) == (host, generation)
         if placed and not over and (server_id, generation) in self.booted:
             self._complain("disk", f"{host} removes the disks of a {server.vm_state}", server_id)

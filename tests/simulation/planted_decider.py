@@ -185,7 +185,7 @@ def deadlines_before_reports() -> Iterator[None]:
         yield
 
 
-@planted("chain", "lost", "taken twice", "marks", "state", faults=("restart",))
+@planted("chain", "lost", "taken twice", "marks", "state", "answered twice", faults=("restart",))
 def deciding_before_the_fold_ends() -> Iterator[None]:
     """A new owner decides as soon as it has read something of its journal."""
 
