@@ -1,8 +1,8 @@
 """An owner of journals in a process of its own, to be stopped and killed by tests.
 
 Arguments: the log's URL, its options as JSON, the group, the topic it consumes, the topic with
-its journals. It begins a term for each partition that it is given. Prints ``owns N`` when that
-changes. A line on stdin makes it append that text to each of its journals, as it then believes
+its journals. It begins a term for each partition that it is given, and keeps the writer when the
+partition is taken away. Prints ``owns N`` when that changes. A line on stdin makes it append that text to each of its journals, as it then believes
 it may, and print how each ended: ``committed`` or the name of the error.
 """
 
@@ -22,6 +22,7 @@ def main() -> None:
     log = open_log(url, **json.loads(options))
     member = log.membership(group, [source])
     journals: dict[int, Journal] = {}
+    owned: set[int] = set()
     while True:
         if select.select([sys.stdin], [], [], 0)[0]:
             text = sys.stdin.readline().strip()
@@ -31,13 +32,14 @@ def main() -> None:
                 print("committed" if isinstance(ended, int) else type(ended).__name__, flush=True)
         polled = member.poll(0.1)
         for _, number in polled.revoked:
-            journals.pop(number, None)
+            owned.discard(number)
         for each, number in polled.assigned:
             began = Outgoing(target, "term", b"process", {"ce_type": "test.TermBegan"}, number)
+            owned.add(number)
             journals[number] = log.begin_term((target, number), began)
             member.follow((each, number), 0)
         if polled.assigned or polled.revoked:
-            print(f"owns {len(journals)}", flush=True)
+            print(f"owns {len(owned)}", flush=True)
     member.close()
     log.close()
 
