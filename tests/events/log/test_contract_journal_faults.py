@@ -130,12 +130,12 @@ def test_a_stopped_owner_that_wakes_up_is_fenced(real_site: ServedSite) -> None:
         heir = join(real_site, [commands])
         owns(heir, 2)
         journals = [begin(real_site.log, (events, number)) for number in range(2)]
+        outcomes = real_site.log.commit([(each, outgoing(events, "good")) for each in journals])
+        assert all(isinstance(outcome, int) for outcome in outcomes), outcomes
         zombie.commit("void")
         zombie.process.send_signal(signal.SIGCONT)
         for _ in range(2):
             assert zombie.expect("committed", "Fenced", "LogUnavailable") == "Fenced"
-        outcomes = real_site.log.commit([(each, outgoing(events, "good")) for each in journals])
-        assert all(isinstance(outcome, int) for outcome in outcomes), outcomes
         share_with(heir, zombie)
     for number in range(2):
         reader = real_site.closing(real_site.log.reader({(events, number): 0}))
