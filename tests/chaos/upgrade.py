@@ -39,6 +39,8 @@ SIGNS = (
 )
 """Names of what roles log when they cannot read something, or end of it."""
 
+LIBRARIES = ('"logger": "kafka.', '"logger": "sqlalchemy.')
+
 PROGRESS_S = 30.0
 
 
@@ -130,7 +132,8 @@ class Upgrade:
 
 
 def _is_sign(line: str) -> bool:
-    return any(sign in line for sign in SIGNS)
+    """Libraries tell of a connection that a restart closed with a traceback: that is no sign."""
+    return any(sign in line for sign in SIGNS) and not any(name in line for name in LIBRARIES)
 
 
 def drill(
