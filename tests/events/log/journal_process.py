@@ -2,8 +2,9 @@
 
 Arguments: the log's URL, its options as JSON, the group, the topic it consumes, the topic with
 its journals. It begins a term for each partition that it is given, and keeps the writer when the
-partition is taken away. Prints ``owns N`` when that changes. A line on stdin makes it append that text to each of its journals, as it then believes
-it may, and print how each ended: ``committed`` or the name of the error.
+partition is taken away. Prints ``owns N`` when what it owns changes. A line on stdin makes it
+append that text to each of its journals, as it then believes it may, and print how each ended:
+``committed`` or the name of the error.
 """
 
 from __future__ import annotations
