@@ -86,19 +86,21 @@ class Site:
 
     def processes(self) -> dict[str, psutil.Process]:
         """The roles and the database; the broker is counted apart."""
-        found = {}
-        for name in ("supervisor", *ROLES, "postgres"):
-            pid = int((self.data / "run" / f"{name}.pid").read_text())
-            found[name] = psutil.Process(pid)
-        return found
+        files = {name: self.data / "run" / f"{name}.pid" for name in ("supervisor", *ROLES)}
+        files["postgres"] = self.data / "postgres" / "cluster" / "postmaster.pid"
+        return {
+            name: psutil.Process(int(file.read_text().split("\n", 1)[0]))
+            for name, file in files.items()
+        }
 
     def pid_folder(self) -> Path:
         """Pid files for the measuring client. It counts descendants too, and all roles descend
         from the supervisor, so that is left out here and its own memory added by ``memory``."""
         folder = self.data / "bench-pids"
         folder.mkdir(exist_ok=True)
-        for name in (*ROLES, "postgres"):
+        for name in ROLES:
             shutil.copy(self.data / "run" / f"{name}.pid", folder / f"{name}.pid")
+        (folder / "postgres.pid").write_text(f"{self.processes()['postgres'].pid}\n")
         return folder
 
     def memory(self) -> tuple[float, float]:
