@@ -118,9 +118,7 @@ class Draft:
     def decide(self, item: Input) -> None:
         """Decide one input. Raises nothing for what it holds: what cannot be read, and a decision
         that goes wrong, becomes a recorded ``CommandFailed``."""
-        self.inputs.append(item)
-        if item.place is not None:
-            self._offsets[item.place[0]] = item.place[1]
+        self._pass(item)
         done = self._repeated(item) or self._attempted(item)
         if item.origin is not None and done.outcome != "repeated":
             self._taken[item.origin[0]] = item.origin[1]
@@ -129,12 +127,16 @@ class Draft:
 
     def fail(self, item: Input, reason: Exception) -> None:
         """Record that an input could not be decided, without trying."""
-        self.inputs.append(item)
-        if item.place is not None:
-            self._offsets[item.place[0]] = item.place[1]
+        self._pass(item)
         if item.origin is not None:
             self._taken[item.origin[0]] = item.origin[1]
         self.decided.append(self._failed(item, reason))
+
+    def _pass(self, item: Input) -> None:
+        """Mark that an input's place in its topic is behind this draft."""
+        self.inputs.append(item)
+        if item.place is not None:
+            self._offsets[item.place[0]] = item.place[1]
 
     def _repeated(self, item: Input) -> Decided | None:
         if item.origin is not None:

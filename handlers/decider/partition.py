@@ -26,7 +26,7 @@ from events.log.records import (
     control_hash,
     stamp_of,
 )
-from events.log.terms import TERM, is_control
+from events.log.terms import TERM, begins_term, is_control
 from events.message import Context, Event, Message, UnknownMessage
 from handlers.decider.deadlines import Deadlines, Key, deadline_of
 from handlers.decider.effects import Effect, outcome_of
@@ -150,7 +150,7 @@ class Partition:
 
     def _void(self, record: Record) -> bool:
         """Whether it was written under an old term, after a newer one had begun."""
-        if record.headers.get("ce_type") == f"chronova.{TermBegan.type_name}":
+        if begins_term(record):
             return False
         return self.term >= 0 and record.headers.get(TERM) != str(self.term)
 

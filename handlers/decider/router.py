@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
 import structlog
 
 from events.journal import Marked
 from events.log.contract import Log, TopicPartition
-from events.message import Command, Context
+from events.message import Command
 from handlers.decider.effects import Effect
 from handlers.decider.inputs import Input, from_effect
 from handlers.decider.outbox import Outbox
@@ -124,16 +125,7 @@ def _following(owned: Owned, folded: Folded) -> Iterator[Effect]:
         yield from (owned.effects.answer(a, envelope) for a in message.answers if a.reply_to)
         return
     yield from owned.effects.of(message, folded.state, envelope)
-    command = Context(
-        id=envelope.causation_id,
-        time=envelope.time,
-        request_id=envelope.request_id,
-        correlation_id=envelope.correlation_id,
-        user_id=envelope.user_id,
-        project_id=envelope.project_id,
-        traceparent=envelope.traceparent,
-        reply_to=envelope.reply_to,
-    )
+    command = msgspec.structs.replace(envelope, id=envelope.causation_id, causation_id="")
     reply = owned.effects.reply(message, command, folded.position)
     if reply is not None:
         yield reply
