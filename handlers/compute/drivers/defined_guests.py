@@ -1,6 +1,6 @@
 """A mark beside a guest's disks that it was defined here: so one that libvirt lost is missed.
 
-Written before the domain is defined and removed with the folder. It says what the domain's own
+Written before the domain is defined, and removed with it. It says what the domain's own
 metadata says (see `domain_xml`), which is gone when an operator undefines the domain.
 """
 
@@ -30,6 +30,11 @@ def read_mark(folder: Path) -> Ownership | None:
         return msgspec.json.decode((folder / FILE_NAME).read_bytes(), type=Ownership)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
+
+
+def remove_mark(folder: Path) -> None:
+    """Remove the mark of a guest that is no longer to be here, whatever becomes of its disks."""
+    (folder / FILE_NAME).unlink(missing_ok=True)
 
 
 def marked(instances_dir: Path) -> list[str]:

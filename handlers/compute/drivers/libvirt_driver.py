@@ -28,7 +28,7 @@ from handlers.compute.drivers.contract import (
     PowerState,
     Unseal,
 )
-from handlers.compute.drivers.defined_guests import marked, read_mark, write_mark
+from handlers.compute.drivers.defined_guests import marked, read_mark, remove_mark, write_mark
 from handlers.compute.drivers.disk_errors import disk_errors_named
 from handlers.compute.drivers.domain_host import MACHINE, domain_host
 from handlers.compute.drivers.domain_xml import (
@@ -191,6 +191,8 @@ class LibvirtDriver:
         self._owned.pop(server_id, None)
         self._events.forget(server_id)
         if not disks:
+            with disk_errors_named(f"server {server_id}"):
+                remove_mark(folder)
             return
         leaving = folder.with_name(f"{server_id}_del")
         with disk_errors_named(f"server {server_id}"):

@@ -33,9 +33,8 @@ from tests.handlers.compute.drivers.rigs import (
     until,
 )
 
-libvirt_connection = pytest.importorskip(
-    "handlers.compute.drivers.libvirt_connection", reason="libvirt-python is not installed"
-)
+pytestmark = pytest.mark.usefixtures("libvirt_uri")
+"""The fixture installs libvirt-python; what imports it is imported after that."""
 
 DAEMON_SOCKET = "/run/libvirt/libvirt-sock"
 PIECE = 65536
@@ -157,9 +156,10 @@ def test_after_a_lost_connection_calls_and_events_go_on(
 def test_a_silent_libvirtd_does_not_hold_a_call_for_ever(
     far_driver: Driver, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(libvirt_connection, "KEEPALIVE_INTERVAL_S", 1)
-    monkeypatch.setattr(libvirt_connection, "KEEPALIVE_COUNT", 1)
-    monkeypatch.setattr(libvirt_connection, "OPEN_TIMEOUT_S", 2)
+    module = "handlers.compute.drivers.libvirt_connection"
+    monkeypatch.setattr(f"{module}.KEEPALIVE_INTERVAL_S", 1)
+    monkeypatch.setattr(f"{module}.KEEPALIVE_COUNT", 1)
+    monkeypatch.setattr(f"{module}.OPEN_TIMEOUT_S", 2)
     assert far_driver.power_states() == {}
     line.freeze()
     for _ in range(2):  # first the open connection, then the opening of another

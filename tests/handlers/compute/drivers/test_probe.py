@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from lxml import etree
@@ -15,9 +17,10 @@ from handlers.compute.drivers.domain_host import domain_host
 from handlers.compute.drivers.domain_xml import DomainHost, domain_xml
 from tests.handlers.compute.drivers.rigs import BLANK, Image, spec_for
 
-libvirt_probe = pytest.importorskip(
-    "handlers.compute.drivers.libvirt_probe", reason="libvirt-python is not installed"
-)
+
+def libvirt_probe() -> ModuleType:
+    """The module; only after the fixture ``libvirt_uri``, which installs what it imports."""
+    return importlib.import_module("handlers.compute.drivers.libvirt_probe")
 
 
 def running(folder: Path) -> list[bytes]:
@@ -31,7 +34,7 @@ def running(folder: Path) -> list[bytes]:
 
 def boots(uri: str, folder: Path, timeout_s: float = 60, **host: str) -> bool:
     """Whether the probe's guest ran; nothing of it may be left."""
-    ran: bool = libvirt_probe.boots(
+    ran: bool = libvirt_probe().boots(
         uri, domain_host("host-1: probe", "qemu", folder, **host), folder, timeout_s
     )
     assert running(folder) == []
@@ -57,22 +60,22 @@ def test_a_guest_that_does_not_execute_in_time(
 
 
 def test_what_a_killed_probe_left(libvirt_uri: str, guest_folder: Path) -> None:
-    (guest_folder / libvirt_probe.FOLDER).mkdir()
-    (guest_folder / libvirt_probe.FOLDER / "disk").touch()
+    (guest_folder / libvirt_probe().FOLDER).mkdir()
+    (guest_folder / libvirt_probe().FOLDER / "disk").touch()
     assert boots(libvirt_uri, guest_folder) is True
 
 
-def test_without_libvirtd_nothing_is_known(guest_folder: Path) -> None:
+def test_without_libvirtd_nothing_is_known(libvirt_uri: str, guest_folder: Path) -> None:
     with pytest.raises(HypervisorUnavailable):
-        boots_of = libvirt_probe.boots
+        boots_of = libvirt_probe().boots
         host = domain_host("host-1: probe", "qemu", guest_folder)
         boots_of(f"qemu+unix:///system?socket={guest_folder}/none", host, guest_folder)
     assert list(guest_folder.iterdir()) == []
 
 
-def test_it_is_defined_as_all_guests_are() -> None:
+def test_it_is_defined_as_all_guests_are(libvirt_uri: str) -> None:
     host = DomainHost(name="host-1", virt_type="kvm")
-    xml = domain_xml(libvirt_probe.probe_spec(), host, Path("/f"))
+    xml = domain_xml(libvirt_probe().probe_spec(), host, Path("/f"))
     probed, guest = (
         etree.fromstring(text)
         for text in (xml, domain_xml(spec_for(Image(BLANK)), host, Path("/f")))
