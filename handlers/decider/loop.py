@@ -188,11 +188,15 @@ class Decider:
     def _any_input(self) -> bool:
         now = self._clock()
         return not self._outbox.full and any(
-            owned.deciding and (owned.queue or self._overdue_now(owned, now))
-            for owned in self._ownership.owned.values()
+            self._has_input(owned, now) for owned in self._ownership.owned.values()
         )
 
-    def _overdue_now(self, owned: Owned, now: int) -> bool:
+    def _has_input(self, owned: Owned, now: int) -> bool:
+        """Whether a partition has something to decide: inputs, or what is overdue."""
+        if not owned.deciding:
+            return False
+        if owned.queue:
+            return True
         deadline = owned.partition.deadlines.next()
         return deadline is not None and deadline <= now and owned.may_pass(now)
 
@@ -244,11 +248,11 @@ class Decider:
 
     def _turn(self) -> int:
         """Decide and commit one batch of each partition that has input; how many commands."""
-        began = time.perf_counter()
+        began, now = time.perf_counter(), self._clock()
         drafts = [
             (owned, draft)
             for owned in list(self._ownership.owned.values())
-            if owned.deciding and (draft := self._drafted(owned)) is not None
+            if self._has_input(owned, now) and (draft := self._drafted(owned)) is not None
         ]
         appends: list[tuple[Journal, Sequence[Outgoing]]] = [
             (owned.journal, draft.records) for owned, draft in drafts if owned.journal is not None
