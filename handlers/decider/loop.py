@@ -34,6 +34,7 @@ from events.log.contract import (
     TopicPartition,
     Unstorable,
 )
+from events.log.pace import Pace
 from events.log.records import Codec
 from handlers.decider.draft import Decided, Draft
 from handlers.decider.inputs import from_overdue, from_record
@@ -108,6 +109,7 @@ class Decider:
             log, self._codec, appended=self._appended, clock=lambda: clock() / 1e6
         )
         self._router = Router(log, self._ownership, self._outbox, handing_over=handing_over)
+        self._pace = Pace() if threaded else None
         self._failure: BaseException | None = None
         self._relay: threading.Thread | None = None
         if threaded:
@@ -124,12 +126,16 @@ class Decider:
         if self._failure is not None:
             raise self._failure
         try:
+            if self._pace is not None:
+                self._pace.pause()
             polled = self._member.poll(self._patience(wait_s), self._room())
             self._follow_ownership(polled)
             # Before a term may begin: then inputs are read once more, from the marks on.
             self._queue(polled)
             self._ownership.advance()
             decided = self._turns()
+            if self._pace is not None:
+                self._pace.took(decided)
         except LogUnavailable:
             self._ownership.give_up()
             raise
