@@ -55,6 +55,7 @@ class Lag:
         self._log = log
         self._url = database_url
         self._model = model or read_model()
+        self._version = self._model.version()
         self._clock = clock
         self._connection: Connection | None = None
         self._reader: Reader | None = None
@@ -84,7 +85,7 @@ class Lag:
             self._reader = self._log.reader(dict.fromkeys(sources, LATEST))
         build, places, followed = _standing(self._connection)
         set_aside, waiting = 0, []
-        if build.version == self._model.version():
+        if build.version == self._version:
             set_aside = aside.count(self._connection, build.schema)
             waiting = aside.waiting(self._connection, build.schema)
         held = {one.source for one in waiting}

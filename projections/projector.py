@@ -18,6 +18,7 @@ from collections.abc import Callable
 import structlog
 
 from events.log.contract import Log, LogError
+from events.log.pace import Pace
 from events.log.records import Codec
 from projections import builds
 from projections.builds import Build
@@ -137,8 +138,12 @@ class Projector:
                 return
             follower.open()
             logger.info("projector_follows", build=build.build)
+            pace = Pace()
             while not self._stopped.is_set():
-                self._observed(follower.step(IDLE_S), follower)
+                pace.pause()
+                events = follower.step(IDLE_S)
+                pace.took(events)
+                self._observed(events, follower)
                 self._pause_s = PAUSE_S_MIN
         finally:
             follower.close()

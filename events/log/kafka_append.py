@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import kafka.errors as errors
 from kafka.future import Future
 
-from events.log.contract import LogError, Outgoing, TopicPartition
+from events.log.contract import LogError, TopicPartition
 from events.log.kafka_connection import Connection, Deadline, unavailable
 from events.log.kafka_produce import (
     TOO_LARGE,
@@ -27,7 +27,7 @@ from events.log.kafka_produce import (
     produce,
     too_large,
 )
-from events.log.kafka_records import BATCH_BYTES, Batch, batches
+from events.log.kafka_records import BATCH_BYTES, Addressed, Batch, batches
 
 
 class _Piece:
@@ -59,18 +59,18 @@ class Appender:
         self._waiting: dict[TopicPartition, collections.deque[_Piece]] = {}
         self._flying = False
 
-    def append(self, records: Sequence[Outgoing], timeout_s: float) -> list[int]:
-        """Write records, whose partitions are given; their offsets."""
+    def append(self, records: Sequence[Addressed], timeout_s: float) -> list[int]:
+        """Write records; their offsets."""
         if not records:
             return []
         firsts = self._connection.run("write records", timeout_s, self._append, records)
         offsets = {source: _counted(pieces) for source, pieces in firsts.items()}
-        return [next(offsets[record.topic, record.partition or 0]) for record in records]
+        return [next(offsets[record.source]) for record in records]
 
     # From here on the event loop, so without locks.
 
     async def _append(
-        self, records: Sequence[Outgoing], deadline: Deadline
+        self, records: Sequence[Addressed], deadline: Deadline
     ) -> dict[TopicPartition, list[tuple[int, int]]]:
         """First offset and count of each piece, by partition."""
         if self._session != self._connection.session:

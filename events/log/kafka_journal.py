@@ -18,7 +18,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import kafka.errors as errors
-import msgspec
 
 from events.log.contract import (
     Commit,
@@ -69,7 +68,7 @@ def begin_term(
     connection: Connection, source: TopicPartition, record: Outgoing, timeout_s: float
 ) -> KafkaJournal:
     """See the contract."""
-    batch = whole_batch([_in(source, record)])
+    batch = whole_batch([record])
     return connection.run("begin a term", timeout_s, _begin, connection, source, batch)
 
 
@@ -104,7 +103,7 @@ def _checked(journal: Journal, records: Sequence[Outgoing]) -> _Append:
     assert records, "an append has records"
     if journal.ended is not None:
         raise Fenced(f"this writer of {journal.source[0]}/{journal.source[1]} has ended")
-    batch = whole_batch([_in(journal.source, record) for record in records])
+    batch = whole_batch(records)
     producer = journal.producer
     sequence = producer.sequences.get(journal.source, 0)
     return _Append(journal, batch, Written(producer.id, producer.epoch, sequence))
@@ -185,7 +184,3 @@ async def _found(
     if found is None:
         return unavailable(_COMMIT, refusal)
     return found
-
-
-def _in(source: TopicPartition, record: Outgoing) -> Outgoing:
-    return msgspec.structs.replace(record, topic=source[0], partition=source[1])

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
-
-from kafka.record.memory_records import MemoryRecordsBuilder
+from typing import Any, NamedTuple
 
 from events.log.contract import (
     Outgoing,
@@ -17,6 +15,7 @@ from events.log.contract import (
     Unstorable,
     partition_of,
 )
+from events.log.kafka_encoding import Body, body, record_batch
 
 RECORD_BYTES_MAX = 1024 * 1024
 """Key, headers and value of one record together."""
@@ -31,64 +30,55 @@ COMMIT_BYTES_MAX = JOURNAL_BYTES_MAX - 64 * 1024
 
 BATCH_BYTES = RECORD_BYTES_MAX
 
-# Lengths, offset and timestamp deltas of a record, and the lengths of each header: never more.
-_RECORD_OVERHEAD = 32
-_HEADER_OVERHEAD = 10
+_RECORD_OVERHEAD = 16
+"""A record's length, attributes, and deltas of offset and timestamp: never more bytes."""
 
-Headers = list[tuple[str, bytes]]
+
+class Addressed(NamedTuple):
+    """A record with its partition, encoded."""
+
+    source: TopicPartition
+    body: Body
 
 
 class Batch:
     """Records of one partition that go to it in one piece."""
 
     def __init__(self) -> None:
-        self._records: list[tuple[bytes, bytes, Headers]] = []
+        self._bodies: list[Body] = []
         self.size = 0
-        self._encoded: tuple[tuple[int, int, int], Any] | None = None
+        self._encoded: tuple[tuple[int, int, int], bytes] | None = None
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._bodies)
 
-    def add(self, record: Outgoing, size: int) -> None:
-        """Append a record, which takes at most ``size`` bytes."""
-        self._records.append((record.key.encode(), record.value, headers_of(record)))
-        self.size += size
+    def add(self, content: Body) -> None:
+        """Append a record."""
+        self._bodies.append(content)
+        self.size += _size_in_batch(content)
 
     def join(self, other: Batch) -> None:
         """Append another's records to these."""
-        self._records += other._records
+        self._bodies += other._bodies
         self.size += other.size
 
-    def encode(self, producer: int, epoch: int, sequence: int) -> Any:
+    def encode(self, producer: int, epoch: int, sequence: int) -> bytes:
         """Kafka's record batch. A retry gets the same bytes, which is what makes it harmless."""
         state = (producer, epoch, sequence)
         if self._encoded is None or self._encoded[0] != state:
-            builder = MemoryRecordsBuilder(
-                magic=2,
-                compression_type=0,
-                batch_size=2 * JOURNAL_BYTES_MAX,
-                producer_id=producer,
-                producer_epoch=epoch,
-                base_sequence=sequence,
-            )
-            now_ms = int(time.time() * 1000)
-            for key, value, headers in self._records:
-                builder.append(now_ms, key, value, headers)
-            builder.close()
-            self._encoded = (state, builder.buffer())
+            now_ms = time.time_ns() // 1_000_000
+            self._encoded = (state, record_batch(self._bodies, now_ms, *state))
         return self._encoded[1]
 
 
-def batches(records: Iterable[Outgoing]) -> dict[TopicPartition, list[Batch]]:
+def batches(records: Iterable[Addressed]) -> dict[TopicPartition, list[Batch]]:
     """The records by partition, in order, cut where a batch would grow too large."""
     sorted_out: dict[TopicPartition, list[Batch]] = {}
-    for record in records:
-        assert record.partition is not None
-        size = _size_in_batch(record)
-        pieces = sorted_out.setdefault((record.topic, record.partition), [Batch()])
-        if pieces[-1].size and pieces[-1].size + size > BATCH_BYTES:
+    for source, content in records:
+        pieces = sorted_out.setdefault(source, [Batch()])
+        if pieces[-1].size and pieces[-1].size + _size_in_batch(content) > BATCH_BYTES:
             pieces.append(Batch())
-        pieces[-1].add(record, size)
+        pieces[-1].add(content)
     return sorted_out
 
 
@@ -100,8 +90,7 @@ def whole_batch(records: Sequence[Outgoing]) -> Batch:
     """
     batch = Batch()
     for record in records:
-        _check_size(record)
-        batch.add(record, _size_in_batch(record))
+        batch.add(_body(record))
     if batch.size > COMMIT_BYTES_MAX:
         raise RecordTooLarge(
             f"{len(batch)} records for {records[0].topic} have {batch.size} bytes, "
@@ -110,7 +99,7 @@ def whole_batch(records: Sequence[Outgoing]) -> Batch:
     return batch
 
 
-def addressed(records: Sequence[Outgoing], partitions: Mapping[str, int]) -> list[Outgoing]:
+def addressed(records: Sequence[Outgoing], partitions: Mapping[str, int]) -> list[Addressed]:
     """The records with their partitions; ``partitions`` counts those of each topic.
 
     Raises ``RecordTooLarge`` for one over the limit, ``Unstorable`` for a text that is none,
@@ -118,42 +107,32 @@ def addressed(records: Sequence[Outgoing], partitions: Mapping[str, int]) -> lis
     """
     chosen = []
     for record in records:
-        _check_size(record)
-        if record.partition is not None and record.partition >= partitions[record.topic]:
-            raise TopicMismatch(f"Topic {record.topic} has no partition {record.partition}.")
-        if record.partition is None:
+        content, number = _body(record), record.partition
+        if number is None:
             number = partition_of(record.key, partitions[record.topic])
-            record = Outgoing(record.topic, record.key, record.value, record.headers, number)
-        chosen.append(record)
+        elif number >= partitions[record.topic]:
+            raise TopicMismatch(f"Topic {record.topic} has no partition {number}.")
+        chosen.append(Addressed((record.topic, number), content))
     return chosen
 
 
-def _check_size(record: Outgoing) -> None:
+def _body(record: Outgoing) -> Body:
     try:
-        size = size_of(record)
+        content = body(record.key, record.value, record.headers)
     except UnicodeEncodeError as error:
         raise Unstorable(
             f"The key or a header of a record for {record.topic} is no Unicode text."
         ) from error
-    if size > RECORD_BYTES_MAX:
+    if content.size > RECORD_BYTES_MAX:
         raise RecordTooLarge(
-            f"A record for {record.topic} has {size} bytes, the limit is {RECORD_BYTES_MAX}."
+            f"A record for {record.topic} has {content.size} bytes, "
+            f"the limit is {RECORD_BYTES_MAX}."
         )
+    return content
 
 
-def _size_in_batch(record: Outgoing) -> int:
-    return size_of(record) + _RECORD_OVERHEAD + _HEADER_OVERHEAD * len(record.headers)
-
-
-def size_of(record: Outgoing) -> int:
-    """Bytes of key, headers and value."""
-    headers = sum(len(name.encode()) + len(text.encode()) for name, text in record.headers.items())
-    return len(record.key.encode()) + len(record.value) + headers
-
-
-def headers_of(record: Outgoing) -> Headers:
-    """Headers as kafka-python takes them."""
-    return [(name, text.encode()) for name, text in record.headers.items()]
+def _size_in_batch(record: Body) -> int:
+    return len(record.content) + _RECORD_OVERHEAD
 
 
 def read(record: Any) -> Record:

@@ -27,7 +27,7 @@ from events.message import Context, Event, Message, message_class
 from schemas.catalog import Catalog, catalog
 
 _PREFIX = struct.Struct(">bI")
-_length = struct.Struct(">I").pack
+_pack = msgspec.msgpack.Encoder(order="sorted").encode
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = 1_000_000
 
@@ -232,15 +232,10 @@ def stamp_of(record: Record) -> EventStamp:
 def chain_hash(key: str, value: bytes, made: Mapping[str, str]) -> str:
     """SHA-256 (hex) of an event: its key, value and all headers, the previous hash among them.
 
-    Each part is preceded by its length, headers in order of their names, so no two
-    different records have the same bytes to hash.
+    The bytes to hash are the MessagePack of the list (key, value, headers), headers in order of
+    their names: each part has its length before it, so no two records have the same bytes.
     """
-    encoded = key.encode()
-    parts = [_length(len(encoded)), encoded, _length(len(value)), value]
-    for name in sorted(made):
-        encoded = made[name].encode()
-        parts += (_measured(name), _length(len(encoded)), encoded)
-    return hashlib.sha256(b"".join(parts)).hexdigest()
+    return hashlib.sha256(_pack((key, value, made))).hexdigest()
 
 
 def control_hash(previous: str, record: Record) -> str:
@@ -251,9 +246,3 @@ def control_hash(previous: str, record: Record) -> str:
     """
     own = chain_hash(record.key, record.value, record.headers)
     return hashlib.sha256((previous + own).encode()).hexdigest()
-
-
-@lru_cache(maxsize=256)
-def _measured(name: str) -> bytes:
-    encoded = name.encode()
-    return _length(len(encoded)) + encoded

@@ -97,4 +97,6 @@ def envelope_of(record: Record, now: int, type_name: str, reported: bool) -> Con
 
 def printable(text: str) -> str:
     """Return what a stranger wrote, fit for a record and a table."""
+    if len(text) <= 1000 and text.isprintable():
+        return text
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:1000])

@@ -34,6 +34,7 @@ from events.log.contract import (
     TopicPartition,
     Unstorable,
 )
+from events.log.pace import Pace
 from events.log.records import Codec
 from handlers.decider.draft import Decided, Draft
 from handlers.decider.inputs import from_overdue, from_record
@@ -108,6 +109,7 @@ class Decider:
             log, self._codec, appended=self._appended, clock=lambda: clock() / 1e6
         )
         self._router = Router(log, self._ownership, self._outbox, handing_over=handing_over)
+        self._pace = Pace() if threaded else None
         self._failure: BaseException | None = None
         self._relay: threading.Thread | None = None
         if threaded:
@@ -124,12 +126,16 @@ class Decider:
         if self._failure is not None:
             raise self._failure
         try:
+            if self._pace is not None:
+                self._pace.pause()
             polled = self._member.poll(self._patience(wait_s), self._room())
             self._follow_ownership(polled)
             # Before a term may begin: then inputs are read once more, from the marks on.
             self._queue(polled)
             self._ownership.advance()
             decided = self._turns()
+            if self._pace is not None:
+                self._pace.took(decided)
         except LogUnavailable:
             self._ownership.give_up()
             raise
@@ -188,11 +194,15 @@ class Decider:
     def _any_input(self) -> bool:
         now = self._clock()
         return not self._outbox.full and any(
-            owned.deciding and (owned.queue or self._overdue_now(owned, now))
-            for owned in self._ownership.owned.values()
+            self._has_input(owned, now) for owned in self._ownership.owned.values()
         )
 
-    def _overdue_now(self, owned: Owned, now: int) -> bool:
+    def _has_input(self, owned: Owned, now: int) -> bool:
+        """Whether a partition has something to decide: inputs, or what is overdue."""
+        if not owned.deciding:
+            return False
+        if owned.queue:
+            return True
         deadline = owned.partition.deadlines.next()
         return deadline is not None and deadline <= now and owned.may_pass(now)
 
@@ -244,11 +254,11 @@ class Decider:
 
     def _turn(self) -> int:
         """Decide and commit one batch of each partition that has input; how many commands."""
-        began = time.perf_counter()
+        began, now = time.perf_counter(), self._clock()
         drafts = [
             (owned, draft)
             for owned in list(self._ownership.owned.values())
-            if owned.deciding and (draft := self._drafted(owned)) is not None
+            if self._has_input(owned, now) and (draft := self._drafted(owned)) is not None
         ]
         appends: list[tuple[Journal, Sequence[Outgoing]]] = [
             (owned.journal, draft.records) for owned, draft in drafts if owned.journal is not None

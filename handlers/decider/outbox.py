@@ -164,7 +164,8 @@ class Outbox:
     def full(self) -> bool:
         """Whether so much waits that nothing more should be decided."""
         with self._lock:
-            waiting = sum(len(r.queue) for r in self._receivers.values() if r.failing_since is None)
+            receivers = self._receivers.values()
+            waiting = sum([len(r.queue) for r in receivers if r.failing_since is None])
             return waiting > QUEUED_MAX
 
     def troubles(self) -> list[str]:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Index,
     Integer,
     Text,
+    bindparam,
     select,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -86,11 +87,14 @@ def document(state: Flavor) -> dict[str, Any]:
     }
 
 
+_BY_ID = select(FLAVORS.c.state).where(FLAVORS.c.id == bindparam("id"), ~FLAVORS.c.deleted)
+"""Made once: each boot asks, and making it costs as much as running it."""
+
+
 def find_flavor(engine: Engine, flavor_id: str) -> Flavor | None:
     """The flavor of that id, whoever may use it."""
-    statement = select(FLAVORS.c.state).where(FLAVORS.c.id == flavor_id, ~FLAVORS.c.deleted)
     with engine.connect() as connection:
-        state = connection.execute(statement).scalar()
+        state = connection.execute(_BY_ID, {"id": flavor_id}).scalar()
     return None if state is None else decode_state(state, Flavor)
 
 

@@ -10,7 +10,17 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, false, func, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    false,
+    func,
+    or_,
+    select,
+    true,
+)
 
 from events.image.image import DELETED
 from projections.image.tables import images
@@ -104,13 +114,16 @@ Sort = Sequence[tuple[str, bool]]
 
 _COLUMNS = [images.c[name] for name in ImageRow.__struct_fields__]
 
+_BY_ID = select(*_COLUMNS).where(images.c.id == bindparam("id"))
+"""Made once: each boot asks, and making it costs as much as running it."""
+
 
 def find_image(
     connection: Connection, image_id: str, caller_project: str | None, is_admin: bool
 ) -> ImageRow | None:
     """The image, if the caller can see it: by its id every one that is not private to others,
     and shared ones however their share was answered."""
-    found = connection.execute(select(*_COLUMNS).where(images.c.id == image_id)).one_or_none()
+    found = connection.execute(_BY_ID, {"id": image_id}).one_or_none()
     if found is None:
         return None
     image = ImageRow(**found._mapping)

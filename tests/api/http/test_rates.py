@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import structlog
 
 from api.http.errors import Errors
-from api.http.rates import Limit, RateSettings
+from api.http.rates import KEYS_MAX, Limit, RateSettings
 from api.services import ApiSettings, Services
 from tests.api.compute.world import World, stocked
 from tests.parts.local_bus import store
@@ -77,6 +78,37 @@ def test_a_limit_is_shared_by_processes() -> None:
     assert [shared.count("a") for _ in range(4)] == [True, True, True, False]
     assert shared.count("b")
     assert all(Limit("").count("a") for _ in range(100))
+
+
+def test_an_allowance_refills_evenly_up_to_its_amount() -> None:
+    now = [100.0]
+    limit = Limit("6/minute", clock=lambda: now[0])
+    assert [limit.count("a") for _ in range(7)] == [True] * 6 + [False]
+    assert limit.refusal("a").headers == {"Retry-After": "10"}
+    now[0] += 9.9
+    assert not limit.count("a")
+    now[0] += 0.1
+    assert [limit.count("a") for _ in range(2)] == [True, False]
+    now[0] += 3600
+    assert [limit.count("a") for _ in range(7)] == [True] * 6 + [False]
+
+
+def test_keys_with_their_whole_allowance_are_forgotten() -> None:
+    """Else each address that ever asked would be held for ever."""
+    now = [100.0]
+    limit = Limit("6/minute", clock=lambda: now[0])
+    for turn in range(3 * KEYS_MAX):
+        now[0] += 0.01
+        assert limit.count(str(turn))
+    assert len(limit._full_at) <= KEYS_MAX + 1
+
+
+def test_a_count_begins_no_thread() -> None:
+    """The library's counts did, almost one for each request."""
+    limit = Limit("1000/minute")
+    before = threading.active_count()
+    assert all(limit.count(str(key)) for key in range(100))
+    assert threading.active_count() == before
 
 
 class Broken:
