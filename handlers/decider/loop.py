@@ -12,6 +12,7 @@ delivers once more what may not have arrived; receivers take each effect once.
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -357,6 +358,8 @@ class Decider:
         true as it was; the record that proves it lies in the log."""
         if self._snapshots.kept and not self._snapshots.busy:
             owned.saved = owned.partition.offset
+            gc.collect()
+            gc.freeze()  # what stays is looked through once, see SLICE_RECORDS
             undelivered = self._outbox.undelivered(owned.journal_key)
             self._snapshots.save(owned.partition, undelivered)
 
