@@ -73,14 +73,15 @@ class Deadlines:
         """Return the moment (microseconds) at which something may be overdue, if there is one."""
         return self._heap[0][0] if self._heap else None
 
-    def overdue(self, now: int) -> list[Overdue]:
-        """Return what is overdue, each once; it comes again after a pause unless it has ended."""
+    def overdue(self, now: int, until: int) -> list[Overdue]:
+        """Return what was overdue at ``until``, each once; it comes again after a pause unless it
+        has ended."""
         found = []
-        while self._heap and self._heap[0][0] <= now:
+        while self._heap and self._heap[0][0] <= until:
             _, key = heapq.heappop(self._heap)
             deadline = deadline_of(key, self._state_of(key))
-            if deadline is None:
-                continue
+            if deadline is None or deadline > until:
+                continue  # an entry of its own is in the heap
             known, attempt, again = self._attempts.get(key, (deadline, 0, deadline))
             if known != deadline:
                 attempt, again = 0, deadline

@@ -178,7 +178,8 @@ class Decider:
         moments = [self._ownership.next_attempt()]
         for owned in self._ownership.owned.values():
             if owned.deciding and (deadline := owned.partition.deadlines.next()) is not None:
-                moments.append(deadline if owned.may_pass(now) else max(deadline, now + AGAIN_US))
+                passing = owned.passes(now) >= now
+                moments.append(deadline if passing else max(deadline, now + AGAIN_US))
         due = [moment for moment in moments if moment is not None]
         return max(0.0, min([wait_s, *((moment - now) / 1e6 for moment in due)]))
 
@@ -195,7 +196,9 @@ class Decider:
 
     def _overdue_now(self, owned: Owned, now: int) -> bool:
         deadline = owned.partition.deadlines.next()
-        return deadline is not None and deadline <= now and owned.may_pass(now)
+        if deadline is None or deadline > now:
+            return False
+        return deadline <= owned.passes(now) or owned.waited(now) is not None
 
     # ----------------------------------------------------------- ownership
 
@@ -273,10 +276,10 @@ class Decider:
         now = self._clock()
         limits = (self._log.record_bytes_max, self._log.commit_bytes_max)
         draft = Draft(owned.partition, owned.effects, now, limits)
-        if owned.may_pass(draft.now):
-            for overdue in owned.partition.deadlines.overdue(draft.now):
-                envelope = owned.partition.in_flight.get(overdue.key)
-                draft.decide(from_overdue(overdue, envelope, draft.now))
+        waited = owned.waited(draft.now)
+        for overdue in owned.partition.deadlines.overdue(draft.now, owned.passes(draft.now)):
+            envelope = owned.partition.in_flight.get(overdue.key)
+            draft.decide(from_overdue(overdue, envelope, draft.now))
         last = now + BATCH_US
         while owned.queue and len(draft.inputs) < owned.batch_max:
             if draft.size_bytes > BATCH_BYTES or self._clock() > last:
@@ -286,7 +289,7 @@ class Decider:
                 draft.fail(item, LogError("what it led to could not be written to the log"))
             else:
                 draft.decide(item)
-        if not draft.finish(*self._outbox.progress(owned.journal_key)):
+        if not draft.finish(*self._outbox.progress(owned.journal_key), waited):
             for item in draft.inputs:
                 self._router.settle(item)
             return None
@@ -294,6 +297,8 @@ class Decider:
 
     def _committed(self, owned: Owned, draft: Draft, first: int) -> list[Decided]:
         owned.partition.take(draft, first)
+        if draft.marks.waited is not None:
+            owned.counted_at = draft.now
         owned.batch_max = min(BATCH_MAX, owned.batch_max * 2)
         owned.refused.clear()
         for item in draft.inputs:
