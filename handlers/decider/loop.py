@@ -37,7 +37,8 @@ from events.log.contract import (
 )
 from events.log.records import Codec
 from handlers.decider.draft import Decided, Draft
-from handlers.decider.inputs import from_overdue, from_record
+from handlers.decider.inputs import from_overdue
+from handlers.decider.intake import Intake
 from handlers.decider.outbox import Outbox
 from handlers.decider.ownership import AGAIN_US, BATCH_MAX, Owned, Ownership, Phase
 from handlers.decider.router import Router
@@ -109,6 +110,7 @@ class Decider:
             log, self._codec, appended=self._appended, clock=lambda: clock() / 1e6
         )
         self._router = Router(log, self._ownership, self._outbox, handing_over=handing_over)
+        self._intake = Intake(log, self._ownership, self._member, clock)
         self._failure: BaseException | None = None
         self._relay: threading.Thread | None = None
         if threaded:
@@ -128,7 +130,7 @@ class Decider:
             polled = self._member.poll(self._patience(wait_s), self._room())
             self._follow_ownership(polled)
             # Before a term may begin: then inputs are read once more, from the marks on.
-            self._queue(polled)
+            self._intake.queue(polled)
             self._ownership.advance()
             decided = self._turns()
         except LogUnavailable:
@@ -225,18 +227,6 @@ class Decider:
             self._save(owned)
 
     # ------------------------------------------------------------- deciding
-
-    def _queue(self, polled: Polled) -> None:
-        now = self._clock()
-        for record in polled.records:
-            domain = record.topic.rpartition(".")[0]
-            owned = self._ownership.owned.get((topics.commands(domain), record.partition))
-            if owned is None or not owned.deciding or record.topic not in owned.polled:
-                continue
-            if record.offset < owned.polled[record.topic]:
-                continue
-            owned.queue.append(from_record(record, domain, now))
-            owned.polled[record.topic] = record.offset + 1
 
     def _turns(self) -> int:
         decided = 0
