@@ -189,7 +189,7 @@ def _check_envelope(context: Context) -> None:
     reply_to = context.reply_to
     if reply_to and not (reply_to.isdecimal() and len(reply_to) <= REPLY_PARTITION_DIGITS_MAX):
         raise ValueError("ce_replyto is no partition")
-    for text in (
+    texts = (
         context.id,
         context.request_id,
         context.correlation_id,
@@ -197,9 +197,11 @@ def _check_envelope(context: Context) -> None:
         context.user_id,
         context.project_id,
         context.traceparent,
-    ):
-        if len(text) > ENVELOPE_CHARS_MAX or not text.isprintable():
-            raise ValueError("a header is too long or has control characters")
+    )
+    joined = "".join(texts)
+    too_long = len(joined) > ENVELOPE_CHARS_MAX and max(map(len, texts)) > ENVELOPE_CHARS_MAX
+    if too_long or not joined.isprintable():
+        raise ValueError("a header is too long or has control characters")
 
 
 class EventStamp(msgspec.Struct, frozen=True):

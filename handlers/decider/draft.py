@@ -33,7 +33,7 @@ from handlers.decider.attempt import Attempt, Fact, Overlay
 from handlers.decider.deadlines import Key
 from handlers.decider.effects import Effect, Effects, outcome_of
 from handlers.decider.inputs import Input, printable
-from handlers.decider.marks import MARKS, Followed, Marks
+from handlers.decider.marks import MARKS, Followed, Marks, Waited
 from handlers.decider.partition import Partition, Remembered
 
 ENVELOPE_BYTES_MAX = 32 * 1024
@@ -296,14 +296,14 @@ class Draft:
         )
         self._answers.append((answer, command))
 
-    def finish(self, delivered: int, held: list[int]) -> bool:
+    def finish(self, delivered: int, held: list[int], waited: Waited | None = None) -> bool:
         """Complete the records with marks; whether there is anything to commit.
 
         ``delivered`` and ``held``: what of this journal's effects has been delivered.
         """
-        if not self.records and not self._answers and not self._mark_due():
+        if not self.records and not self._answers and not waited and not self._mark_due():
             return False
-        self.marks = Marks(self._offsets, self._taken, delivered, held)
+        self.marks = Marks(self._offsets, self._taken, delivered, held, waited)
         control = bool(self._answers) or not self.records
         if control:
             self._seal()

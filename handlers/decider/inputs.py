@@ -28,11 +28,15 @@ class Input(msgspec.Struct, eq=False):
     origin: tuple[str, Followed] | None = None
     effect: Effect | None = None
     """What another partition of this process handed over: delivered when this is committed."""
+    strange: str = ""
+    """Why it cannot be what it says that it is."""
     since: int = 0
     """When the log took its record (microseconds), 0 if it has none."""
 
     def read(self, domain: str, codec: Codec) -> Command:
         """Return the command. Raises ``BadRecord`` and what decoding raises."""
+        if self.strange:
+            raise BadRecord(self.strange)
         message = self.command or codec.decode(self.value)
         if not isinstance(message, Command) or message.type_domain != domain:
             raise BadRecord(f"{self.type_name} is not a command of {domain}")

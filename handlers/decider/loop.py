@@ -12,6 +12,7 @@ delivers once more what may not have arrived; receivers take each effect once.
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -37,7 +38,8 @@ from events.log.contract import (
 from events.log.pace import Pace
 from events.log.records import Codec
 from handlers.decider.draft import Decided, Draft
-from handlers.decider.inputs import from_overdue, from_record
+from handlers.decider.inputs import from_overdue
+from handlers.decider.intake import Intake
 from handlers.decider.outbox import Outbox
 from handlers.decider.ownership import AGAIN_US, BATCH_MAX, Owned, Ownership, Phase
 from handlers.decider.router import Router
@@ -110,6 +112,7 @@ class Decider:
         )
         self._router = Router(log, self._ownership, self._outbox, handing_over=handing_over)
         self._pace = Pace() if threaded else None
+        self._intake = Intake(log, self._ownership, self._member, clock)
         self._failure: BaseException | None = None
         self._relay: threading.Thread | None = None
         if threaded:
@@ -131,7 +134,7 @@ class Decider:
             polled = self._member.poll(self._patience(wait_s), self._room())
             self._follow_ownership(polled)
             # Before a term may begin: then inputs are read once more, from the marks on.
-            self._queue(polled)
+            self._intake.queue(polled)
             self._ownership.advance()
             decided = self._turns()
             if self._pace is not None:
@@ -183,7 +186,8 @@ class Decider:
         moments = [self._ownership.next_attempt()]
         for owned in self._ownership.owned.values():
             if owned.deciding and (deadline := owned.partition.deadlines.next()) is not None:
-                moments.append(deadline if owned.may_pass(now) else max(deadline, now + AGAIN_US))
+                passing = owned.passes(now) >= now
+                moments.append(deadline if passing else max(deadline, now + AGAIN_US))
         due = [moment for moment in moments if moment is not None]
         return max(0.0, min([wait_s, *((moment - now) / 1e6 for moment in due)]))
 
@@ -204,7 +208,9 @@ class Decider:
         if owned.queue:
             return True
         deadline = owned.partition.deadlines.next()
-        return deadline is not None and deadline <= now and owned.may_pass(now)
+        if deadline is None or deadline > now:
+            return False
+        return deadline <= owned.passes(now) or owned.waited(now) is not None
 
     # ----------------------------------------------------------- ownership
 
@@ -231,18 +237,6 @@ class Decider:
             self._save(owned)
 
     # ------------------------------------------------------------- deciding
-
-    def _queue(self, polled: Polled) -> None:
-        now = self._clock()
-        for record in polled.records:
-            domain = record.topic.rpartition(".")[0]
-            owned = self._ownership.owned.get((topics.commands(domain), record.partition))
-            if owned is None or not owned.deciding or record.topic not in owned.polled:
-                continue
-            if record.offset < owned.polled[record.topic]:
-                continue
-            owned.queue.append(from_record(record, domain, now))
-            owned.polled[record.topic] = record.offset + 1
 
     def _turns(self) -> int:
         decided = 0
@@ -282,10 +276,10 @@ class Decider:
         now = self._clock()
         limits = (self._log.record_bytes_max, self._log.commit_bytes_max)
         draft = Draft(owned.partition, owned.effects, now, limits)
-        if owned.may_pass(draft.now):
-            for overdue in owned.partition.deadlines.overdue(draft.now):
-                envelope = owned.partition.in_flight.get(overdue.key)
-                draft.decide(from_overdue(overdue, envelope, draft.now))
+        waited = owned.waited(draft.now)
+        for overdue in owned.partition.deadlines.overdue(draft.now, owned.passes(draft.now)):
+            envelope = owned.partition.in_flight.get(overdue.key)
+            draft.decide(from_overdue(overdue, envelope, draft.now))
         last = now + BATCH_US
         while owned.queue and len(draft.inputs) < owned.batch_max:
             if draft.size_bytes > BATCH_BYTES or self._clock() > last:
@@ -295,7 +289,7 @@ class Decider:
                 draft.fail(item, LogError("what it led to could not be written to the log"))
             else:
                 draft.decide(item)
-        if not draft.finish(*self._outbox.progress(owned.journal_key)):
+        if not draft.finish(*self._outbox.progress(owned.journal_key), waited):
             for item in draft.inputs:
                 self._router.settle(item)
             return None
@@ -303,6 +297,8 @@ class Decider:
 
     def _committed(self, owned: Owned, draft: Draft, first: int) -> list[Decided]:
         owned.partition.take(draft, first)
+        if draft.marks.waited is not None:
+            owned.counted_at = draft.now
         owned.batch_max = min(BATCH_MAX, owned.batch_max * 2)
         owned.refused.clear()
         for item in draft.inputs:
@@ -367,6 +363,8 @@ class Decider:
         true as it was; the record that proves it lies in the log."""
         if self._snapshots.kept and not self._snapshots.busy:
             owned.saved = owned.partition.offset
+            gc.collect()
+            gc.freeze()  # what stays is looked through once, see SLICE_RECORDS
             undelivered = self._outbox.undelivered(owned.journal_key)
             self._snapshots.save(owned.partition, undelivered)
 

@@ -24,6 +24,10 @@ MARKS = "ce_marks"
 Followed = tuple[int, int]
 """Which of a journal's follow-ups: position of the fact, number of what follows from it."""
 
+Waited = tuple[int, int]
+"""A moment, and for how long (microseconds) owners have listened for reports since then, over all
+terms, with deadlines of before that moment overdue."""
+
 _ORIGIN = re.compile(r"([a-z]+\.events/\d{1,6})/(\d{1,18})>(\d{1,6})")
 
 
@@ -38,6 +42,7 @@ class Marks(msgspec.Struct, frozen=True, omit_defaults=True):
     """What follows from all records of this journal up to this offset was delivered."""
     held: list[int] = []
     """But for these, whose receivers could not be reached."""
+    waited: Waited | None = None
 
     def after(self, newer: Marks) -> Marks:
         """Return these marks with what a newer append changed."""
@@ -46,6 +51,7 @@ class Marks(msgspec.Struct, frozen=True, omit_defaults=True):
             taken={**self.taken, **newer.taken},
             delivered=max(self.delivered, newer.delivered),
             held=newer.held,
+            waited=newer.waited or self.waited,
         )
 
     def encode(self) -> str:
@@ -68,7 +74,7 @@ def marks_of(record: Record) -> Marks | None:
 
 def origin_of(id: str) -> tuple[str, Followed] | None:
     """Return journal and number of the follow-up with this id, None for any other id."""
-    found = _ORIGIN.fullmatch(id)
+    found = _ORIGIN.fullmatch(id) if ">" in id else None
     return (found[1], (int(found[2]), int(found[3]))) if found else None
 
 

@@ -11,10 +11,11 @@ then; the others go on.
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 
 import structlog
@@ -36,6 +37,7 @@ from events.log.terms import TERM
 from events.message import Context
 from handlers.decider.effects import Effects
 from handlers.decider.inputs import Input
+from handlers.decider.marks import Waited
 from handlers.decider.partition import ForeignLog, Partition
 from handlers.decider.snapshot import Snapshots
 
@@ -43,10 +45,12 @@ BATCH_MAX = 200
 """Commands in one append to a journal."""
 
 SLICE_RECORDS = 2000
-"""Records that are folded between two polls: less than a tenth of a second."""
+"""Records that are folded between two polls: less than a tenth of a second. After a full slice
+(of a load, too) its objects are hidden from the garbage collector (``gc.freeze``): they stay, have
+no cycles, and looking through a million of them stops the loop for half a second."""
 
 SLICE_US = 100_000
-"""For so long snapshots are loaded between two polls, or until one is."""
+"""For so long snapshots are loaded between two polls."""
 
 AGAIN_US = 1_000_000
 """Pause after a lost term or a failure, before another is begun."""
@@ -58,7 +62,7 @@ while nobody listened. Only then a deadline passes."""
 
 LEVEL_MAX_US = 600_000_000
 """After so long deadlines pass although input of before the term is missing: the log may have
-dropped it, as too old."""
+dropped it meanwhile, as too old."""
 
 logger = structlog.get_logger("decider")
 
@@ -103,6 +107,8 @@ class Owned:
         """When its term began."""
         self.level_at: int | None = None
         """When all input of before the term had been taken; None: not yet."""
+        self.counted_at = 0
+        """Up to when the marks count how long was waited for reports, in this term."""
         self.saved = partition.offset
 
     @property
@@ -110,14 +116,38 @@ class Owned:
         """Whether it has a term and is folded."""
         return self.phase is Phase.DECIDING
 
-    def may_pass(self, now: int) -> bool:
-        """Whether deadlines count: hosts' reports that lay in the log come before them."""
-        if self.level_at is None:
-            if self._behind() and now < self.term_at + LEVEL_MAX_US:
-                return False
-            self.level_at = now
+    def passes(self, now: int) -> int:
+        """Return up to which moment deadlines may pass now, -1 for none: hosts' reports that lay
+        in the log come before them, and what hosts could not send while nobody listened."""
+        level_at = self._level(now)
+        if level_at is None:
+            return -1
         grace = GRACE_US if self.domain in topics.REPORTING and self.ends else 0
-        return now >= self.level_at + grace
+        if now >= level_at + grace:
+            return now
+        # Owners may change more often than that: what earlier ones waited counts as well, for
+        # the deadlines that were overdue then.
+        until, waited = self.partition.marks.waited or (-1, 0)
+        return until if waited >= GRACE_US else -1
+
+    def waited(self, now: int) -> Waited | None:
+        """Return what is to be marked, once a second, while something overdue waits for reports:
+        for how long owners have listened for them."""
+        level_at, first = self._level(now), self.partition.deadlines.next()
+        if level_at is None or first is None or first > now or self.passes(now) >= first:
+            return None
+        until, waited = self.partition.marks.waited or (-1, 0)
+        if first > until:
+            return (now, 0)
+        listened = now - max(level_at, self.counted_at)
+        # The log may have been away without ending the term: a longer pause proves nothing.
+        return (until, waited + min(listened, 2 * AGAIN_US)) if listened >= AGAIN_US else None
+
+    def _level(self, now: int) -> int | None:
+        """When all input of before the term had been taken, None while it has not."""
+        if self.level_at is None and (not self._behind() or now >= self.term_at + LEVEL_MAX_US):
+            self.level_at = now
+        return self.level_at
 
     def _behind(self) -> bool:
         """Whether input that lay in the log when the term began may be untaken."""
@@ -131,6 +161,7 @@ class Owned:
         self.phase, self.again_at, self.reason = phase, until, reason
         self.journal = None
         self.level_at = None
+        self.counted_at = 0
         self.polled.clear()
 
 
@@ -159,6 +190,8 @@ class Ownership:
         self._owner = owner or f"{socket.gethostname()}/{os.getpid()}"
         self._reader: Reader | None = None
         self._reading: dict[TopicPartition, Owned] = {}
+        self._loading: dict[TopicPartition, Iterator[Partition | None]] = {}
+        """Of partitions whose snapshot is being loaded."""
         self.owned: dict[TopicPartition, Owned] = {}
         """By the commands' partition."""
 
@@ -173,6 +206,7 @@ class Ownership:
     def lose(self, source: TopicPartition) -> Owned | None:
         """The group has taken a partition away."""
         owned = self.owned.pop(source, None)
+        self._loading.pop(source, None)
         if owned is not None and self._reading.pop(owned.journal_key, None) is not None:
             self._stop_reading()
         return owned
@@ -200,13 +234,24 @@ class Ownership:
     def _load(self) -> None:
         """Load snapshots for a while; a large one takes seconds, and polls have to go on."""
         until = self._clock() + SLICE_US
-        for owned in self.owned.values():
-            if owned.phase is Phase.NEW:
-                owned.partition = self._snapshots.load(owned.domain, owned.number, self._codec)
-                owned.saved = owned.partition.offset
-                owned.phase = Phase.WAITING
+        for source, owned in self.owned.items():
+            if owned.phase is not Phase.NEW:
+                continue
+            if source not in self._loading:
+                self._loading[source] = self._snapshots.loading(
+                    owned.domain, owned.number, self._codec
+                )
+            for partition in self._loading[source]:
+                if partition is not None:
+                    self._loaded(source, owned, partition)
                 if self._clock() > until:
+                    gc.freeze()
                     return
+
+    def _loaded(self, source: TopicPartition, owned: Owned, partition: Partition) -> None:
+        del self._loading[source]
+        owned.partition, owned.saved = partition, partition.offset
+        owned.phase = Phase.WAITING
 
     def _begin(self, owned: Owned) -> None:
         began = TermBegan(at=max(self._clock(), owned.partition.last_at), owner=self._owner)
@@ -249,7 +294,10 @@ class Ownership:
             start = {key: owned.partition.reads_from for key, owned in self._reading.items()}
             self._reader = self._log.reader(start)
         if self._reader is not None:
-            self._fold(self._reader.poll(0.2, SLICE_RECORDS))
+            records = self._reader.poll(0.2, SLICE_RECORDS)
+            self._fold(records)
+            if len(records) == SLICE_RECORDS:
+                gc.freeze()
 
     def _fold(self, records: Sequence[Record]) -> None:
         folded = []
@@ -273,11 +321,21 @@ class Ownership:
     def _begin_deciding(self, owned: Owned) -> None:
         """It is folded up to its term. Where the log is away just now, that is begun once more."""
         try:
+            self._pass_what_is_gone(owned)
             self._ready(owned)
             owned.phase = Phase.DECIDING
             owned.reason = ""
         except LogError as error:
             owned.wait(Phase.WAITING, self._clock() + AGAIN_US, str(error))
+
+    def _pass_what_is_gone(self, owned: Owned) -> None:
+        """Wait for no input that the log has dropped: nothing may come after it for long."""
+        for source in owned.sources:
+            topic, end = source[0], owned.ends[source[0]]
+            if owned.partition.marks.inputs.get(topic, 0) < end:
+                first = self._log.offset_at(source, 0)
+                if first is None or first >= end:
+                    owned.ends[topic] = 0
 
     def _ill(self, owned: Owned, error: ForeignLog) -> None:
         """Set a partition aside. What a snapshot began is folded from the first record next."""

@@ -105,7 +105,9 @@ class Partition:
         self.kept_effects: list[Effect] = []
         """Effects of before a snapshot that were not delivered then."""
         self.indexes = Indexes(self.states)
-        self.deadlines = Deadlines(lambda key: self.states[key[0]].get(key[1]))
+        # No function here holds the partition itself: without cycles it is freed when it is lost.
+        states = self.states
+        self.deadlines = Deadlines(lambda key: states[key[0]].get(key[1]))
 
     # ------------------------------------------------------------ folding
 
@@ -267,11 +269,3 @@ class Partition:
     def all(self, aggregate: str) -> Mapping[str, Any]:
         """Return every committed state of a kind by its id. Not to be changed."""
         return self.states[aggregate]
-
-    def index_deadlines(self) -> None:
-        """Note every deadline there is; after states were put in without ``fold``. Indexes are made
-        again at their next use."""
-        self.indexes.forget()
-        for name, states in self.states.items():
-            for id, state in states.items():
-                self.deadlines.note((name, id), state)

@@ -7,16 +7,23 @@ away and the journal is folded from its first record.
 
 Written to a temporary name of its own, flushed to the disk and renamed: a crash leaves the old
 one or the new one.
+
+A file is frames of msgpack, each after its length: a ``Head``, then ``Piece``s; last comes the
+checksum of all. So the loop loads a large one in slices, and the thread that writes one lets the
+loop go on after each piece.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import struct
 import threading
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 import structlog
@@ -25,6 +32,7 @@ from events.aggregate import AGGREGATES
 from events.log.records import Codec
 from events.message import Context
 from events.state_codec import decode_state, encode_state, state_shape
+from handlers.decider.deadlines import Key
 from handlers.decider.effects import Effect
 from handlers.decider.marks import Marks
 from handlers.decider.partition import Partition, Remembered
@@ -33,6 +41,13 @@ FOLD_VERSION = 1
 """To be raised by a change of ``evolve`` that gives other states of the same shape."""
 
 CHECKSUM_BYTES = 32
+
+PIECE = 200
+"""Entries in a piece: about a millisecond of encoding, or of decoding."""
+
+_LENGTH = struct.Struct(">I")
+
+T = TypeVar("T")
 
 logger = structlog.get_logger("decider")
 
@@ -48,8 +63,8 @@ class StoredEffect(msgspec.Struct):
     context: Context
 
 
-class Stored(msgspec.Struct):
-    """A partition as it lies in the file."""
+class Head(msgspec.Struct):
+    """What a file begins with: all of a partition but what there is a lot of."""
 
     fold_version: int
     shapes: dict[str, str]
@@ -62,11 +77,46 @@ class Stored(msgspec.Struct):
     term: int
     last_at: int
     marks: Marks
-    states: dict[str, dict[str, bytes]]
-    sequences: list[tuple[str, str, int]]
+
+
+class Piece(msgspec.Struct, omit_defaults=True):
+    """Some entries of a partition."""
+
+    aggregate: str = ""
+    """Of ``states``."""
+    states: dict[str, bytes] = {}
+    sequences: list[tuple[str, str, int]] = []
+    remembered: dict[str, Remembered] = {}
+    in_flight: list[tuple[str, str, Context]] = []
+    effects: list[StoredEffect] = []
+
+
+class Frozen(msgspec.Struct):
+    """A partition at one moment: copies of what changes. The states themselves never do."""
+
+    head: Head
+    states: dict[str, dict[str, Any]]
+    sequences: dict[Key, int]
     remembered: dict[str, Remembered]
-    in_flight: list[tuple[str, str, Context]]
-    effects: list[StoredEffect]
+    in_flight: dict[Key, Context]
+    undelivered: list[Effect]
+
+    def pieces(self, codec: Codec) -> Iterator[Piece]:
+        """Yield all entries, in their order."""
+        for name, states in self.states.items():
+            for some in _sliced(states.items()):
+                yield Piece(aggregate=name, states={id: encode_state(s) for id, s in some})
+        for counts in _sliced(self.sequences.items()):
+            yield Piece(sequences=[(name, id, n) for (name, id), n in counts])
+        for known in _sliced(self.remembered.items()):
+            yield Piece(remembered=dict(known))
+        for envelopes in _sliced(self.in_flight.items()):
+            yield Piece(in_flight=[(name, id, context) for (name, id), context in envelopes])
+        for effects in _sliced(self.undelivered):
+            yield Piece(effects=[_stored(effect, codec) for effect in effects])
+
+
+_PIECES = msgspec.msgpack.Decoder(Piece)
 
 
 def shapes(domain: str) -> dict[str, str]:
@@ -106,16 +156,22 @@ class Snapshots:
 
         The log has yet to prove it (``Partition.proof``).
         """
+        for partition in self.loading(domain, number, codec):
+            if partition is not None:
+                return partition
+        raise AssertionError("loading ends with a partition")
+
+    def loading(self, domain: str, number: int, codec: Codec) -> Iterator[Partition | None]:
+        """Load in slices: yield None after each piece, and at the end what ``load`` returns."""
         path = self._path(domain, number)
-        if path is None or not path.exists():
-            return Partition(domain, number, codec)
-        try:
-            stored = msgspec.msgpack.decode(_checked(path.read_bytes()), type=Stored)
-            return self._restored(stored, domain, number, codec)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is disposable
-            logger.warning("snapshot_dropped", path=path.name, reason=str(error))
-            self.discard(domain, number)
-            return Partition(domain, number, codec)
+        if path is not None and path.exists():
+            try:
+                yield from self._loading(path, Partition(domain, number, codec))
+                return
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is disposable
+                logger.warning("snapshot_dropped", path=path.name, reason=str(error))
+                self.discard(domain, number)
+        yield Partition(domain, number, codec)
 
     def discard(self, domain: str, number: int) -> bool:
         """Remove the snapshot; whether there was one."""
@@ -125,27 +181,25 @@ class Snapshots:
         path.unlink(missing_ok=True)
         return True
 
-    def _restored(self, stored: Stored, domain: str, number: int, codec: Codec) -> Partition:
-        if stored.fold_version != FOLD_VERSION or stored.shapes != shapes(domain):
+    def _loading(self, path: Path, partition: Partition) -> Iterator[Partition | None]:
+        with path.open("rb") as file:
+            frames = _frames(file, path.stat().st_size)
+            head = msgspec.msgpack.decode(next(frames, b""), type=Head)
+            self._check(head, partition.domain)
+            for frame in frames:
+                _add(_PIECES.decode(frame), partition)
+                yield None
+        partition.position, partition.hash = head.position, head.hash
+        partition.offset, partition.term = head.offset, head.term
+        partition.last_at, partition.marks = head.last_at, head.marks
+        partition.last_hash = partition.proof = head.proof
+        yield partition
+
+    def _check(self, head: Head, domain: str) -> None:
+        if head.fold_version != FOLD_VERSION or head.shapes != shapes(domain):
             raise ValueError("it was made by a version that folds otherwise")
-        if stored.log != self._log:
+        if head.log != self._log:
             raise ValueError("it was folded from another log")
-        partition = Partition(domain, number, codec)
-        for name, states in stored.states.items():
-            kind = AGGREGATES[name].state
-            partition.states[name].update(
-                {id: decode_state(raw, kind) for id, raw in states.items()}
-            )
-        partition.sequences = {(name, id): n for name, id, n in stored.sequences}
-        partition.remembered.update(stored.remembered)
-        partition.in_flight = {(name, id): context for name, id, context in stored.in_flight}
-        partition.position, partition.hash = stored.position, stored.hash
-        partition.offset, partition.term = stored.offset, stored.term
-        partition.last_at, partition.marks = stored.last_at, stored.marks
-        partition.last_hash = partition.proof = stored.proof
-        partition.kept_effects = [_effect(one, partition.source, codec) for one in stored.effects]
-        partition.index_deadlines()
-        return partition
 
     # ------------------------------------------------------------- saving
 
@@ -155,12 +209,11 @@ class Snapshots:
         path = self._path(partition.domain, partition.number)
         if path is None or self.busy:
             return
-        frozen = _frozen(partition)
-        effects = [_stored(effect, partition.codec) for effect in undelivered]
+        frozen = self._frozen(partition, undelivered)
         if not self._threaded:
-            return self._write(path, frozen, effects)
+            return self._write(path, frozen, partition.codec)
         self._writing = threading.Thread(
-            target=self._write, args=(path, frozen, effects), name="snapshot", daemon=True
+            target=self._write, args=(path, frozen, partition.codec), name="snapshot", daemon=True
         )
         self._writing.start()
 
@@ -169,24 +222,40 @@ class Snapshots:
         if self._writing is not None:
             self._writing.join()
 
-    def _write(self, path: Path, frozen: dict[str, Any], effects: list[StoredEffect]) -> None:
+    def _frozen(self, partition: Partition, undelivered: list[Effect]) -> Frozen:
+        head = Head(
+            fold_version=FOLD_VERSION,
+            shapes=shapes(partition.domain),
+            log=self._log,
+            proof=partition.last_hash,
+            position=partition.position,
+            hash=partition.hash,
+            offset=partition.offset,
+            term=partition.term,
+            last_at=partition.last_at,
+            marks=partition.marks,
+        )
+        return Frozen(
+            head=head,
+            states={name: dict(states) for name, states in partition.states.items()},
+            sequences=dict(partition.sequences),
+            remembered=dict(partition.remembered),
+            in_flight=dict(partition.in_flight),
+            undelivered=undelivered,
+        )
+
+    def _write(self, path: Path, frozen: Frozen, codec: Codec) -> None:
         fresh = path.with_suffix(f".{os.getpid()}.new")
         try:
-            states = {
-                name: {id: encode_state(state) for id, state in states.items()}
-                for name, states in frozen.pop("states").items()
-            }
-            stored = Stored(
-                fold_version=FOLD_VERSION,
-                log=self._log,
-                states=states,
-                effects=effects,
-                **frozen,
-            )
-            encoded = msgspec.msgpack.encode(stored)
             path.parent.mkdir(parents=True, exist_ok=True)
+            checksum = hashlib.sha256()
             with fresh.open("wb") as file:
-                file.write(hashlib.sha256(encoded).digest() + encoded)
+                for one in (frozen.head, *frozen.pieces(codec)):
+                    encoded = msgspec.msgpack.encode(one)
+                    framed = _LENGTH.pack(len(encoded)) + encoded
+                    checksum.update(framed)
+                    file.write(framed)
+                file.write(checksum.digest())
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(path)
@@ -196,30 +265,41 @@ class Snapshots:
                 fresh.unlink(missing_ok=True)
 
 
-def _frozen(partition: Partition) -> dict[str, Any]:
-    """A copy of what changes; the states themselves never do."""
-    return {
-        "shapes": shapes(partition.domain),
-        "proof": partition.last_hash,
-        "position": partition.position,
-        "hash": partition.hash,
-        "offset": partition.offset,
-        "term": partition.term,
-        "last_at": partition.last_at,
-        "marks": partition.marks,
-        "states": {name: dict(states) for name, states in partition.states.items()},
-        "sequences": [(name, id, n) for (name, id), n in partition.sequences.items()],
-        "remembered": dict(partition.remembered),
-        "in_flight": [(name, id, c) for (name, id), c in partition.in_flight.items()],
-    }
-
-
-def _checked(content: bytes) -> bytes:
-    """Return what follows the checksum. Raises ``ValueError``."""
-    checksum, encoded = content[:CHECKSUM_BYTES], content[CHECKSUM_BYTES:]
-    if hashlib.sha256(encoded).digest() != checksum:
+def _frames(file: BinaryIO, size: int) -> Iterator[bytes]:
+    """Yield what a file holds, frame by frame. Raises ``ValueError`` where the checksum at its end
+    does not fit; what was yielded before that is not to be believed."""
+    checksum, left = hashlib.sha256(), size - CHECKSUM_BYTES
+    while left > 0:
+        length = file.read(_LENGTH.size)
+        frame = file.read(min(left, int.from_bytes(length, "big")))
+        checksum.update(length)
+        checksum.update(frame)
+        left -= len(length) + len(frame)
+        yield frame
+    if left < 0 or file.read() != checksum.digest():
         raise ValueError("its checksum does not fit")
-    return encoded
+
+
+def _add(piece: Piece, partition: Partition) -> None:
+    """Put the entries of a piece into a partition that is being loaded."""
+    if piece.states:
+        kind, states = AGGREGATES[piece.aggregate].state, partition.states[piece.aggregate]
+        for id, raw in piece.states.items():
+            states[id] = state = decode_state(raw, kind)
+            partition.deadlines.note((piece.aggregate, id), state)
+    partition.sequences.update({(name, id): n for name, id, n in piece.sequences})
+    partition.remembered.update(piece.remembered)
+    partition.in_flight.update({(name, id): context for name, id, context in piece.in_flight})
+    partition.kept_effects += [
+        _effect(one, partition.source, partition.codec) for one in piece.effects
+    ]
+
+
+def _sliced(entries: Iterable[T]) -> Iterator[list[T]]:
+    """Yield entries in lists of ``PIECE``."""
+    rest = iter(entries)
+    while some := list(islice(rest, PIECE)):
+        yield some
 
 
 def _stored(effect: Effect, codec: Codec) -> StoredEffect:

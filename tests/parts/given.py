@@ -49,7 +49,8 @@ class Story:
                     states.pop(id, None)
                 else:
                     states[id] = state
-        self.partition.index_deadlines()
+                self.partition.deadlines.note((aggregate.name, id), state)
+        self.partition.indexes.forget()
         return self
 
     def when(self, command: Command, at: int | None = None) -> Story:

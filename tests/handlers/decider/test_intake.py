@@ -1,0 +1,119 @@
+"""Who may write commands cannot make a partition believe that it took what is yet to follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from commands.fleet.place import ReleaseAllocation
+from events import topics
+from events.compute.server import Server
+from events.log.contract import LogUnavailable
+from events.log.memory import Fault, Operation
+from events.message import Message
+from events.outcome import CommandFailed
+from handlers.decider import Decider
+from tests.commands.compute.servers import create
+from tests.commands.fleet.fleet import register
+from tests.handlers.decider.site import CODEC, HOST, Site, settle
+
+FORGED = ReleaseAllocation(server_id="nobody", generation=1)
+
+Deciders = Callable[[Site], list[Decider]]
+
+
+def one_process(site: Site) -> list[Decider]:
+    return [site.decider(domains=("compute", "fleet"))]
+
+
+def without_handing_over(site: Site) -> list[Decider]:
+    return [site.decider(domains=("compute", "fleet"), handing_over=False)]
+
+
+def a_process_each(site: Site) -> list[Decider]:
+    return [site.decider(domain, domains=(domain,)) for domain in ("compute", "fleet")]
+
+
+EVERYWHERE = pytest.mark.parametrize(
+    "deciders", [one_process, without_handing_over, a_process_each]
+)
+
+
+def forge(site: Site, id: str) -> None:
+    """A record in the commands of the fleet that nobody's fact led to."""
+    site.append(topics.commands("fleet"), "default", FORGED, id=id)
+
+
+def boot(site: Site, deciders: list[Decider]) -> Server:
+    """Ask for a server, and let everybody do what follows."""
+    settle(*deciders)
+    site.append(topics.reports("fleet"), "default", register(HOST))
+    settle(*deciders)
+    asked = create()
+    site.ask(asked, asked.project_id)
+    settle(*deciders, turns=20)
+    states = deciders[0].states("compute", 0, "server")
+    assert states
+    (server,) = states.values()
+    assert isinstance(server, Server)
+    return server
+
+
+def failures(site: Site, domain: str = "fleet") -> list[str]:
+    found: list[Message] = [CODEC.decode(record.value) for record in site.events(domain)]
+    return [fact.reason for fact in found if isinstance(fact, CommandFailed)]
+
+
+@EVERYWHERE
+def test_a_forged_follow_up_of_the_future_is_named_and_blocks_nothing(deciders: Deciders) -> None:
+    site = Site()
+    forge(site, "compute.events/0/999999999>0")
+    server = boot(site, deciders(site))
+    assert server.host == HOST, "the true follow-up passed for taken"
+    (reason,) = failures(site)
+    assert "event 999999999 of compute.events/0, which has not happened" in reason
+
+
+@EVERYWHERE
+def test_a_follow_up_of_a_journal_that_is_not_there_is_named(deciders: Deciders) -> None:
+    site = Site()
+    for name in ("nothing.events/0/1>0", "compute.events/77/1>0", "compute.events/999999/1>0"):
+        forge(site, name)
+    assert boot(site, deciders(site)).host == HOST
+    assert len(failures(site)) == 3
+
+
+def test_true_follow_ups_of_another_process_are_all_taken() -> None:
+    site = Site()
+    assert boot(site, a_process_each(site)).host == HOST
+    assert failures(site) == failures(site, "compute") == []
+
+
+def test_a_log_that_cannot_say_where_a_journal_ends_loses_nothing() -> None:
+    site = Site()
+    compute, fleet = a_process_each(site)
+    settle(compute, fleet)
+    asked: list[str] = []
+
+    def silent(operation: Operation) -> Fault | None:
+        if operation.process == "fleet" and operation.name == "ends":
+            asked.append(operation.name)
+            return Fault.UNAVAILABLE
+        return None
+
+    site.append(topics.reports("fleet"), "default", register(HOST))
+    settle(compute, fleet)
+    site.faults = silent
+    command = create()
+    site.ask(command, command.project_id)
+    settle(compute)
+    for _ in range(3):
+        with pytest.raises(LogUnavailable):
+            fleet.step(0.0)
+    assert len(asked) == 3
+    site.faults = lambda operation: None
+    settle(compute, fleet, turns=20)
+    states = compute.states("compute", 0, "server")
+    assert states and [server.host for server in states.values()] == [HOST]
+    assert failures(site) == []
