@@ -19,6 +19,9 @@ from events.message import Command
 Key = tuple[str, str]
 """An aggregate's kind and id."""
 
+STALE_MAX = 1_000
+"""Entries of the heap that may point to deadlines that are no more, beside one for each that is."""
+
 PAUSE_MIN_US = 1_000_000
 PAUSE_MAX_US = 300_000_000
 
@@ -57,6 +60,14 @@ class Deadlines:
         elif self._noted.get(key) != deadline:
             self._noted[key] = deadline
             heapq.heappush(self._heap, (deadline, key))
+            if len(self._heap) > STALE_MAX + 2 * len(self._noted):
+                self._drop_stale()
+
+    def _drop_stale(self) -> None:
+        """A long fold would leave millions of entries whose deadlines are no more."""
+        again = {key: again for key, (_, _, again) in self._attempts.items()}
+        self._heap = [(max(at, again.get(key, at)), key) for key, at in self._noted.items()]
+        heapq.heapify(self._heap)
 
     def next(self) -> int | None:
         """Return the moment (microseconds) at which something may be overdue, if there is one."""

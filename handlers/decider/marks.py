@@ -68,7 +68,7 @@ def marks_of(record: Record) -> Marks | None:
 
 def origin_of(id: str) -> tuple[str, Followed] | None:
     """Return journal and number of the follow-up with this id, None for any other id."""
-    found = _ORIGIN.fullmatch(id)
+    found = _ORIGIN.fullmatch(id) if ">" in id else None
     return (found[1], (int(found[2]), int(found[3]))) if found else None
 
 
