@@ -207,6 +207,19 @@ def hold(connection: Connection, build: int, timeout_s: float) -> bool:
     return True
 
 
+def followers(connection: Connection, build: int, *, granted: bool = True) -> int:
+    """How many sessions follow ``build``; ``granted`` False: how many wait for their turn."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+            f" AND {'' if granted else 'NOT '}granted"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            f" AND classid = {LOCK_CLASS} AND objid = {build}"
+        )
+        (count,) = cursor.fetchone() or (0,)
+    return int(count)
+
+
 def release(connection: Connection, build: int) -> None:
     """Let another one follow ``build``."""
     if connection.closed:

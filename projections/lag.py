@@ -15,7 +15,7 @@ import msgspec
 from events.log.contract import LATEST, Log, LogError, Reader, TopicPartition
 from events.log.terms import is_control
 from projections import aside, builds
-from projections.builds import LOCK_CLASS, Build, Places
+from projections.builds import Build, Places
 from projections.connection import GONE, Connection, connect
 from projections.failures import ProjectionNotReady
 from projections.follower import event_sources
@@ -139,11 +139,5 @@ def _standing(connection: Connection) -> tuple[Build, Places, bool]:
     live = builds.live_build(connection)
     if live is None:
         raise ProjectionNotReady("there are no projections yet: the projector has not built any")
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
-            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-            f" AND classid = {LOCK_CLASS} AND objid = {live.build}"
-        )
-        (holders,) = cursor.fetchone() or (0,)
-    return live, builds.places(connection, live.schema), holders > 0
+    followed = builds.followers(connection, live.build) > 0
+    return live, builds.places(connection, live.schema), followed

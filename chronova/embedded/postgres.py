@@ -218,11 +218,14 @@ class EmbeddedPostgres:
     def _clear_remains(self) -> None:
         """Wait for the children of a killed server to end, then remove its stale lock files.
 
-        While one lives, the file is what keeps two servers off one cluster. Afterwards its number
-        may be any process's, and Postgres would refuse to start for it.
+        While one lives, the files are what keeps two servers off one cluster. Afterwards their
+        number may be any process's, and Postgres would refuse to start for it. The socket's may
+        stay even where the server ended cleanly: its user removes it by its path, which it may not
+        pass any more.
         """
-        lock_file = self.cluster / "postmaster.pid"
-        if not lock_file.exists():
+        cluster_lock = self.cluster / "postmaster.pid"
+        socket_locks = list(self._socket.glob(".s.PGSQL.*"))
+        if not cluster_lock.exists() and not socket_locks:
             return
         deadline = time.monotonic() + REMAINS_S
         while remains := [each for each in psutil.process_iter() if self._remains(each)]:
@@ -232,9 +235,8 @@ class EmbeddedPostgres:
                     f" {', '.join(str(each.pid) for each in remains[:5])}"
                 )
             time.sleep(0.05)
-        lock_file.unlink()
-        for stale in self._socket.glob(".s.PGSQL.*"):
-            stale.unlink()
+        for stale in (cluster_lock, *socket_locks):
+            stale.unlink(missing_ok=True)
 
     def _remains(self, process: psutil.Process) -> bool:
         return lives(process) and self._works_here(process)

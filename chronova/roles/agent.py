@@ -30,11 +30,15 @@ from handlers.compute.drivers.contract import Driver, DriverError
 from handlers.compute.presence import Identity, Presence
 from handlers.decider import wall_clock
 from handlers.performer.bookmark import KeptInFile
+from handlers.performer.witness import LogWentBack, Witness
 
 INVENTORY_EVERY_S = 60
 
 BOOKMARK = "agent.bookmark"
 """Name of the file in the first host's folder that says how far the agent has read."""
+
+WITNESS = "agent.written"
+"""Name of the file beside it that says where in the log lies what the agent wrote last."""
 
 _HOSTS = uuid.UUID("5b6bd9a1-8f0c-4b0e-9d0e-6b1a1f8f7c11")
 """Namespace of the ids of simulated hosts."""
@@ -117,6 +121,8 @@ def serve(settings: Settings) -> None:
     identity = log.identity()
     for host, driver in hosts.items():
         pin(settings.data_path / "instances" / host, host, identity, driver)
+    kept = settings.data_path / "instances" / name
+    witness = Witness(log, KeptInFile(kept / WITNESS), wall_clock)
     fetch = LinkFetch(settings.url, image_key(settings))
     agent = Agent(
         log,
@@ -126,12 +132,14 @@ def serve(settings: Settings) -> None:
         threads=_threads(settings),
         clock=wall_clock,
         pause=stop.pause,
-        keeper=KeptInFile(settings.data_path / "instances" / name / BOOKMARK),
+        keeper=KeptInFile(kept / BOOKMARK),
         watcher=AgentMeters(store),
         node_ids={host: one.node_id for host, one in identities.items()},
+        appender=witness,
+        anew=_went_back(witness, stop),
     )
     presence = Presence(
-        log,
+        witness,
         name,
         hosts,
         identities,
@@ -158,13 +166,25 @@ def serve(settings: Settings) -> None:
         keeper.join(5)
         cleaner.join(5)
         _say_goodbye(presence)
+        witness.save()
         log.close()
+
+
+def _went_back(witness: Witness, stop: Stop) -> bool:
+    """Whether the log lost what this agent's hosts wrote; waits for a log that is away."""
+    while not stop.stopped():
+        try:
+            return witness.went_back()
+        except LogError as error:
+            logger.warning("log_away", reason=str(error))
+            stop.pause(0.5)
+    return False
 
 
 def _say_goodbye(presence: Presence) -> None:
     try:
         presence.end()
-    except LogError as error:
+    except (LogError, LogWentBack) as error:
         logger.warning("goodbye_not_said", reason=str(error))
 
 

@@ -43,6 +43,9 @@ class ReportPowerState(Command, frozen=True, kw_only=True):
     host: HostName
     power_state: f.Power
     operation: Annotated[int, "The last operation that the host did for the guest; 0: unknown."] = 0
+    ahead: Annotated[bool, "The log went back since: it may not know all that the guest did."] = (
+        False
+    )
 
 
 @decides_on_view(ReportPowerState)
@@ -57,8 +60,7 @@ def observed(view: View, report: ReportPowerState, at: int) -> Decision:
         departure = departed.servers.get(report.server_id) if departed is not None else None
         if departure is None:
             return _unknown(view, unknown, report, "This log knows no such server.", at)
-        operation = max(departure.operation, report.operation)
-        return accept(_stale_guest(report, operation, True, at))
+        return accept(_stale_guest(report, departure.operation, True, at))
     if server.host == report.host and server.generation == report.generation:
         return accept(*_settled(unknown, report, "known", at), *_placed(server, report, at))
     return _elsewhere(view, server, unknown, report, at)
@@ -70,7 +72,8 @@ def _placed(server: Server, report: ReportPowerState, at: int) -> list[Event]:
     if server.task_state is not None or 0 < report.operation < server.operation:
         return []  # read before the host did what it was told since
     if report.operation > server.operation:
-        return [f.OperationNumberRaised(at=at, server_id=id, operation=report.operation)]
+        raised = f.OperationNumberRaised(at=at, server_id=id, operation=report.operation)
+        return [raised, *_lost(server, report, at)]
     if server.vm_state in ("building", "rescued", "resized", "suspended", "error"):
         return []
     power = report.power_state
@@ -81,6 +84,13 @@ def _placed(server: Server, report: ReportPowerState, at: int) -> list[Event]:
     if power == server.power_state:
         return []
     return [f.PowerStateObserved(at=at, server_id=id, power_state=power)]
+
+
+def _lost(server: Server, report: ReportPowerState, at: int) -> list[Event]:
+    """A guest that is gone is not reported again."""
+    if report.power_state != NOSTATE or server.power_state == NOSTATE:
+        return []
+    return [f.PowerStateObserved(at=at, server_id=server.server_id, power_state=NOSTATE)]
 
 
 def _runs_unasked(server: Server, power: int) -> bool:
@@ -100,9 +110,9 @@ def _elsewhere(
         return _unknown(view, unknown, report, reason, at)
     failed_here = report.host in server.failed_hosts
     same = report.generation == server.generation
-    if report.generation < server.generation or (same and failed_here and server.host is None):
-        operation = max(server.operation, report.operation)
-        return accept(_stale_guest(report, operation, failed_here, at))
+    failed = same and failed_here and server.host is None
+    if report.generation < server.generation or (failed and not report.ahead):
+        return accept(_stale_guest(report, server.operation, failed_here, at))
     if same and server.task_state is not None:
         return accept()  # the placement is not decided yet
     if report.generation > server.generation:
@@ -146,6 +156,9 @@ def _settled(
 def _stale_guest(
     report: ReportPowerState, operation: int, disks: bool, at: int
 ) -> f.StaleGuestFound:
+    """``operation``: the last one that the log knows. Its removal is newer than what the guest did
+    while the log was another one."""
+    operation = max(operation, report.operation + report.ahead)
     return f.StaleGuestFound(
         at=at,
         server_id=report.server_id,

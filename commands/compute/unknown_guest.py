@@ -80,7 +80,7 @@ def remove(view: View, command: RemoveUnknownGuest, at: int) -> Decision:
             server_id=guest.server_id,
             project_id=guest.project_id,
             generation=guest.generation,
-            operation=guest.operation,
+            operation=guest.operation + 1,
         )
     )
 

@@ -12,6 +12,7 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping
 
+import msgspec
 import structlog
 
 from commands.compute.power_state import ReportPowerState
@@ -19,13 +20,20 @@ from events import topics
 from events.log.contract import Log, LogError, TopicMismatch
 from events.log.records import Codec
 from events.message import Context
-from handlers.compute.drivers.contract import Driver, DriverError, LifecycleEvent
+from handlers.compute.drivers.contract import (
+    Driver,
+    DriverError,
+    LifecycleEvent,
+    PowerState,
+    Removed,
+)
 from handlers.compute.host import AgentRefused, kinds_of_agent
 from handlers.compute.image_fetch import Fetch, ImageFetches
 from handlers.compute.performing import kinds_of, unable
 from handlers.performer.bookmark import Keeper
 from handlers.performer.performer import IDLE_S, Performer, Watcher
 from handlers.performer.pool import DaemonPool, Pool
+from handlers.performer.witness import Appender
 
 LOOKS_MAX = 10_000
 """Guests to be looked at; what is beyond is seen by the next look at all guests."""
@@ -40,6 +48,7 @@ class Agent:
     thread, for drivers that never wait. ``pool``: what works instead of threads.
     ``node_ids``: the compute node of each host, to know itself when it is refused.
     ``pause(seconds)`` returns early when the agent is to stop. ``keeper``: how far it has read.
+    ``appender`` writes its reports. ``anew``: the log went back, so all is read and said again.
     """
 
     def __init__(
@@ -58,6 +67,8 @@ class Agent:
         keeper: Keeper | None = None,
         watcher: Watcher | None = None,
         node_ids: Mapping[str, str] | None = None,
+        appender: Appender | None = None,
+        anew: bool = False,
     ) -> None:
         self._hosts = dict(hosts)
         self._clock = clock
@@ -81,7 +92,12 @@ class Agent:
             keeper=keeper,
             codec=codec,
             watcher=watcher,
+            appender=appender,
+            anew=anew,
+            went_back=self._log_went_back,
         )
+        for host in served if anew else ():
+            self._log_went_back(host)
         self._looks_lock = threading.Lock()
         self._looks: dict[tuple[str, str], None] = {}
         self._looking = False
@@ -166,6 +182,34 @@ class Agent:
                     count += 1
         return count
 
+    def _log_went_back(self, host: str) -> None:
+        """The log lost some of what this host did: nothing here is removed for what it lacks.
+
+        Guests get a mark that says so, those that are gone are said to be gone.
+        """
+        driver = self._hosts[host]
+        for server_id in driver.power_states():
+            mark = driver.mark(server_id)
+            if mark is not None and mark.stage != "removed" and not mark.ahead:
+                driver.put_mark(server_id, msgspec.structs.replace(mark, ahead=True))
+            self.report_power(driver, server_id)
+        there = driver.power_states()
+        for removed in driver.removed():
+            if removed.server_id not in there:
+                self._report_removed(host, removed)
+
+    def _report_removed(self, host: str, removed: Removed) -> None:
+        generation, operation, _ = removed.version
+        report = ReportPowerState(
+            server_id=removed.server_id,
+            project_id=removed.project_id,
+            generation=generation,
+            host=host,
+            power_state=int(PowerState.NOSTATE),
+            operation=operation,
+        )
+        self._send(report)
+
     def report_power(self, driver: Driver, server_id: str) -> None:
         """Read and report one guest's power state, with the last operation that was done."""
         mark = driver.mark(server_id)
@@ -181,10 +225,14 @@ class Agent:
             host=driver.host,
             power_state=int(driver.power_state(server_id)),
             operation=mark.version[1] if mark is not None and done else 0,
+            ahead=mark is not None and mark.ahead,
         )
+        self._send(report)
+
+    def _send(self, report: ReportPowerState) -> None:
         id = f"{self._new_id()}:{report.type_name}"
-        context = Context(id=id, time=self._clock(), project_id=project_id)
-        self._performer.send(report, context, project_id)
+        context = Context(id=id, time=self._clock(), project_id=report.project_id)
+        self._performer.send(report, context, report.project_id)
 
 
 def have_topic(log: Log, host: str) -> None:

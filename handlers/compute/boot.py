@@ -17,7 +17,14 @@ def failed(work: BuildGuest, task: GuestTask, reason: str) -> ReportBootFailed:
     return task.of(ReportBootFailed, reason=reason)
 
 
-@performs(BuildGuest, failed, long=True)
+def overtaken(work: BuildGuest, task: GuestTask) -> ReportDomainStarted | None:
+    """A guest of this build that has done more since was built: a restored log may not know."""
+    if task.driver.generation(work.server_id) != work.generation:
+        return None
+    return task.of(ReportDomainStarted, power_state=int(task.driver.power_state(work.server_id)))
+
+
+@performs(BuildGuest, failed, long=True, overtaken=overtaken)
 def build(work: BuildGuest, task: GuestTask) -> ReportDomainStarted:
     """Leaves the guest running."""
     spec = spec_of(work.guest)

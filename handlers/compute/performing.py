@@ -75,13 +75,14 @@ class GuestTask:
 
 Perform = Callable[[Any, GuestTask], GuestReport]
 Fail = Callable[[Any, GuestTask, str], GuestReport]
+Overtaken = Callable[[Any, GuestTask], GuestReport | None]
 
 
 class Performance(msgspec.Struct, frozen=True, kw_only=True):
     """How one kind of work is performed, and what is reported when that fails.
 
-    ``once``, ``long``: see ``handlers.performer.kind.Kind``. ``marked``: the outcome is kept with
-    the guest.
+    ``once``, ``long``, ``overtaken``: see ``handlers.performer.kind.Kind``. ``marked``: the outcome
+    is kept with the guest.
     """
 
     perform: Perform
@@ -89,6 +90,7 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
     once: bool = False
     long: bool = False
     marked: bool = True
+    overtaken: Overtaken | None = None
 
 
 PERFORMANCES: dict[str, Performance] = {}
@@ -104,12 +106,18 @@ def performs(
     once: bool = False,
     long: bool = False,
     marked: bool = True,
+    overtaken: Overtaken | None = None,
 ) -> Callable[[F], F]:
     """``perform`` does this kind of work."""
 
     def record(perform: F) -> F:
         PERFORMANCES[work.type_name] = Performance(
-            perform=perform, failed=failed, once=once, long=long, marked=marked
+            perform=perform,
+            failed=failed,
+            once=once,
+            long=long,
+            marked=marked,
+            overtaken=overtaken,
         )
         return perform
 
@@ -125,6 +133,9 @@ def _kind(one: Performance, drivers: Mapping[str, Driver], images: ImageFetches)
     def task_of(work: GuestWork, task: Task) -> GuestTask:
         return GuestTask(work, task, drivers[task.host], images)
 
+    def overtaken(work: GuestWork, task: Task) -> Command | None:
+        return one.overtaken(work, task_of(work, task)) if one.overtaken is not None else None
+
     return Kind(
         perform=lambda work, task: one.perform(work, task_of(work, task)),
         failed=lambda work, task, reason: one.failed(work, task_of(work, task), reason),
@@ -132,6 +143,7 @@ def _kind(one: Performance, drivers: Mapping[str, Driver], images: ImageFetches)
         once=one.once,
         long=one.long,
         queued=queued if one.long else None,
+        overtaken=overtaken if one.overtaken is not None else None,
     )
 
 

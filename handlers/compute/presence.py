@@ -23,10 +23,11 @@ from events.fleet.inventory import (
     unsound,
 )
 from events.fleet.request import SHARD
-from events.log.contract import Log, Outgoing
+from events.log.contract import Outgoing
 from events.log.records import Codec, headers
 from events.message import Context, Message
 from handlers.compute.drivers.contract import Driver, DriverError, HostResources
+from handlers.performer.witness import Appender
 
 RESERVED_RAM_MIB = 512
 """``reserved_host_memory_mb``."""
@@ -73,7 +74,7 @@ class Presence:
 
     def __init__(
         self,
-        log: Log,
+        log: Appender,
         name: str,
         hosts: Mapping[str, Driver],
         identities: Mapping[str, Identity],

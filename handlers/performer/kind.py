@@ -25,7 +25,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     ``marks``: the marks of a host, None where work is harmless to repeat. ``once``: the effect must
     not happen twice, so a mark is written before it. ``long``: it may take minutes and is
     abandoned when the process ends; it has a pool of its own. ``queued(work, host)`` is the report
-    that it waits for its turn while others make progress.
+    that it waits for its turn while others make progress. ``overtaken(work, task)`` is the report
+    about work whose subject has done newer work since; None where that says nothing of it.
     """
 
     perform: Perform
@@ -34,6 +35,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     once: bool = False
     long: bool = False
     queued: Callable[[Any, str], Command] | None = None
+    overtaken: Callable[[Any, Task], Command | None] | None = None
 
 
 Kinds = Mapping[str, Kind]

@@ -14,14 +14,16 @@ import msgspec
 from commands.work import Version
 from events.message import Command, message_class
 
-Stage = Literal["begun", "done", "failed"]
+Stage = Literal["begun", "done", "failed", "removed"]
+"""``removed``: nothing of the subject is there any more, and the work of ``version`` is why."""
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How far the work of ``version`` went.
 
     ``before``: what ``Marks.incarnation`` said before the effect. ``report`` and ``fields``: the
-    message name and content of the report that ended the work.
+    message name and content of the report that ended the work. ``ahead``: the log went back since,
+    so what the subject did is not all known to the log.
     """
 
     version: Version
@@ -29,6 +31,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     before: str = ""
     report: str = ""
     fields: dict[str, Any] = {}
+    ahead: bool = False
 
 
 class Marks(Protocol):

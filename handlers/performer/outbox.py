@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import structlog
 
-from events.log.contract import Log, LogError, LogUnavailable, Outgoing, RecordTooLarge
+from events.log.contract import LogError, LogUnavailable, Outgoing, RecordTooLarge
+from handlers.performer.witness import Appender
 
 RECORDS_MAX = 10_000
 BYTES_MAX = 16 << 20
@@ -43,7 +44,7 @@ class Waiting(NamedTuple):
 class Outbox:
     """Holds reports until the log has them. ``put`` from any thread, ``flush`` from one."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Appender) -> None:
         self._log = log
         self._lock = threading.Lock()
         self._records: deque[Waiting] = deque()

@@ -137,8 +137,7 @@ class Performance:
         subject, version = self._piece.work.subject, self._piece.version
         mark = self._marks.mark(subject)
         if mark is not None and mark.version > version:
-            self._say_lost(_outdated(mark.version))
-            return "failed"
+            return self._overtaken(mark)
         if mark is not None and mark.version == version:
             if mark.stage == "begun":
                 self._task.began = mark
@@ -149,6 +148,16 @@ class Performance:
             self._task.began = Mark(version=version, stage="begun", before=before)
             self._marks.put_mark(subject, self._task.began)
         return None
+
+    def _overtaken(self, mark: Mark) -> Outcome:
+        overtaken = self._kind.overtaken
+        if mark.stage != "removed" and overtaken is not None:
+            report: Command | None = overtaken(self._piece.work, self._task)
+            if report is not None:
+                self._task.report(report)
+                return "done"
+        self._say_lost(_outdated(mark.version))
+        return "failed"
 
     def _again(self, mark: Mark) -> Outcome:
         self._logs.info("reported_again")

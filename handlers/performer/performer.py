@@ -26,6 +26,7 @@ from handlers.performer.outbox import Outbox
 from handlers.performer.perform import Performance, PieceTask
 from handlers.performer.piece import Key, Outcome, Piece
 from handlers.performer.pool import Pool
+from handlers.performer.witness import Appender
 from schemas.catalog import UnknownSchema
 
 PENDING_MAX = 1000
@@ -73,7 +74,9 @@ class Performer:
     ``sources``: the host whose work a topic holds, by the topic's name.
     ``short`` and ``long``: pools for pieces of each length; None does them in the loop's thread.
     ``unable`` makes the report about work that cannot be done. ``pause(seconds)`` returns early
-    when the process is to end.
+    when the process is to end. ``appender`` writes the reports instead of ``log``. ``anew``: read
+    everything again. ``went_back(host)`` is called before the host's work is read again because
+    the log lost some of it.
     """
 
     def __init__(
@@ -91,6 +94,9 @@ class Performer:
         keeper: Keeper | None = None,
         codec: Codec | None = None,
         watcher: Watcher | None = None,
+        appender: Appender | None = None,
+        anew: bool = False,
+        went_back: Callable[[str], None] = lambda host: None,
     ) -> None:
         self._log = log
         self._source = f"/chronova/agent/{name}"
@@ -103,7 +109,12 @@ class Performer:
         self._watcher = watcher or Unwatched()
         self._hosts = dict(sources)
         self._bookmark = Bookmark(keeper or KeptNowhere(), list(self._hosts))
-        self._outbox = Outbox(log)
+        self._went_back = went_back
+        if anew:
+            for topic in self._hosts:
+                self._bookmark.forget(topic)
+            self._bookmark.save()
+        self._outbox = Outbox(appender or log)
         self._lanes = Lanes(self._perform, self._may_begin, short, long)
         self._ended_lock = threading.Lock()
         self._ended: list[tuple[str, int]] = []
@@ -214,6 +225,7 @@ class Performer:
 
     def _from_the_beginning(self, topic: str) -> None:
         logger.warning("read_again", topic=topic, reason="it is not the topic that was read before")
+        self._went_back(self._hosts[topic])
         self._bookmark.forget(topic)
         self._reader.seek((topic, 0), 0)
 

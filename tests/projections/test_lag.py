@@ -17,8 +17,10 @@ from projections.failures import ProjectionNotReady
 from projections.lag import Lag
 from projections.model import ReadModel, read_model
 from projections.projector import Projector
+from projections.rebuild import rebuild
 from projections.waiting import PositionWaiter
 from tests.projections.recorder import START, Recorder, boot
+from tests.projections.test_projector import running, until
 
 if TYPE_CHECKING:
     from tests.parts.broker import Broker
@@ -57,6 +59,34 @@ def measured(log: Log, url: str, model: ReadModel, recorder: Recorder, domain: s
     assert behind.behind[events] == len(more)
     assert 0 < behind.seconds < LIMIT_S
     lag.close()
+
+
+def test_a_quiet_log_is_followed_all_the_time_of_a_rebuild(
+    log: PostgresLog, url: str, recorder: Recorder
+) -> None:
+    """No batch comes that would show the projector that another build is live."""
+    recorder.append(boot("one"))
+    lag = Lag(log, url)
+    ended, unfollowed = threading.Event(), 0
+    with running(Projector(log, url)) as raised:
+        until(lambda: followed(lag))
+        made = threading.Thread(target=lambda: (rebuild(log, url), ended.set()))
+        made.start()
+        while not ended.wait(0.01):
+            unfollowed += not lag.measure().followed
+        made.join()
+        for _ in range(50):
+            unfollowed += not lag.measure().followed
+    lag.close()
+    assert not raised
+    assert unfollowed == 0
+
+
+def followed(lag: Lag) -> bool:
+    try:
+        return lag.measure().followed
+    except ProjectionNotReady:
+        return False
 
 
 def test_on_postgres(url: str, log: PostgresLog, recorder: Recorder) -> None:

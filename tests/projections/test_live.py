@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError, ProgrammingError, TimeoutError
 
 from events.log.postgres import PostgresLog
 from projections.compute.servers import SERVERS
+from projections.connection import connect
 from projections.failures import ProjectionNotReady
 from projections.live import engine
 from projections.rebuild import rebuild
@@ -48,6 +49,30 @@ def test_a_pooled_connection_follows_the_switch_and_cannot_write(
     with reads.connect() as connection:
         assert connection.execute(text("SELECT pg_backend_pid()")).scalar() == pid
     reads.dispose()
+
+
+def test_what_postgres_ended_meanwhile_costs_no_read(log: PostgresLog, url: str) -> None:
+    """After a restart each process finds its idle connections ended: none may fail a request."""
+    rebuild(log, url)
+    pools = [engine(url, pool_size=3) for _ in range(2)]
+    for reads in pools:
+        held = [reads.connect() for _ in range(3)]
+        for connection in held:
+            connection.close()
+    ended = connect(url, "test")
+    with ended.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = 'chronova-read'"
+        )
+        assert cursor.rowcount == 6
+    ended.close()
+    for reads in pools:
+        held = [reads.connect() for _ in range(3)]
+        for connection in held:
+            assert connection.execute(SERVERS.select()).all() == []
+            connection.close()
+        reads.dispose()
 
 
 def test_a_read_is_one_round_trip(log: PostgresLog, url: str) -> None:

@@ -64,6 +64,19 @@ class Forgetful:
         self._kept = content
 
 
+class Kept:
+    """A ``Keeper`` that loses nothing."""
+
+    def __init__(self) -> None:
+        self._content: bytes | None = None
+
+    def load(self) -> bytes | None:
+        return self._content
+
+    def save(self, content: bytes) -> None:
+        self._content = content
+
+
 class Machine:
     """One compute host."""
 
@@ -77,6 +90,7 @@ class Machine:
         self.off = False
         self.driver: SimulatedDriver | None = None
         self.keeper = Forgetful(world)
+        self.witness = Kept()
         self.started_by_others: set[tuple[str, int]] = set()
         self.rebooted: Counter[tuple[object, ...]] = Counter()
         """Hard reboots by server and version of the order, since the machine lost its power."""

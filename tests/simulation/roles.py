@@ -12,6 +12,7 @@ from handlers.compute.drivers.contract import DriverError
 from handlers.compute.presence import Presence
 from handlers.decider import Decider
 from handlers.decider.loop import RETRY_S
+from handlers.performer.witness import Witness
 from handlers.scheduler import LivenessMonitor
 from tests.simulation.machines import Machine, fetch_for
 from tests.simulation.process import Process, Stop, TaskPool
@@ -68,6 +69,14 @@ def agent(machines: list[Machine], process: Process) -> None:
     world = process.world
     name = machines[0].host
     drivers = {machine.host: machine.new_driver(process) for machine in machines}
+    witness = Witness(process.log, machines[0].witness, process.clock, save_every=0)
+    while True:
+        try:
+            anew = witness.went_back()
+            break
+        except LogError as error:
+            world.note(process.name, f"log away: {error}")
+            process.pause(RETRY_S)
     one = Agent(
         process.log,
         name,
@@ -80,9 +89,11 @@ def agent(machines: list[Machine], process: Process) -> None:
         codec=world.codec,
         pool=TaskPool(process),
         keeper=machines[0].keeper,
+        appender=witness,
+        anew=anew,
     )
     presence = Presence(
-        process.log,
+        witness,
         name,
         drivers,
         {machine.host: machine.identity for machine in machines},

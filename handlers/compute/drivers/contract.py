@@ -8,13 +8,14 @@ A driver keeps no memory that matters: a new object on the same host finds all g
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
+from commands.work import Version
 from handlers.performer.mark import Mark
 from handlers.performer.piece import WorkError
 
@@ -82,6 +83,14 @@ class GuestSpec(msgspec.Struct, frozen=True, kw_only=True):
     availability_zone: str = "nova"
     launch_index: int = 0
     created_at: int
+
+
+class Removed(msgspec.Struct, frozen=True):
+    """A guest that was removed, by the work of ``version``."""
+
+    server_id: str
+    project_id: str
+    version: Version
 
 
 class HostResources(msgspec.Struct, frozen=True, kw_only=True):
@@ -225,11 +234,20 @@ class Driver(Protocol):
         ...
 
     def mark(self, server_id: str) -> Mark | None:
-        """The mark of what was last done for the guest; None when there is none."""
+        """The mark of what was last done for the guest, its removal too; None when there is
+        none."""
         ...
 
     def put_mark(self, server_id: str, mark: Mark) -> None:
         """Keep the mark with the guest's files, durably. No-op when there is nothing of it."""
+        ...
+
+    def remember_removed(self, server_id: str, project_id: str, mark: Mark) -> None:
+        """Keep, durably and apart from the guest's files, that the guest was removed."""
+        ...
+
+    def removed(self) -> Sequence[Removed]:
+        """The guests of which that is kept, oldest first."""
         ...
 
     def incarnation(self, server_id: str) -> str:

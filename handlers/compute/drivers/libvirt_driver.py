@@ -26,6 +26,7 @@ from handlers.compute.drivers.contract import (
     LifecycleCallback,
     LifecycleEvent,
     PowerState,
+    Removed,
     Unseal,
 )
 from handlers.compute.drivers.defined_guests import marked, read_mark, remove_mark, write_mark
@@ -52,6 +53,7 @@ from handlers.compute.drivers.libvirt_domain import (
     undefine,
 )
 from handlers.compute.drivers.libvirt_events import GuestEvents
+from handlers.compute.drivers.removed_guests import FILE, RemovedGuests, newest
 from handlers.performer.mark import Mark
 
 SHUTDOWN_RETRY_S = 10.0  # Nova's shutdown_retry_interval
@@ -91,6 +93,7 @@ class LibvirtDriver:
         self._events = GuestEvents(self._owns)
         self._libvirt = LibvirtConnection(uri, self._events.subscribe)
         self._owned: dict[str, bool] = {}
+        self._removed = RemovedGuests(self._instances_dir / FILE)
 
     @property
     def host(self) -> str:
@@ -255,12 +258,20 @@ class LibvirtDriver:
         return known if known is not None and known.host == self._host else None
 
     def mark(self, server_id: str) -> Mark | None:
-        """From the file beside the guest's disks."""
-        return guest_mark.read(self._folder(server_id))
+        """From the file beside the guest's disks, or the list of removed ones."""
+        return newest(guest_mark.read(self._folder(server_id)), self._removed.mark(server_id))
 
     def put_mark(self, server_id: str, mark: Mark) -> None:
         """Into the file beside the guest's disks."""
         guest_mark.write(self._folder(server_id), mark)
+
+    def remember_removed(self, server_id: str, project_id: str, mark: Mark) -> None:
+        """Into a file beside the guests' folders."""
+        self._removed.add(server_id, project_id, mark)
+
+    def removed(self) -> list[Removed]:
+        """From that file."""
+        return self._removed.all()
 
     def incarnation(self, server_id: str) -> str:
         """The number that libvirt gave the running domain; each start gives another."""

@@ -26,8 +26,10 @@ from handlers.compute.drivers.contract import (
     LifecycleCallback,
     LifecycleEvent,
     PowerState,
+    Removed,
 )
 from handlers.compute.drivers.image_inspection import check_fits
+from handlers.compute.drivers.removed_guests import newest
 from handlers.compute.drivers.simulated_console import console_text
 from handlers.compute.drivers.simulated_faults import Fault, FaultPlan
 from handlers.compute.drivers.simulated_guests import SimulatedGuest, SimulatedHypervisor
@@ -242,15 +244,24 @@ class SimulatedDriver:
         return guest.project_id if guest is not None and guest.known else None
 
     def mark(self, server_id: str) -> Mark | None:
-        """The mark in the guest's record."""
+        """The mark in the guest's record, or that of its removal."""
         guest = self.hypervisor.guests.get(server_id)
-        return guest.mark if guest is not None else None
+        mark = guest.mark if guest is not None else None
+        return newest(mark, self.hypervisor.removed.mark(server_id))
 
     def put_mark(self, server_id: str, mark: Mark) -> None:
         """Write the mark into the guest's record; nothing when there is none."""
         guest = self.hypervisor.guests.get(server_id)
         if guest is not None:
             self._change(guest, mark=mark)
+
+    def remember_removed(self, server_id: str, project_id: str, mark: Mark) -> None:
+        """Into a file beside the guests' records."""
+        self.hypervisor.removed.add(server_id, project_id, mark)
+
+    def removed(self) -> list[Removed]:
+        """From that file."""
+        return self.hypervisor.removed.all()
 
     def incarnation(self, server_id: str) -> str:
         """The number of the guest's starts."""

@@ -16,6 +16,7 @@ import msgspec
 
 from handlers.compute.drivers.contract import DiskFull, DriverError, PowerState
 from handlers.compute.drivers.host_lock import lock_host
+from handlers.compute.drivers.removed_guests import FILE, RemovedGuests
 from handlers.performer.mark import Mark
 
 COMPACT_FLOOR_LINES = 2000
@@ -63,6 +64,9 @@ class SimulatedHypervisor:
 
     def __init__(self, state_path: Path | None = None) -> None:
         self.guests: dict[str, SimulatedGuest] = {}
+        self.removed = RemovedGuests(
+            state_path.with_name(FILE) if state_path is not None else None, durable=False
+        )
         self.images: dict[str, str] = {}
         self.lock = threading.RLock()
         self._encoder = msgspec.json.Encoder()

@@ -169,6 +169,27 @@ def test_a_stale_number_that_is_another_process_keeps_nobody_from_starting(
         server.stop()
 
 
+def test_a_socket_lock_that_was_left_keeps_nobody_from_starting(directory: Path) -> None:
+    """A server that ended cleanly left it where its user may not pass the folders above; its number
+    is another process's of that user by now."""
+    server = EmbeddedPostgres(directory / "pg")
+    try:
+        server.start()
+        server.stop()
+        owner = directory.joinpath("pg").stat().st_uid
+        with subprocess.Popen(["sleep", "600"], user=owner) as stranger:
+            left = directory / "pg" / "run" / ".s.PGSQL.5432.lock"
+            left.write_text(f"{stranger.pid}\n{server.cluster}\n1\n5432\n{left.parent}\n")
+            left.with_suffix("").touch()
+            try:
+                assert ask(server.start(), "SELECT 1") == (1,)
+                assert stranger.poll() is None
+            finally:
+                stranger.kill()
+    finally:
+        server.stop()
+
+
 def test_a_copy_of_a_running_one_is_a_server_of_its_own(directory: Path) -> None:
     original, copy = EmbeddedPostgres(directory / "pg"), EmbeddedPostgres(directory / "copy")
     try:

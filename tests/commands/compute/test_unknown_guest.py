@@ -22,7 +22,11 @@ from tests.parts.given import NOW, Story
 
 
 def seen(
-    generation: int = 1, host: str = HOST, power_state: int = 1, operation: int = 1
+    generation: int = 1,
+    host: str = HOST,
+    power_state: int = 1,
+    operation: int = 1,
+    ahead: bool = False,
 ) -> ReportPowerState:
     return ReportPowerState(
         server_id=S,
@@ -31,6 +35,7 @@ def seen(
         host=host,
         power_state=power_state,
         operation=operation,
+        ahead=ahead,
     )
 
 
@@ -119,12 +124,32 @@ def test_the_disks_of_a_failed_build_are_removed() -> None:
     assert work.disks
 
 
+def test_a_guest_that_was_built_before_the_log_went_back_is_left_alone() -> None:
+    """The log only missed the host's word of it: its build failed by a deadline."""
+    story = compute(*error()).when(seen(ahead=True)).happened(UnknownGuestFound)
+    assert story.follows(RemoveGuest) == []
+
+
+def test_a_deleted_server_s_guest_goes_also_where_the_log_went_back() -> None:
+    story = silent_delete(compute(*active()))
+    story.when(seen(operation=7, ahead=True)).happened(f.StaleGuestFound)
+    (work,) = story.follows(RemoveGuest)
+    assert work.version[:2] > (1, 7)
+
+
+def test_a_guest_that_was_removed_before_the_log_went_back_is_seen_as_gone() -> None:
+    story = compute(*active()).when(seen(power_state=0, operation=5))
+    story.happened(f.OperationNumberRaised, f.PowerStateObserved)
+    assert story.state("server", S).power_state == 0
+    assert story.state("server", S).operation == 5
+
+
 def test_removal_by_the_operator() -> None:
     story = compute().when(seen(operation=7))
     story.when(RemoveUnknownGuest(host=HOST, server_id=S)).happened(UnknownGuestRemovalOrdered)
     (work,) = story.follows(RemoveGuest)
     assert work.disks
-    assert work.version == (1, 7, 1)
+    assert work.version == (1, 8, 1), "newer than all that the guest did"
     gone = ReportGuestRemoved(server_id=S, project_id=P, host=HOST, generation=1, operation=7)
     story.when(gone).happened(UnknownGuestSettled)
     assert story.state("unknown_guest", guest_id(HOST, S)) is None

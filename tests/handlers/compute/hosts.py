@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from commands.compute.power import StartGuest, StopGuest
 from commands.compute.reboot import RebootGuest
 from commands.work import name_work
 from events import topics
-from events.log.contract import Outgoing
+from events.log.contract import Outgoing, Record, TopicPartition
 from events.log.memory import Cluster, Crash, Fault, MemoryLog, Operation
+from events.log.memory_cluster import Partition
 from events.log.records import Codec, headers
 from events.message import Context, Message
 from handlers.compute.agent import Agent
@@ -26,6 +27,7 @@ from handlers.compute.drivers.simulated import SimulatedDriver
 from handlers.compute.drivers.simulated_guests import SimulatedGuest, SimulatedHypervisor
 from handlers.compute.image_fetch import Transfer
 from handlers.performer.pool import Pool
+from handlers.performer.witness import Witness
 from tests.commands.compute.servers import HOST, P, S, active, compute
 
 CODEC = Codec()
@@ -115,6 +117,7 @@ class Host:
             self.cluster.create(topic)
         self.hypervisor = Hypervisor(self.points)
         self.disk = Disk(self.points)
+        self.written = Disk(Points())
         self.fetch: Callable[[str, Path, Transfer], None] = _fetch
         self.agents = 0
         self.told = 0
@@ -139,8 +142,10 @@ class Host:
     def start(self) -> Agent:
         """A new process: it has nothing but the host and its files."""
         self.agents += 1
+        log = MemoryLog(cluster=self.cluster, process=f"agent-{self.agents}")
+        witness = Witness(log, self.written, lambda: self.now, save_every=0)
         self.agent = Agent(
-            MemoryLog(cluster=self.cluster, process=f"agent-{self.agents}"),
+            log,
             HOST,
             {HOST: self.driver()},
             self.fetch,
@@ -152,6 +157,8 @@ class Host:
             pool=self.pool,
             watcher=self,
             node_ids={HOST: "node-1"},
+            appender=witness,
+            anew=witness.went_back(),
         )
         return self.agent
 
@@ -178,6 +185,17 @@ class Host:
                 self.points.at = None
 
     # ------------------------------------------------------------- the log
+
+    def copy(self) -> dict[TopicPartition, list[Record]]:
+        """A backup of the log."""
+        return {source: list(one.records) for source, one in self.cluster.partitions.items()}
+
+    def restore(self, copy: Mapping[TopicPartition, Sequence[Record]]) -> None:
+        """The agent ends, and the log is that of the copy; another agent is started later."""
+        self.agent = None
+        for source, records in copy.items():
+            partition = self.cluster.partitions[source] = Partition()
+            partition.records = list(records)
 
     def tell(self, work: Message, id: str = "") -> str:
         """Append a piece of work; the id of its record."""

@@ -147,6 +147,27 @@ def test_a_mark_lasts_as_long_as_the_guest_s_files(rig: Rig) -> None:
     assert driver.mark(spec.server_id) is None
 
 
+def test_a_removal_is_remembered_beyond_the_guest(rig: Rig) -> None:
+    image = Image(BLANK)
+    spec = spec_for(image)
+    driver = rig.new_driver()
+    bring_up(driver, spec, image)
+    driver.put_mark(spec.server_id, Mark(version=(1, 1, 0), stage="done"))
+    driver.ensure_absent(spec.server_id)
+    removal = Mark(version=(1, 2, 1), stage="removed")
+    driver.remember_removed(spec.server_id, spec.project_id, removal)
+    driver.remember_removed(spec.server_id, spec.project_id, Mark(version=(1, 1, 1), stage="done"))
+    driver = rig.new_driver()
+    assert driver.mark(spec.server_id) == removal
+    known = [(one.server_id, one.project_id, one.version) for one in driver.removed()]
+    assert known == [(spec.server_id, spec.project_id, (1, 2, 1))]
+    again = spec_for(image, server_id=spec.server_id, generation=2)
+    bring_up(driver, again, image)
+    driver.put_mark(spec.server_id, Mark(version=(2, 3, 0), stage="done"))
+    assert driver.mark(spec.server_id) == Mark(version=(2, 3, 0), stage="done")
+    driver.ensure_absent(spec.server_id)
+
+
 def test_each_start_is_another_incarnation(rig: Rig) -> None:
     driver, image = rig.new_driver(), Image(BLANK)
     spec = spec_for(image)
