@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from commands.compute import limits
 from commands.compute.power import stop_requested
 from commands.decision import Decision, View, accept, decides_on_view
 from events.compute.departed import Departed
@@ -28,6 +29,9 @@ from events.compute.unknown_guest import (
 from events.message import Command, Event, Generation, HostName, ProjectId, ServerId
 
 OFF = (SHUTDOWN, CRASHED)
+
+LATE = 120 * limits.SECOND
+"""A host sends what it has read at once, in the order in which it did its work."""
 
 UNKNOWN_MAX = 1000
 """Unknown guests recorded of one host. One host cannot fill a partition's memory."""
@@ -69,8 +73,8 @@ def observed(view: View, report: ReportPowerState, at: int) -> Decision:
 def _placed(server: Server, report: ReportPowerState, at: int) -> list[Event]:
     """What follows from the state of a guest where its server is placed."""
     id = server.server_id
-    if server.task_state is not None or 0 < report.operation < server.operation:
-        return []  # read before the host did what it was told since
+    if server.task_state is not None or _read_before(server, report, at):
+        return []
     if report.operation > server.operation:
         raised = f.OperationNumberRaised(at=at, server_id=id, operation=report.operation)
         return [raised, *_lost(server, report, at)]
@@ -91,6 +95,13 @@ def _lost(server: Server, report: ReportPowerState, at: int) -> list[Event]:
     if report.power_state != NOSTATE or server.power_state == NOSTATE:
         return []
     return [f.PowerStateObserved(at=at, server_id=server.server_id, power_state=NOSTATE)]
+
+
+def _read_before(server: Server, report: ReportPowerState, at: int) -> bool:
+    """Whether the state may have been read before the host did what it was told since. Such a
+    report comes along with that of the operation. One that comes later is of a host that never
+    did the operation: its order was lost, and nobody answers it any more."""
+    return 0 < report.operation < server.operation and at < server.updated_at + LATE
 
 
 def _runs_unasked(server: Server, power: int) -> bool:

@@ -93,6 +93,9 @@ class Owned:
         self.again_at = 0
         """When a waiting or ill one is tried (microseconds)."""
         self.reason = ""
+        self.from_first = False
+        """Whether all of its state was folded from the journal's first record on since it last
+        turned out to be ill, or since it was gained without a snapshot."""
         self.queue: deque[Input] = deque()
         self.batch_max = BATCH_MAX
         self.refused: dict[str, int] = {}
@@ -251,6 +254,7 @@ class Ownership:
     def _loaded(self, source: TopicPartition, owned: Owned, partition: Partition) -> None:
         del self._loading[source]
         owned.partition, owned.saved = partition, partition.offset
+        owned.from_first = owned.saved == 0
         owned.phase = Phase.WAITING
 
     def _begin(self, owned: Owned) -> None:
@@ -271,8 +275,7 @@ class Ownership:
             logger.error("no_term", partition=owned.partition.source, reason=str(error))
             return
         if owned.journal.term < owned.partition.offset:
-            self._snapshots.discard(owned.domain, owned.number)
-            owned.partition = Partition(owned.domain, owned.number, self._codec)
+            self._fold_from_first(owned)
             logger.warning("snapshot_dropped", reason="it is ahead of the log")
         owned.phase, owned.term_at = Phase.FOLDING, began.at
 
@@ -324,6 +327,7 @@ class Ownership:
             self._pass_what_is_gone(owned)
             self._ready(owned)
             owned.phase = Phase.DECIDING
+            owned.from_first = False
             owned.reason = ""
         except LogError as error:
             owned.wait(Phase.WAITING, self._clock() + AGAIN_US, str(error))
@@ -338,14 +342,22 @@ class Ownership:
                     owned.ends[topic] = 0
 
     def _ill(self, owned: Owned, error: ForeignLog) -> None:
-        """Set a partition aside. What a snapshot began is folded from the first record next."""
+        """Set a partition aside. What is not folded from the first record on is, next: the snapshot
+        that it began with may be of another log, and its file gone, dropped by another decider of
+        this machine."""
         del self._reading[owned.journal_key]
         if owned.reason != str(error):
             logger.error("partition_ill", partition=owned.partition.source, reason=str(error))
-        from_snapshot = self._snapshots.discard(owned.domain, owned.number)
-        if from_snapshot:
-            owned.partition = Partition(owned.domain, owned.number, self._codec)
-        owned.wait(Phase.ILL, self._clock() + (0 if from_snapshot else ILL_US), str(error))
+        pause = ILL_US if owned.from_first else 0
+        if not owned.from_first:
+            self._fold_from_first(owned)
+        owned.wait(Phase.ILL, self._clock() + pause, str(error))
+
+    def _fold_from_first(self, owned: Owned) -> None:
+        self._snapshots.discard(owned.domain, owned.number)
+        owned.partition = Partition(owned.domain, owned.number, self._codec)
+        owned.saved = 0
+        owned.from_first = True
 
     def _stop_reading(self) -> None:
         reader, self._reader = self._reader, None

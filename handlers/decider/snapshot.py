@@ -173,13 +173,11 @@ class Snapshots:
                 self.discard(domain, number)
         yield Partition(domain, number, codec)
 
-    def discard(self, domain: str, number: int) -> bool:
-        """Remove the snapshot; whether there was one."""
+    def discard(self, domain: str, number: int) -> None:
+        """Remove the snapshot, if there is one."""
         path = self._path(domain, number)
-        if path is None or not path.exists():
-            return False
-        path.unlink(missing_ok=True)
-        return True
+        if path is not None:
+            path.unlink(missing_ok=True)
 
     def _loading(self, path: Path, partition: Partition) -> Iterator[Partition | None]:
         with path.open("rb") as file:

@@ -5,11 +5,12 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from commands.compute import power, reboot
+from commands.compute import limits, power, power_state, reboot
 from commands.compute.delete import RemoveGuest
 from commands.compute.lock import LockServer, UnlockServer
 from commands.compute.power_state import ReportPowerState
 from events.compute.server import facts as f
+from events.compute.server.overdue import EndOverdueOperation
 from events.message import Command, Event
 from tests.commands.compute.servers import (
     HOST,
@@ -23,7 +24,7 @@ from tests.commands.compute.servers import (
     error,
     stopped,
 )
-from tests.parts.given import Story
+from tests.parts.given import NOW, Story
 
 
 def done(kind: type, operation: int, **fields: object) -> Command:
@@ -234,6 +235,16 @@ def test_a_state_that_was_read_before_the_last_operation_says_nothing() -> None:
     story.when(done(power.ReportGuestStarted, 3, power_state=1))
     story.when(observed(4, operation=2)).nothing()
     story.when(observed(4, operation=3)).happened(f.GuestHalted)
+
+
+def test_a_host_that_never_got_the_last_operation_is_heard_again() -> None:
+    """Its order was lost with its topic. What it said of its guest was passed over for ever."""
+    story = compute(*active()).when(power.StopServer(server_id=S))
+    later = NOW + limits.STOP
+    story.when(EndOverdueOperation(server_id=S, deadline=later), at=later)
+    story.happened(f.StopFailed)
+    story.when(observed(4, operation=1), at=later + power_state.LATE - 1).nothing()
+    story.when(observed(4, operation=1), at=later + power_state.LATE).happened(f.GuestHalted)
 
 
 def test_numbers_go_on_after_those_that_a_host_has_used() -> None:

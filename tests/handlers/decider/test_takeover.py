@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import commands.compute.overdue as overdue
@@ -86,6 +87,27 @@ def test_a_snapshot_of_other_records_of_the_same_length_is_dropped(tmp_path: Pat
     successor = other.decider("successor", tmp_path)
     settle(successor)
     assert flavors(successor) == {"three", "four", "five"}
+
+
+def test_a_snapshot_that_another_decider_has_dropped_meanwhile_is_dropped(tmp_path: Path) -> None:
+    """Two deciders of a machine keep theirs in one folder. Without its file the state that was
+    loaded from it stayed, and with it the partition was ill for ever."""
+    site = Site()
+    with_snapshot(site, tmp_path, "one", "two").close()
+    journal = site.cluster.partitions["compute.events", 0]
+    last = journal.records[-1]
+    journal.records[-1] = msgspec.structs.replace(last, key="other")
+    second = site.decider("second", tmp_path)
+    right = Partition.fold
+
+    def fold(self: Partition, record: Record) -> None:
+        (tmp_path / SNAPSHOT).unlink(missing_ok=True)
+        right(self, record)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Partition, "fold", fold)
+        settle(second)
+    assert flavors(second) == {"one", "two"}
 
 
 def test_a_damaged_snapshot_is_dropped(tmp_path: Path) -> None:
