@@ -3,12 +3,14 @@
     python -m tests.chaos.history --minutes 10 --log kafka --seed 7
     python -m tests.chaos.history FILE
 
-Exit code 1 and a sentence for each violation. The history is kept in a file that is named.
+Exit code 1 and a sentence for each violation. The history is kept in a file that is named, the
+logs of the site in a folder beside it.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
 import time
@@ -56,7 +58,10 @@ def made(options: argparse.Namespace) -> Path:
         running = stack.enter_context(site(options.log, port=options.port, folder=disk))
         prepare(running)
         seconds, only = options.minutes * 60, tuple(options.only or ())
-        run(running, path, options.seed, seconds, only=only, disk=disk, say=say)
+        try:
+            run(running, path, options.seed, seconds, only=only, disk=disk, say=say)
+        finally:
+            shutil.copytree(running.data / "logs", path.with_suffix(".logs"))
     return path
 
 
