@@ -31,7 +31,8 @@ def merge(call: Call, server: ServerRow) -> Answer:
     items = call.body["metadata"]
     command = MergeMetadata(server_id=server.id, metadata=items, admin=is_admin(call))
     call.send(command, server.project_id)
-    return Answer({"metadata": metadata_of(find(call, f"{RULE}create"))})
+    after = find(call, f"{RULE}create", deleted=True)  # by somebody else, at once
+    return Answer({"metadata": metadata_of(after) | items})
 
 
 def replace(call: Call, server: ServerRow) -> Answer:

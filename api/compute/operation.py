@@ -21,6 +21,7 @@ from api.compute.faults import bad_request, not_found
 from api.compute.microversion import LATEST, OLDEST
 from api.compute.validation import Body, Query
 from api.http.body import read_object
+from api.http.errors import accepted
 from api.services import Services
 from events.message import Command
 
@@ -68,6 +69,7 @@ class Call:
         """Ask for ``command`` as this caller. Raises ``Refused`` or ``Unavailable``."""
         actor = Actor(self.caller.user_id, self.project_id, self.request_id)
         self.services.bus.send(command, key, actor)
+        accepted(self.req)
 
     @property
     def project_id(self) -> str:

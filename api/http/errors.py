@@ -3,6 +3,9 @@
 A resource raises ``falcon.HTTPError`` (``description`` is the sentence, ``code`` the field's
 error name if it has one), or lets the bus's ``Refused`` and ``Unavailable`` pass. What no one
 expected is logged with its request id and answered as a 500 that says nothing of the inside.
+
+A refusal says that nothing was changed. Where a command of the request was accepted before
+(``accepted``), there is none any more: what was changed may be gone at once, or not show yet.
 """
 
 from __future__ import annotations
@@ -21,6 +24,9 @@ from api.http.request_ids import request_id
 from events.bounds import OutOfBounds
 from projections.connection import GONE
 from projections.failures import ProjectionNotReady
+
+HALF_DONE = "The change was accepted, but cannot be shown now. Look again."
+RETRY_AFTER_S = 1
 
 Render = Callable[[int, str, str], tuple[bytes, str]]
 """``render_error(status, code, detail)`` gives the body and its content type."""
@@ -45,6 +51,11 @@ APOLOGY = (
     "Unexpected API Error. Please report this to your operator with the request id {request_id}.\n"
     "{kind}"
 )
+
+
+def accepted(req: falcon.Request) -> None:
+    """Note that a command of this request was accepted: from now on nothing is refused."""
+    req.context.accepted = True
 
 
 class Errors:
@@ -79,6 +90,8 @@ class Errors:
         error: falcon.HTTPError,
         params: dict[str, object],
     ) -> None:
+        if error.status_code == 404 and getattr(req.context, "accepted", False):
+            return self._unavailable(req, resp, Unavailable(HALF_DONE, RETRY_AFTER_S), params)
         for name, value in (error.headers or {}).items():  # type: ignore[union-attr]
             resp.set_header(name, value)
         detail = error.description or PHRASES.get(error.status_code) or error.title or ""
@@ -89,6 +102,8 @@ class Errors:
         self, req: falcon.Request, resp: falcon.Response, error: Refused, params: dict[str, object]
     ) -> None:
         req.context.refused = True  # counted, see api.http.rates
+        if getattr(req.context, "accepted", False):
+            return self._unavailable(req, resp, Unavailable(HALF_DONE, RETRY_AFTER_S), params)
         self._answer(req, resp, error.status, error.code, error.detail)
 
     def _out_of_bounds(
@@ -120,7 +135,7 @@ class Errors:
     ) -> None:
         reason = " ".join(str(error).split())
         log.warning("projections away", request_id=request_id(req), path=req.path, reason=reason)
-        resp.set_header("Retry-After", "1")
+        resp.set_header("Retry-After", str(RETRY_AFTER_S))
         detail = "The service cannot read its database at the moment; try again."
         self._answer(req, resp, 503, "", detail)
 

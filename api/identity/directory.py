@@ -12,6 +12,7 @@ from sqlalchemy import Table
 from api.authentication import changes
 from api.bus import Actor
 from api.caller import Caller
+from api.http.errors import accepted
 from api.http.request_ids import request_id
 from api.identity.answers import MOUNT
 from api.identity.passwords import Passwords
@@ -48,6 +49,7 @@ class Directory:
             self._bus.send(command, domain_id, actor)
         finally:
             changes.advance()
+        accepted(req)
 
     def get(self, table: Table, kind: str, id: str) -> dict[str, Any]:
         """A document. Raises 404."""

@@ -10,6 +10,7 @@ from typing import Any
 import falcon
 
 from api.http.body import read_object, write_json
+from api.http.errors import accepted
 from api.image import policy
 from api.image.means import Means, caller, is_admin
 from commands.image.members import AnswerShare, ShareImage, UnshareImage
@@ -28,8 +29,16 @@ def _visible(req: falcon.Request, image: ImageRow) -> dict[str, dict[str, Any]]:
     return {name: known for name, known in image.members.items() if name == who.project_id}
 
 
+def _unknown(image: ImageRow, member_id: str) -> falcon.HTTPNotFound:
+    return falcon.HTTPNotFound(
+        description=f"{member_id} not found in the member list of the image {image.id}."
+    )
+
+
 def _document(image: ImageRow, member_id: str) -> dict[str, object]:
-    known = image.members[member_id]
+    known = image.members.get(member_id)
+    if known is None:  # a change that was accepted may not show yet
+        raise _unknown(image, member_id)
     return {
         "member_id": member_id,
         "image_id": image.id,
@@ -67,6 +76,7 @@ class Members:
         member_id = _text(read_object(req, BODY_BYTES_MAX), "member")
         command = ShareImage(image_id=image.id, member=member_id)
         self._means.send(req, command, image.id)
+        accepted(req)
         write_json(resp, _document(self._means.find(req, image_id), member_id))
 
 
@@ -97,6 +107,7 @@ class Member:
         policy.enforce(caller(req), "modify_member", member_id)
         command = AnswerShare(image_id=image.id, member=member_id, status=status)
         self._means.send(req, command, image.id)
+        accepted(req)
         write_json(resp, _document(self._means.find(req, image_id), member_id))
 
     def on_delete(
@@ -110,7 +121,5 @@ class Member:
 
     def _known(self, req: falcon.Request, image: ImageRow, member_id: str) -> str:
         if member_id not in _visible(req, image):
-            raise falcon.HTTPNotFound(
-                description=f"{member_id} not found in the member list of the image {image.id}."
-            )
+            raise _unknown(image, member_id)
         return member_id

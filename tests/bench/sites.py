@@ -122,9 +122,11 @@ class Site:
 
 
 @contextmanager
-def site(log: str, hosts: int = 10, port: int = PORT, keep: bool = False) -> Iterator[Site]:
-    """A site that is up, and gone afterwards."""
-    data = Path(tempfile.mkdtemp(prefix=f"chronova-bench-{log}-"))
+def site(
+    log: str, hosts: int = 10, port: int = PORT, keep: bool = False, folder: Path | None = None
+) -> Iterator[Site]:
+    """A site that is up, and gone afterwards. It lies in ``folder``, or with temporary files."""
+    data = Path(tempfile.mkdtemp(prefix=f"chronova-bench-{log}-", dir=folder))
     try:
         _chronova(
             data,
