@@ -22,7 +22,7 @@ from events.message import Context
 from handlers.compute.drivers.contract import Driver, DriverError, LifecycleEvent
 from handlers.compute.host import AgentRefused, kinds_of_agent
 from handlers.compute.image_fetch import Fetch, ImageFetches
-from handlers.compute.performing import kinds_of, unable
+from handlers.compute.performing import SecretsOf, kinds_of, unable, without_secrets
 from handlers.performer.bookmark import Keeper
 from handlers.performer.performer import IDLE_S, Performer, Watcher
 from handlers.performer.pool import DaemonPool, Pool
@@ -40,6 +40,7 @@ class Agent:
     thread, for drivers that never wait. ``pool``: what works instead of threads.
     ``node_ids``: the compute node of each host, to know itself when it is refused.
     ``pause(seconds)`` returns early when the agent is to stop. ``keeper``: how far it has read.
+    ``secrets_of``: asks for guests' user data and passwords.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Agent:
         keeper: Keeper | None = None,
         watcher: Watcher | None = None,
         node_ids: Mapping[str, str] | None = None,
+        secrets_of: SecretsOf = without_secrets,
     ) -> None:
         self._hosts = dict(hosts)
         self._clock = clock
@@ -71,7 +73,7 @@ class Agent:
             log,
             name,
             {topics.dispatch(host): host for host in served},
-            kinds_of(self._hosts, ImageFetches(fetch))
+            kinds_of(self._hosts, ImageFetches(fetch), secrets_of)
             | kinds_of_agent(node_ids or {}, self._on_refused),
             unable,
             clock=clock,
