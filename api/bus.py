@@ -34,12 +34,16 @@ class Refused(Exception):
 
 
 class Unavailable(Exception):
-    """No decision in time, or the log is away, or too much is queued: 503 with Retry-After."""
+    """No decision in time, or the log is away, or too much is queued: 503 with Retry-After.
 
-    def __init__(self, detail: str, retry_after_s: int = 1) -> None:
+    ``maybe_sent``: the command may be in the log, and be decided later.
+    """
+
+    def __init__(self, detail: str, retry_after_s: int = 1, *, maybe_sent: bool = True) -> None:
         super().__init__(detail)
         self.detail = detail
         self.retry_after_s = retry_after_s
+        self.maybe_sent = maybe_sent
 
 
 class Bus(Protocol):

@@ -99,11 +99,14 @@ class LogBus:
     def send(self, command: Command, key: str, actor: Actor) -> None:
         """See ``api.bus.Bus``. ``actor.request_id`` goes into every record that follows."""
         if not self._places.acquire(blocking=False):
-            raise Unavailable("Too many requests are under way.", RETRY_AFTER_S)
+            raise _not_sent("Too many requests are under way.")
         began = time.perf_counter()
-        outcome = "unsent"
+        deadline = time.monotonic() + self._decision_timeout_s
+        outcome, opened = "unsent", False
         try:
-            reply = self._decided(command, key, actor)
+            replies = self._opened(deadline)
+            opened = True
+            reply = self._decided(replies, command, key, actor, deadline)
             outcome = "refused" if reply.status else "accepted"
         except Unavailable:
             outcome = "undecided"
@@ -114,7 +117,9 @@ class LogBus:
             )
         except LogError as error:
             logger.warning("log_away", request_id=actor.request_id, reason=str(error))
-            raise Unavailable("The log is not available.", RETRY_AFTER_S) from error
+            raise Unavailable(
+                "The log is not available.", RETRY_AFTER_S, maybe_sent=opened
+            ) from error
         finally:
             self._places.release()
             elapsed = time.perf_counter() - began
@@ -132,9 +137,9 @@ class LogBus:
             replies.close()
         self._waiter.close()
 
-    def _decided(self, command: Command, key: str, actor: Actor) -> Reply:
-        deadline = time.monotonic() + self._decision_timeout_s
-        replies = self._opened(deadline)
+    def _decided(
+        self, replies: Replies, command: Command, key: str, actor: Actor, deadline: float
+    ) -> Reply:
         context = Context(
             id=str(uuid.uuid4()),
             time=time.time_ns() // 1000,
@@ -188,14 +193,14 @@ class LogBus:
         if (replies := self._living()) is not None:
             return replies
         if not self._opening.acquire(timeout=max(0.0, deadline - asked)):
-            raise Unavailable("The log is not available.", RETRY_AFTER_S)
+            raise _not_sent("The log is not available.")
         try:
             if self._closed:
-                raise Unavailable("The API is shutting down.", RETRY_AFTER_S)
+                raise _not_sent("The API is shutting down.")
             if (replies := self._living()) is not None:
                 return replies
             if self._not_opened_at > asked:
-                raise Unavailable("The log is not available.", RETRY_AFTER_S)
+                raise _not_sent("The log is not available.")
             try:
                 self._replies = Replies(self._log, self._codec)
             except LogError:
@@ -210,3 +215,7 @@ class LogBus:
         replies = self._replies
         living = replies is not None and self._pid == os.getpid() and replies.alive
         return replies if living else None
+
+
+def _not_sent(detail: str) -> Unavailable:
+    return Unavailable(detail, RETRY_AFTER_S, maybe_sent=False)

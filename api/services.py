@@ -66,9 +66,14 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
         return self.data_path / "instances"
 
     @property
-    def host_key_path(self) -> Path:
-        """File of the Fernet key that secrets for hosts are sealed with."""
-        return self.data_path / "host.key"
+    def secrets_path(self) -> Path:
+        """Directory of servers' secrets and their keys; hosts have none of it."""
+        return self.data_path / "secrets"
+
+    @property
+    def idempotency_key_path(self) -> Path:
+        """File of the key of the hashes that recognise a repeated request; hosts lack it."""
+        return self.data_path / "idempotency.key"
 
 
 class Services(msgspec.Struct, frozen=True):

@@ -3,6 +3,9 @@
 A site with its log in the embedded Postgres is copied while it runs (pg_basebackup, one moment of
 everything). A broker's files are of one moment only while it does not run: such a site is to be
 down. Left out is what is made again: snapshots, figures, logs; and disks of real guests.
+
+Servers' secrets are copied before and after the database, so that no server which the copy's log
+knows lacks its own. What the copy has too much, its first sweep removes.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from api.services import ApiSettings
 from chronova import exclusive
 from chronova.embedded import broker
 from chronova.embedded.addresses import EMBEDDED, broker_folder, postgres_folder
@@ -41,6 +45,7 @@ def backup(settings: Settings, target: Path, say: Say) -> None:
                 _copy(path, target / path.name)
         if settings.database == EMBEDDED:
             _copy_postgres(data, target)
+            _copy_secrets(settings, target)
     for name, value in (("log", settings.log), ("database", settings.database)):
         if value not in ("", EMBEDDED):
             say(f"The {name} is no part of the folder, and not of this backup")
@@ -52,7 +57,15 @@ def _left_out(settings: Settings) -> set[str]:
     return {*LEFT_OUT, postgres_folder(settings.data_path).name, *guests}
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy_secrets(settings: Settings, target: Path) -> None:
+    source = ApiSettings(data_path=settings.data_path).secrets_path
+    if source.exists():
+        copy = target / source.name
+        copy.mkdir(exist_ok=True)
+        _copy(f"{source}/.", copy)
+
+
+def _copy(source: Path | str, target: Path) -> None:
     """With owners and modes. Files that go meanwhile (an upload's) are no fault. Raises
     ``OSError`` with the first other one."""
     command = ["cp", "-a", str(source), str(target)]

@@ -5,9 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
-
-from cryptography.fernet import Fernet
 
 from api.image.direct import load_key
 from api.services import ApiSettings
@@ -64,18 +61,11 @@ def make_topics(settings: Settings, log: Log, hosts: Sequence[str] = ()) -> list
 
 
 def make_keys(settings: Settings) -> None:
-    """Make the keys that the API and the hosts share, where they are missing."""
-    _make(settings.data_path / "host.key", Fernet.generate_key())
+    """Make the keys that APIs share, one of them with the hosts, where they are missing."""
+    load_key(ApiSettings(data_path=settings.data_path).idempotency_key_path)
     image_key(settings)
 
 
 def image_key(settings: Settings) -> bytes:
     """The key that signs links to images' data; made if it is missing."""
     return load_key(ApiSettings(data_path=settings.data_path).image_url_key_path)
-
-
-def _make(path: Path, content: bytes) -> None:
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_bytes(content)

@@ -15,7 +15,7 @@ and is tried again every ``retry_s`` (``projections.aside`` tells of both).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import structlog
 
@@ -65,7 +65,8 @@ class Follower:
     """Follows ``sources`` for ``build``. One thread's, except ``wake``.
 
     ``live``: announce each batch (only for the live build). ``followed``: also keep the tables
-    beside the events. ``factory``: the class of the Postgres connection.
+    beside the events. ``factory``: the class of the Postgres connection. ``committed(batch)`` is
+    called after each batch.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Follower:
         states_max: int = 5000,
         factory: type[Connection] | None = None,
         retry_s: float = RETRY_S,
+        committed: Callable[[Batch], None] | None = None,
     ) -> None:
         self.build = build
         self.places: Places = {}
@@ -99,6 +101,7 @@ class Follower:
         self._states_max = states_max
         self._factory = factory
         self._retry_s = retry_s
+        self._committed = committed
         self._waits: Waits | None = None
         self._writer = Writer(model)
         self._connection: Connection | None = None
@@ -185,6 +188,13 @@ class Follower:
         positions, ends = self._reader.positions(), self._reader.ends()
         return any(positions[source] < ends[source] for source in self.places)
 
+    def holds(self, ends: Mapping[TopicPartition, int]) -> bool:
+        """Whether the tables have all that lies before these offsets."""
+        if self._reader is None or self.waiting:
+            return False
+        positions = self._reader.positions()
+        return all(positions[source] >= end for source, end in ends.items())
+
     def at_end(self, source: TopicPartition, offset: int) -> bool:
         """Whether the log ends before ``offset``, and all of the partition is projected."""
         if self._reader is None or source in self.waiting:
@@ -253,6 +263,8 @@ class Follower:
         """The batch is committed."""
         self._fold.keep(batch)
         self.places.update(batch.reached)
+        if self._committed is not None:
+            self._committed(batch)
         for note in batch.aside.values():
             if note.error:
                 name = f"{note.aggregate}/{note.id}"[:200]

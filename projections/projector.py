@@ -13,11 +13,12 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import structlog
 
-from events.log.contract import Log, LogError
+from events.log.contract import Log, LogError, TopicPartition
 from events.log.pace import Pace
 from events.log.records import Codec
 from projections import builds
@@ -25,6 +26,7 @@ from projections.builds import Build
 from projections.bulk import Opener
 from projections.connection import GONE, Connection, connect, sentence
 from projections.failures import BuildUnderWay, ProjectionSuperseded, ProjectorFenced
+from projections.fold import Batch
 from projections.follower import Follower, event_sources
 from projections.model import ReadModel, read_model
 from projections.rebuild import Progress, Rebuild
@@ -34,7 +36,20 @@ IDLE_S = 5.0
 
 PAUSE_S_MIN, PAUSE_S_MAX = 0.1, 2.0
 
+LEVEL_EVERY_S = 60.0
+"""How often it is found out that the tables have all that the log had at some moment."""
+
 logger = structlog.get_logger("projector")
+
+
+class Listener(Protocol):
+    """Told of what the live tables show. On the projector's thread: it must return at once."""
+
+    def committed(self, batch: Batch) -> None:
+        """A batch shows. Told at most once: not again after a crash in between."""
+
+    def level(self, since_s: float) -> None:
+        """All that was appended before this moment (seconds since 1970) shows."""
 
 
 class Projector:
@@ -56,6 +71,7 @@ class Projector:
         observe: Callable[[int, float], None] | None = None,
         progress: Callable[[Progress], None] | None = None,
         opener: Opener | None = None,
+        listener: Listener | None = None,
     ) -> None:
         self._log = log
         self._url = database_url
@@ -66,6 +82,9 @@ class Projector:
         self._observe = observe
         self._progress = progress or (lambda progress: None)
         self._opener = opener
+        self._listener = listener
+        self._goal: tuple[float, Mapping[TopicPartition, int]] | None = None
+        self._goal_set = float("-inf")
         self._stopped = threading.Event()
         self._follower: Follower | None = None
         self._pause_s = PAUSE_S_MIN
@@ -132,7 +151,9 @@ class Projector:
             followed=True,
             records_max=self._records_max,
             states_max=self._states_max,
+            committed=self._listener.committed if self._listener is not None else None,
         )
+        self._goal = None
         try:
             if not self._held(follower.connect(), build):
                 return
@@ -144,6 +165,7 @@ class Projector:
                 events = follower.step(IDLE_S)
                 pace.took(events)
                 self._observed(events, follower)
+                self._tell_level(follower)
                 self._pause_s = PAUSE_S_MIN
         finally:
             follower.close()
@@ -155,6 +177,19 @@ class Projector:
     def _observed(self, events: int, follower: Follower) -> None:
         if events and self._observe is not None:
             self._observe(events, time.time() - follower.newest / 1e6)
+
+    def _tell_level(self, follower: Follower) -> None:
+        if self._listener is None:
+            return
+        if self._goal is None:
+            if time.monotonic() - self._goal_set < LEVEL_EVERY_S:
+                return
+            self._goal_set = time.monotonic()
+            self._goal = (time.time(), follower.ends())
+        since_s, ends = self._goal
+        if follower.holds(ends):
+            self._goal = None
+            self._listener.level(since_s)
 
     def _pause(self) -> None:
         self._stopped.wait(self._pause_s * random.uniform(0.5, 1.0))

@@ -1,9 +1,10 @@
 """``POST /servers``: look everything up, refuse what cannot be, ask for the servers.
 
 The command carries all that the decision and the host need: the flavor and the image as they are
-now, the public key, the sealed password. What is refused here is refused in Nova's order and words;
-quota is the decider's business. With an ``Idempotency-Key`` ids and password follow from project
-and key, so the same request again gets the same answer.
+now, the public key, and where user data and password are kept. What is refused here is refused in
+Nova's order and words; quota is the decider's business. With an ``Idempotency-Key`` ids follow from
+project and key, and the password is the first request's: the same request again gets the same
+answer.
 """
 
 from __future__ import annotations
@@ -12,16 +13,20 @@ import secrets
 import uuid
 from typing import Any
 
-import orjson
-
 from api.compute import fields
 from api.compute.boot_source import boot_image, check_block_devices, check_fits
 from api.compute.create_schema import BODY
 from api.compute.faults import bad_request, forbidden
+from api.compute.given_secrets import (
+    dropped_unless_sent,
+    fingerprint,
+    first_password,
+    keep,
+    password_for,
+)
 from api.compute.naming import hostnames, numbered
 from api.compute.operation import Answer, Call, Operation
 from api.compute.placement_request import placement
-from api.compute.sealing import Sealer, sealer
 from api.compute.views import links
 from api.policy import enforce
 from commands.compute.create import CreateServers, NewServer
@@ -57,8 +62,8 @@ def create(call: Call) -> Answer:
     metadata = body.get("metadata") or {}
     _check_metadata(call, metadata)
     check_fits(call, flavor, image)
-    keeper = sealer(call.services.settings.host_key_path)
-    password = _password(call, body, keeper, source)
+    password = password_for(call, body)
+    kept = keep(call, body, image, ids, password, repeatable=bool(key))
     reservation_id = _reservation_id(source)
     command = CreateServers(
         project_id=call.project_id,
@@ -72,23 +77,25 @@ def create(call: Call) -> Answer:
         description=body.get("description") if call.version >= 19 else body["name"],
         key_name=body.get("key_name"),
         public_key=public_key,
-        user_data=body.get("user_data") or None,
+        secrets=kept,
         availability_zone=where.zone,
         requested_host=where.host,
         forced_host=where.forced,
         scheduler_hints=where.hints,
         config_drive=fields.is_true(body.get("config_drive")),
-        sealed_admin_password=keeper.seal(password) if password else None,
         networks=networks,
         security_groups=groups,
         reservation_id=reservation_id,
         seed=secrets.randbits(53),
-        fingerprint=keeper.fingerprint(_canonical(call)) if key else "",
+        fingerprint=fingerprint(call) if key else "",
         disk_config=body.get("OS-DCF:diskConfig", "MANUAL"),
         access_ip_v4=fields.address(body.get("accessIPv4", "")),
         access_ip_v6=fields.address(body.get("accessIPv6", "")),
     )
-    call.send(command, call.project_id)
+    with dropped_unless_sent(call, kept):
+        call.send(command, call.project_id)
+    if key:
+        password = first_password(call, ids[0], kept, password)
     return _answer(call, body, ids[0], reservation_id, password)
 
 
@@ -168,10 +175,6 @@ def _reservation_id(source: str) -> str:
     return "r-" + "".join(letters[(number >> 8 * i) % len(letters)] for i in range(8))
 
 
-def _canonical(call: Call) -> bytes:
-    return orjson.dumps(call.body, option=orjson.OPT_SORT_KEYS)
-
-
 def _flavor(call: Call, body: dict[str, Any]) -> FlavorSnapshot:
     flavor_id = str(body["flavorRef"]).rstrip("/").rsplit("/", 1)[-1]
     flavor = find_flavor(call.services.engine, flavor_id)
@@ -223,14 +226,6 @@ def _check_metadata(call: Call, metadata: dict[str, str]) -> None:
     most = call.services.settings.metadata_items_max
     if len(metadata) > most:
         raise forbidden(f"Maximum number of metadata items exceeds {most}")
-
-
-def _password(call: Call, body: dict[str, Any], keeper: Sealer, source: str) -> str:
-    given: str | None = body.get("adminPass")
-    if given:
-        return given
-    characters = call.services.settings.admin_password_chars
-    return keeper.password(characters, source) if characters else ""
 
 
 OPERATIONS = (Operation("POST", "/servers", create, body=BODY),)

@@ -41,6 +41,14 @@ def is_host(engine: Engine, name: str) -> bool:
         return connection.execute(statement).first() is not None
 
 
+def host_key(engine: Engine, name: str) -> str:
+    """The public key (hex) that a host came with; empty when there is no such host."""
+    statement = select(H.public_key).where(H.id == name, ~H.deleted)
+    with engine.connect() as connection:
+        found: str | None = connection.execute(statement).scalar()
+    return found or ""
+
+
 def host_of_node(engine: Engine, node: str) -> str | None:
     """The host whose hypervisor has that name."""
     statement = select(H.id).where(H.hostname == node, ~H.deleted)

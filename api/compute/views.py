@@ -2,7 +2,8 @@
 
 The projection holds the body at the newest microversion for an admin (``document``); a view
 takes away what a microversion or a caller does not see, and puts in links, which depend on the
-request's URL. What is taken away follows from the table ``FIELDS`` alone.
+request's URL. What is taken away follows from the table ``FIELDS`` alone. User data is in no table:
+who sees it gets it from the store of secrets.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ import orjson
 
 from api.compute.fleet import host_statuses
 from api.compute.operation import Call
+from api.compute.secret_store import SecretStore, SecretsUnreadable
 from api.policy import allowed
 from projections.compute.server_queries import ServerRow, Viewed
+from projections.compute.servers import SECRETS
 
 SHOW, DETAIL, UPDATE = "show", "detail", "update"
 
+USER_DATA = "OS-EXT-SRV-ATTR:user_data"
 HIDDEN = 1000
 """A microversion that never comes: not for everyone."""
 
@@ -44,7 +48,7 @@ FIELDS = (
     Field("OS-EXT-SRV-ATTR:ramdisk_id", HIDDEN, 3),
     Field("OS-EXT-SRV-ATTR:reservation_id", HIDDEN, 3),
     Field("OS-EXT-SRV-ATTR:root_device_name", HIDDEN, 3),
-    Field("OS-EXT-SRV-ATTR:user_data", HIDDEN, 3),
+    Field(USER_DATA, HIDDEN, 3),
     Field("locked", 9),
     Field("description", 19),
     Field("tags", 26),
@@ -105,6 +109,7 @@ class ServerViews:
         self._link, self._bookmark = call.link("/servers/"), call.bookmark("/servers/")
         self._images = call.bookmark("/images/")
         self._flavors = call.bookmark("/flavors/")
+        self._secrets = SecretStore(call.services.settings.secrets_path)
         self._statuses: Mapping[str, str] | None = None
         if (
             call.version >= HOST_STATUS
@@ -116,6 +121,9 @@ class ServerViews:
     def view(self, row: ServerRow | Viewed) -> dict[str, Any]:
         """The body of one server."""
         shown: dict[str, Any] = orjson.loads(row.document)
+        kept = shown.pop(SECRETS)
+        if USER_DATA not in self._hidden:
+            shown[USER_DATA] = self._user_data(row.id, kept)
         for name in self._hidden:
             shown.pop(name, None)
         shown["links"] = self.links(row.id)
@@ -133,6 +141,16 @@ class ServerViews:
         if fault and not self._admin and fault["code"] == 500:
             del fault["details"]
         return shown
+
+    def _user_data(self, server_id: str, kept: dict[str, Any] | None) -> str | None:
+        """What the server was given; null when it is gone, as with a deleted server."""
+        if kept is None or not kept["user_data"]:
+            return None
+        try:
+            found = self._secrets.open(kept["secrets_id"], kept["checksum"], server_id)
+        except SecretsUnreadable:
+            return None
+        return found.user_data
 
     def links(self, server_id: str) -> list[dict[str, str]]:
         """Self and bookmark."""

@@ -23,7 +23,7 @@ SECRETS = (
     "chronova.toml",
     "clouds.yaml",
     "openrc",
-    "host.key",
+    "idempotency.key",
     "image-url.key",
     "kcat.conf",
     "consumer.properties",

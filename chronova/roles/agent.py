@@ -13,13 +13,14 @@ import uuid
 from collections.abc import Mapping
 
 import structlog
-from cryptography.fernet import Fernet
 
 from chronova import __version__, observing
 from chronova.connections import image_key, open_site_log
 from chronova.fetching import LinkFetch
+from chronova.host_keys import HostKey, host_key
 from chronova.metrics.meters import AgentMeters
 from chronova.pinned_log import pin
+from chronova.secrets_fetch import SecretsFetch
 from chronova.settings import Settings, SettingsError
 from chronova.stopping import Stop
 from chronova.watched import Watched
@@ -56,16 +57,17 @@ def host_names(settings: Settings) -> list[str]:
     return [f"{base}-{number}" for number in range(1, settings.hosts + 1)]
 
 
-def identity_of(settings: Settings, host: str) -> Identity:
+def identity_of(settings: Settings, host: str, key: HostKey) -> Identity:
     """The host's ids: kept in a file beside its guests, so that they outlive everything."""
     if settings.driver == "simulated":
-        return Identity(str(uuid.uuid5(_HOSTS, host)), str(uuid.uuid5(_HOSTS, f"{host}/service")))
+        node_id = str(uuid.uuid5(_HOSTS, host))
+        return Identity(node_id, str(uuid.uuid5(_HOSTS, f"{host}/service")), key.public)
     path = settings.data_path / "instances" / host / "compute_id"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{uuid.uuid4()}\n{uuid.uuid4()}\n")
     node_id, service_id = path.read_text().split()
-    return Identity(node_id, service_id)
+    return Identity(node_id, service_id, key.public)
 
 
 def driver_of(settings: Settings, host: str) -> Driver:
@@ -103,11 +105,10 @@ def driver_of(settings: Settings, host: str) -> Driver:
     from handlers.compute.drivers.probe import choose_virt_type
 
     lock_host(folder / "agent.lock", host)  # until this process ends
-    key = Fernet((settings.data_path / "host.key").read_bytes())
     uri, folder = settings.libvirt_uri, folder.resolve()
     probed = domain_host(f"{host}: probe", "kvm", folder)
     kind = choose_virt_type(settings.virt_type, lambda: boots(uri, probed, folder))
-    return LibvirtDriver(host, folder, uri, kind, lambda sealed: key.decrypt(sealed).decode())
+    return LibvirtDriver(host, folder, uri, kind)
 
 
 def serve(settings: Settings) -> None:
@@ -117,7 +118,8 @@ def serve(settings: Settings) -> None:
     log = observing.measured(open_site_log(settings), store, "agent")
     hosts = {name: driver_of(settings, name) for name in host_names(settings)}
     name = next(iter(hosts))
-    identities = {host: identity_of(settings, host) for host in hosts}
+    keys = {host: host_key(settings.data_path / "instances" / host) for host in hosts}
+    identities = {host: identity_of(settings, host, keys[host]) for host in hosts}
     identity = log.identity()
     for host, driver in hosts.items():
         pin(settings.data_path / "instances" / host, host, identity, driver)
@@ -137,6 +139,7 @@ def serve(settings: Settings) -> None:
         node_ids={host: one.node_id for host, one in identities.items()},
         appender=witness,
         anew=_went_back(witness, stop),
+        secrets_of=SecretsFetch(settings.url, keys),
     )
     presence = Presence(
         witness,

@@ -1,14 +1,17 @@
-"""The projector role: keeps the read models level with the log."""
+"""The projector role: keeps the read models level with the log, and forgets deleted secrets."""
 
 from __future__ import annotations
 
 from functools import partial
 
+from api.services import ApiSettings
 from chronova import observing
 from chronova.connections import database_of, open_site_log
 from chronova.metrics.meters import ProjectorMeters
+from chronova.secrets_keeper import SecretsKeeper
 from chronova.settings import Settings
 from chronova.stopping import Stop
+from events.log.supervised import supervised
 from projections.projector import Projector
 
 LAG_ENDS_S = 3.0
@@ -20,14 +23,24 @@ def serve(settings: Settings) -> None:
     stop = Stop()
     meters = ProjectorMeters(observing.begin(settings, "projector"))
     log = open_site_log(settings)
+    secrets = SecretsKeeper(ApiSettings(data_path=settings.data_path).secrets_path, database)
     projector = Projector(
-        log, database, observe=meters.batch, opener=partial(open_site_log, settings)
+        log,
+        database,
+        observe=meters.batch,
+        opener=partial(open_site_log, settings),
+        listener=secrets,
     )
     stop.on_stop(projector.stop)
+    stop.on_stop(secrets.stop)
+    forgetting = supervised(secrets.run, "secrets", stop.stopped)
     keeper = observing.watch_lag(log, settings, meters, stop)
+    forgetting.start()
     try:
         projector.run()
     finally:
         stop.event.set()
+        secrets.stop()
+        forgetting.join(LAG_ENDS_S)
         keeper.join(LAG_ENDS_S)
         log.close()

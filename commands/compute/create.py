@@ -17,7 +17,7 @@ from commands.decision import Decision, View, accept, decides_on_view, refuse
 from events.compute.flavor import FlavorSnapshot
 from events.compute.project import Project
 from events.compute.retries import Retries
-from events.compute.server import ImageSnapshot, PublicKey
+from events.compute.server import ImageSnapshot, PublicKey, SecretsRef
 from events.compute.server.facts import ServerCreated, ServersRequested
 from events.message import Amount, Command, Large, ProjectId, ServerId, Text, UserId
 
@@ -44,13 +44,12 @@ class CreateServers(Command, frozen=True, kw_only=True):
     description: Annotated[Text | None, "Free text."] = None
     key_name: Annotated[str | None, "Name of the key pair."] = None
     public_key: Annotated[PublicKey | None, "Public key for the guest."] = None
-    user_data: Annotated[Text | None, "User data, base64."] = None
+    secrets: Annotated[SecretsRef | None, "Where user data and password are kept."] = None
     availability_zone: Annotated[str | None, "Requested zone."] = None
     requested_host: Annotated[str | None, "Host asked for."] = None
     forced_host: Annotated[bool, "The host asked for is taken without filters."] = False
     scheduler_hints: Annotated[dict[str, list[str]], "Scheduler hints."] = {}
     config_drive: Annotated[bool, "A config drive is asked for."] = False
-    sealed_admin_password: Annotated[Text | None, "Admin password, encrypted for the hosts."] = None
     networks: Annotated[Text, "none, auto, or the requested networks as JSON."] = "none"
     security_groups: Annotated[list[str], "Requested security groups."] = []
     reservation_id: Annotated[str, "Id shared by all servers of the request."]
@@ -71,6 +70,8 @@ def decide(view: View, command: CreateServers, at: int) -> Decision:
     wanted = len(command.servers)
     if not wanted:
         return accept()
+    if command.secrets is not None and at - command.secrets.stored_at > limits.SECRETS_STORED:
+        return conflict("The request is too old: what it gave to keep is gone. Ask again.")
     count = min(wanted, _fitting(project, command.flavor, wanted))
     if count < (command.min_count or wanted):
         return _over_quota(project, command, command.min_count or wanted)
@@ -153,13 +154,12 @@ def _created(command: CreateServers, index: int, at: int) -> ServerCreated:
         tags=command.tags,
         description=command.description,
         public_key=command.public_key,
-        user_data=command.user_data,
+        secrets=command.secrets,
         availability_zone=command.availability_zone,
         requested_host=command.requested_host,
         forced_host=command.forced_host,
         scheduler_hints=command.scheduler_hints,
         config_drive=command.config_drive,
-        sealed_admin_password=command.sealed_admin_password,
         networks=command.networks,
         security_groups=command.security_groups,
         disk_config=command.disk_config,

@@ -8,7 +8,7 @@ import msgspec
 
 from commands.work import Order
 from events.compute.flavor import FlavorSnapshot
-from events.compute.server import ImageSnapshot, PublicKey, Server
+from events.compute.server import ImageSnapshot, PublicKey, SecretsRef, Server
 from events.compute.server.facts import Operation
 from events.message import (
     Amount,
@@ -18,13 +18,12 @@ from events.message import (
     Instant,
     ProjectId,
     ServerId,
-    Text,
     UserId,
 )
 
 
 class Guest(msgspec.Struct, frozen=True, kw_only=True):
-    """The guest to be made. Secrets only sealed for the hosts."""
+    """The guest to be made. Its host asks the API for what ``secrets`` names, when it needs it."""
 
     server_id: ServerId
     project_id: ProjectId
@@ -36,9 +35,8 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True):
     image: Annotated[ImageSnapshot | None, "The image."] = None
     metadata: Annotated[dict[str, str], "Metadata."] = {}
     config_drive: Annotated[bool, "Make a config drive."] = False
-    user_data: Annotated[Text | None, "User data, base64."] = None
+    secrets: Annotated[SecretsRef | None, "Where user data and password are kept."] = None
     public_key: Annotated[PublicKey | None, "Public key."] = None
-    sealed_admin_password: Annotated[Text | None, "Admin password, encrypted for the hosts."] = None
     availability_zone: Annotated[str, "Zone of the host."] = "nova"
     launch_index: Annotated[Amount, "Number among the servers of one request."] = 0
     created_at: Instant
@@ -57,9 +55,8 @@ def guest_of(server: Server) -> Guest:
         image=server.image,
         metadata=server.metadata,
         config_drive=server.config_drive,
-        user_data=server.user_data,
+        secrets=server.secrets,
         public_key=server.public_key,
-        sealed_admin_password=server.sealed_admin_password,
         availability_zone=server.availability_zone or "nova",
         launch_index=server.launch_index,
         created_at=server.created_at,

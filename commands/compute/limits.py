@@ -21,6 +21,10 @@ DELETION = SOFT_REBOOT + 60 * SECOND
 """Then the server is gone without its host, which removes the guest when it is back. Longer than
 a host may be busy with the server before: the wait for a guest that ignores a soft reboot."""
 
+SECRETS_STORED = 3600 * SECOND
+"""A request for servers is decided this long after its secrets were stored, not later: secrets
+that no server has are removed after twice that time."""
+
 ATTEMPTS_MAX = 3
 """``[scheduler]max_attempts``: hosts tried for one build."""
 

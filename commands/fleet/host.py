@@ -36,6 +36,7 @@ class RegisterHost(Command, frozen=True, kw_only=True):
     host: HostName
     node_id: Annotated[str, "UUID of the compute node; the agent keeps it for ever."]
     service_id: Annotated[str, "UUID for the nova-compute service, used if it is a new one."]
+    public_key: Annotated[str, "Ed25519 key (hex) that it proves with who it is."] = ""
     hypervisor: Annotated[Hypervisor, "Facts about the node."]
     inventories: Inventories
     traits: Traits = []
@@ -64,7 +65,10 @@ Report = RegisterHost | ReportInventory
 
 @decides_on_view(RegisterHost)
 def register_host(view: View, command: RegisterHost, at: int) -> Decision:
-    """Take the host into the fleet, or note what changed since. An agent that starts is alive."""
+    """Take the host into the fleet, or note what changed since. An agent that starts is alive.
+
+    The first key counts: whoever can write reports could else pass for any host.
+    """
     if (reason := unsound(command.hypervisor, command.inventories)) is not None:
         return refuse(400, "badRequest", reason)
     host: Host | None = view.get("host", command.host)
@@ -75,6 +79,12 @@ def register_host(view: View, command: RegisterHost, at: int) -> Decision:
             HostRegistrationRefused(
                 at=at, host=command.host, node_id=command.node_id, known_node_id=host.node_id
             )
+        )
+    if host.public_key != command.public_key:
+        return refuse(
+            409,
+            "conflictingRequest",
+            f"Host {command.host} has another key. If it was lost, delete its compute service.",
         )
     events: list[Event] = _changes(host, command, at)
     if not host.up:
@@ -89,6 +99,7 @@ def _registered(shard: ShardState, command: RegisterHost, at: int) -> HostRegist
         number=shard.hosts_numbered + 1,
         node_id=command.node_id,
         service_id=command.service_id,
+        public_key=command.public_key,
         hypervisor=command.hypervisor,
         inventories=command.inventories,
         traits=sorted(command.traits),

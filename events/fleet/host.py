@@ -37,6 +37,7 @@ class HostRegistered(Event, frozen=True, kw_only=True):
     number: Annotated[int, "Its number, for API versions whose ids are integers."]
     node_id: Annotated[str, "UUID of the compute node."]
     service_id: Annotated[str, "UUID of its nova-compute service."]
+    public_key: Annotated[str, "Ed25519 key (hex) that it proves with who it is."] = ""
     hypervisor: Annotated[Hypervisor, "Facts about the node."]
     inventories: Inventories
     traits: Traits = []
@@ -138,6 +139,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     node_id: str
     service_id: str
+    public_key: str
     hypervisor: Hypervisor
     inventories: dict[str, Inventory]
     traits: list[str]
@@ -225,6 +227,7 @@ def _registered(event: HostRegistered) -> Host:
             number=event.number,
             node_id=event.node_id,
             service_id=event.service_id,
+            public_key=event.public_key,
             hypervisor=event.hypervisor,
             inventories=event.inventories,
             traits=event.traits,

@@ -29,7 +29,7 @@ from handlers.compute.drivers.contract import (
 )
 from handlers.compute.host import AgentRefused, kinds_of_agent
 from handlers.compute.image_fetch import Fetch, ImageFetches
-from handlers.compute.performing import kinds_of, unable
+from handlers.compute.performing import SecretsOf, kinds_of, unable, without_secrets
 from handlers.performer.bookmark import Keeper
 from handlers.performer.performer import IDLE_S, Performer, Watcher
 from handlers.performer.pool import DaemonPool, Pool
@@ -49,6 +49,7 @@ class Agent:
     ``node_ids``: the compute node of each host, to know itself when it is refused.
     ``pause(seconds)`` returns early when the agent is to stop. ``keeper``: how far it has read.
     ``appender`` writes its reports. ``anew``: the log went back, so all is read and said again.
+    ``secrets_of``: asks for guests' user data and passwords.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Agent:
         node_ids: Mapping[str, str] | None = None,
         appender: Appender | None = None,
         anew: bool = False,
+        secrets_of: SecretsOf = without_secrets,
     ) -> None:
         self._hosts = dict(hosts)
         self._clock = clock
@@ -82,7 +84,7 @@ class Agent:
             log,
             name,
             {topics.dispatch(host): host for host in served},
-            kinds_of(self._hosts, ImageFetches(fetch))
+            kinds_of(self._hosts, ImageFetches(fetch), secrets_of)
             | kinds_of_agent(node_ids or {}, self._on_refused),
             unable,
             clock=clock,

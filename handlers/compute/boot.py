@@ -33,7 +33,7 @@ def build(work: BuildGuest, task: GuestTask) -> ReportDomainStarted:
     task.report(ReportImageFetched)
     task.proceed()
     driver.ensure_disks(spec)
-    driver.ensure_config_drive(spec)
+    driver.ensure_config_drive(spec, task.read_secrets(work.guest))
     task.report(ReportDisksCreated)
     task.proceed()
     driver.ensure_defined(spec)

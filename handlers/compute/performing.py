@@ -17,24 +17,53 @@ from commands.compute.guest import Guest, GuestReport, GuestWork
 from commands.compute.progress import ReportProgress
 from commands.compute.work_failed import ReportWorkFailed
 from events.message import Command
-from handlers.compute.drivers.contract import Driver, DriverError, GuestSpec, PublicKey
+from handlers.compute.drivers.contract import (
+    Driver,
+    DriverError,
+    GuestSecrets,
+    GuestSpec,
+    PublicKey,
+    ReadSecrets,
+)
 from handlers.compute.image_fetch import ImageFetches
 from handlers.performer.kind import Kind, Lost
 from handlers.performer.piece import Task
 
 R = TypeVar("R", bound=GuestReport)
 
+SecretsOf = Callable[[str, Guest], GuestSecrets]
+"""``secrets_of(host, guest)`` asks the API for a guest's secrets. Raises ``DriverError``."""
+
+
+def without_secrets(host: str, guest: Guest) -> GuestSecrets:
+    """A ``SecretsOf`` where nobody can be asked."""
+    raise DriverError("The host has no way to read user data and passwords.")
+
 
 class GuestTask:
     """What a performance has at hand: the driver, the images, and the way to say what it did."""
 
-    def __init__(self, work: GuestWork, task: Task, driver: Driver, images: ImageFetches) -> None:
+    def __init__(
+        self,
+        work: GuestWork,
+        task: Task,
+        driver: Driver,
+        images: ImageFetches,
+        secrets_of: SecretsOf = without_secrets,
+    ) -> None:
         self.driver = driver
+        self._secrets_of = secrets_of
         self.happened = task.happened
         self.proceed = task.proceed
         self._work = work
         self._task = task
         self._images = images
+
+    def read_secrets(self, guest: Guest) -> ReadSecrets:
+        """The way to the guest's user data and password, for what is made to hold them."""
+        if guest.secrets is None:
+            return GuestSecrets
+        return lambda: self._secrets_of(self._task.host, guest)
 
     def ensure_image(self, spec: GuestSpec) -> None:
         """Have the image in the host's cache. Progress is reported while it is fetched."""
@@ -124,14 +153,18 @@ def performs(
     return record
 
 
-def kinds_of(drivers: Mapping[str, Driver], images: ImageFetches) -> dict[str, Kind]:
+def kinds_of(
+    drivers: Mapping[str, Driver], images: ImageFetches, secrets_of: SecretsOf
+) -> dict[str, Kind]:
     """The kinds of work that these hosts' drivers do, for the performer."""
-    return {name: _kind(one, drivers, images) for name, one in PERFORMANCES.items()}
+    return {name: _kind(one, drivers, images, secrets_of) for name, one in PERFORMANCES.items()}
 
 
-def _kind(one: Performance, drivers: Mapping[str, Driver], images: ImageFetches) -> Kind:
+def _kind(
+    one: Performance, drivers: Mapping[str, Driver], images: ImageFetches, secrets_of: SecretsOf
+) -> Kind:
     def task_of(work: GuestWork, task: Task) -> GuestTask:
-        return GuestTask(work, task, drivers[task.host], images)
+        return GuestTask(work, task, drivers[task.host], images, secrets_of)
 
     def overtaken(work: GuestWork, task: Task) -> Command | None:
         return one.overtaken(work, task_of(work, task)) if one.overtaken is not None else None
@@ -198,11 +231,9 @@ def spec_of(guest: Guest) -> GuestSpec:
         image_properties=image.properties,
         metadata=guest.metadata,
         config_drive=guest.config_drive,
-        user_data=guest.user_data,
         public_keys=[PublicKey(name=key.name, type=key.type, public_key=key.public_key)]
         if key
         else [],
-        sealed_admin_password=guest.sealed_admin_password,
         availability_zone=guest.availability_zone,
         launch_index=guest.launch_index,
         created_at=guest.created_at,

@@ -37,7 +37,7 @@ def start(work: StartGuest, task: GuestTask) -> ReportGuestStarted:
     spec = spec_of(work.guest)
     driver = task.driver
     task.ensure_bases(spec)
-    driver.ensure_config_drive(spec)
+    driver.ensure_config_drive(spec, task.read_secrets(work.guest))
     driver.ensure_defined(spec)
     driver.ensure_running(work.server_id)
     return task.of(ReportGuestStarted, power_state=int(driver.power_state(work.server_id)))

@@ -36,10 +36,11 @@ CPU_RATIO, RAM_RATIO, DISK_RATIO = 4.0, 1.0, 1.0
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """The ids that a host keeps for ever."""
+    """The ids that a host keeps for ever, and the public half (hex) of its key."""
 
     node_id: str
     service_id: str
+    public_key: str = ""
 
 
 def inventories_of(resources: HostResources) -> dict[str, Inventory]:
@@ -108,6 +109,7 @@ class Presence:
                 host=host,
                 node_id=identity.node_id,
                 service_id=identity.service_id,
+                public_key=identity.public_key,
                 hypervisor=hypervisor_of(resources),
                 inventories=inventories_of(resources),
             )

@@ -28,9 +28,9 @@ def reboot(work: RebootGuest, task: GuestTask) -> GuestReport:
     task.ensure_bases(spec)
     if not task.happened():
         if work.hard:
-            driver.reboot_hard(spec)
+            driver.reboot_hard(spec, task.read_secrets(work.guest))
         else:
-            driver.ensure_config_drive(spec)
+            driver.ensure_config_drive(spec, task.read_secrets(work.guest))
             driver.ensure_defined(spec)  # a guest whose definition is lost could not start again
             if not driver.reboot_soft(work.server_id, float(work.timeout_s)):
                 return task.of(ReportSoftRebootUnanswered)

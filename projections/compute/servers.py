@@ -1,8 +1,9 @@
 """Servers as rows: columns to filter and sort by, and the API's view ready-made.
 
 ``document`` is the server's body at the newest microversion for an admin, without links and
-host_status; the API takes fields away and never has to look anything up. Deleted servers stay as
-rows (``deleted``) for admins who ask for them.
+host_status, and without user data: it says where that is kept (``SECRETS``). The API takes fields
+away and has to look nothing else up. Deleted servers stay as rows (``deleted``) for admins who ask
+for them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from hashlib import sha224
 from typing import Any
 
+import msgspec
 import orjson
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -19,7 +21,10 @@ from projections.compute.status import FAULT, PROGRESS, status_of
 from projections.instants import microseconds, seconds_z
 from projections.table import Row, project, projected_table
 
-VERSION = 2
+VERSION = 3
+
+SECRETS = "secrets"
+"""Field of the document that no view shows: a ``SecretsRef``, or null."""
 
 SERVERS = projected_table(
     "servers",
@@ -52,6 +57,7 @@ SERVERS = projected_table(
     Column("launched_at", BigInteger),
     Column("terminated_at", BigInteger),
     Column("deleted", Boolean, nullable=False),
+    Column("secrets_id", Text),
     Column("document", Text, nullable=False),
     Index(
         "servers_of_project", "project_id", "created_at", "id", postgresql_where=text("NOT deleted")
@@ -105,6 +111,7 @@ def row(server: Server) -> Row:
         "launched_at": server.launched_at,
         "terminated_at": server.terminated_at,
         "deleted": server.vm_state == "deleted",
+        "secrets_id": server.secrets.secrets_id if server.secrets else None,
         "document": orjson.dumps(document(server)).decode(),
     }
 
@@ -148,6 +155,7 @@ def document(server: Server) -> dict[str, Any]:
         "trusted_image_certificates": None,
         "pinned_availability_zone": None if server.forced_host else server.requested_zone,
         "os-extended-volumes:volumes_attached": [],
+        SECRETS: msgspec.structs.asdict(server.secrets) if server.secrets else None,
     }
     shown.update(_extensions(server))
     if server.security_groups:
@@ -178,7 +186,6 @@ def _extensions(server: Server) -> dict[str, Any]:
         "OS-EXT-SRV-ATTR:launch_index": server.launch_index,
         "OS-EXT-SRV-ATTR:reservation_id": server.reservation_id,
         "OS-EXT-SRV-ATTR:root_device_name": "/dev/vda",
-        "OS-EXT-SRV-ATTR:user_data": server.user_data,
     }
 
 

@@ -17,13 +17,14 @@ from events.fleet.host import Host
 from events.fleet.inventory import DISK_GB, MEMORY_MB, VCPU, Inventory
 from projections.table import Row, project, projected_table
 
-VERSION = 1
+VERSION = 2
 
 HOSTS = projected_table(
     "hosts",
     Column("number", BigInteger, nullable=False),
     Column("node_id", Text, nullable=False),
     Column("service_id", Text, nullable=False),
+    Column("public_key", Text, nullable=False),
     Column("hostname", Text, nullable=False),
     Column("up", Boolean, nullable=False),
     Column("disabled", Boolean, nullable=False),
@@ -57,6 +58,7 @@ def row(host: Host) -> Row:
         "number": host.number,
         "node_id": host.node_id,
         "service_id": host.service_id,
+        "public_key": host.public_key,
         "hostname": host.hypervisor.hostname,
         "up": host.alive,
         "disabled": host.disabled,

@@ -118,7 +118,7 @@ def test_up_again_is_harmless(site: Site) -> None:
     assert "Starting" not in again.out
     assert site.clouds.read_bytes() == before
     modes = {path.name: path.stat().st_mode & 0o777 for path in site.data.iterdir()}
-    assert modes["clouds.yaml"] == modes["openrc"] == modes["host.key"] == 0o600
+    assert modes["clouds.yaml"] == modes["openrc"] == modes["idempotency.key"] == 0o600
 
 
 def test_what_a_site_cannot_become(site: Site) -> None:

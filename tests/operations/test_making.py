@@ -17,7 +17,9 @@ from chronova.client import Client, ClientError
 from chronova.credentials import Credentials
 from chronova.embedded.postgres import EmbeddedPostgres
 from chronova.processes import pid_file, running
-from tests.parts.site import Site, free_port, site
+from tests.parts.site import SDK_WARNS_OF_ITSELF, Site, free_port, site
+
+pytestmark = SDK_WARNS_OF_ITSELF
 
 
 @pytest.fixture(scope="module", params=["postgres", "kafka"])
@@ -161,6 +163,7 @@ def test_a_copy_is_a_site_of_its_own_and_a_moved_one_goes_on(own: Site) -> None:
 def test_a_backup_is_a_site_as_it_was(own: Site) -> None:
     copy, passwords = own.data.parent / "a backup", own.passwords
     make(own, passwords, "before")
+    server = boot_with_user_data(own)
     if own.settings.on_kafka:
         assert "down" in own.chronova("backup", str(copy), code=2).error
         own.chronova("down")
@@ -175,9 +178,32 @@ def test_a_backup_is_a_site_as_it_was(own: Site) -> None:
         found = names(other, passwords)
         assert ("before" in found, "after" in found) == (True, False)
         make(other, passwords, "elsewhere")
+        assert user_data(other, server) == USER_DATA
         assert other.chronova("projection", "verify", "--json").json["equal"]
     finally:
         other.chronova("reset")
+
+
+USER_DATA = "IyEvYmluL3NoCg=="
+
+
+def boot_with_user_data(site: Site) -> str:
+    with site.sdk() as cloud:
+        made = cloud.compute.create_server(
+            name="kept",
+            image_id=site.image,
+            flavor_id="1",
+            networks="none",
+            user_data=USER_DATA,
+        )
+        site.secrets.add(made.admin_password)
+        return str(made.id)
+
+
+def user_data(site: Site, server_id: str) -> object:
+    with site.sdk() as cloud:
+        shown = cloud.compute.get(f"/servers/{server_id}", microversion="2.3").json()
+        return shown["server"]["OS-EXT-SRV-ATTR:user_data"]
 
 
 def make(site: Site, passwords: Credentials, name: str) -> None:

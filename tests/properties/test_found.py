@@ -28,7 +28,7 @@ from events.fleet.shard import AllocationRefused
 from events.identity.domain import DomainDeleted
 from events.identity.user import UserDisabled
 from events.message import MESSAGES, Event
-from handlers.compute.drivers.contract import DriverError
+from handlers.compute.drivers.contract import DriverError, GuestSecrets
 from handlers.compute.drivers.domain_xml import DomainHost, domain_xml
 from handlers.compute.drivers.instance_metadata import metadata_files
 from handlers.compute.performing import spec_of
@@ -153,9 +153,9 @@ def test_a_guest_with_characters_that_xml_cannot_hold_is_defined() -> None:
 
 
 def test_user_data_beyond_ascii_fails_the_build_in_a_sentence() -> None:
-    odd = msgspec.structs.replace(GUEST, user_data="½")
+    odd = GuestSecrets(user_data="½")
     with pytest.raises(DriverError, match="is not base64"):
-        metadata_files(spec_of(odd), random_seed=b"", admin_password=None)
+        metadata_files(spec_of(GUEST), random_seed=b"", secrets=odd)
 
 
 def test_a_reason_that_looks_like_markup_is_explained() -> None:

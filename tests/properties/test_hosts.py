@@ -12,7 +12,7 @@ from lxml import etree
 from commands.compute.guest import Guest
 from events.compute.server import ImageSnapshot
 from events.message import MESSAGES, Work
-from handlers.compute.drivers.contract import DriverError
+from handlers.compute.drivers.contract import DriverError, GuestSecrets
 from handlers.compute.drivers.domain_xml import DomainHost, domain_xml, wanted_ownership
 from handlers.compute.drivers.instance_metadata import metadata_files
 from handlers.compute.performing import spec_of
@@ -46,10 +46,13 @@ def test_a_guest_is_defined(virt_type: str) -> None:
 
 
 @examples(60)
-@given(GUESTS, some.text(max_size=3) | some.none())
-def test_a_guest_is_told_about_itself(guest: Guest, password: str | None) -> None:
+@given(GUESTS, some.text(max_size=9) | some.none(), some.text(max_size=3) | some.none())
+def test_a_guest_is_told_about_itself(
+    guest: Guest, user_data: str | None, password: str | None
+) -> None:
+    secrets = GuestSecrets(user_data=user_data, admin_password=password)
     try:
-        files = metadata_files(spec_of(guest), random_seed=b"", admin_password=password)
+        files = metadata_files(spec_of(guest), random_seed=b"", secrets=secrets)
     except DriverError as error:
         assert str(error)
         return

@@ -8,7 +8,7 @@ https://docs.openstack.org/nova/latest/reference/vm-states.html
 from events.aggregate import Aggregate, register
 from events.compute.server.evolve import evolve
 from events.compute.server.overdue import overdue
-from events.compute.server.state import Fault, ImageSnapshot, PublicKey, Server
+from events.compute.server.state import Fault, ImageSnapshot, PublicKey, SecretsRef, Server
 
 register(
     Aggregate(
@@ -29,6 +29,7 @@ register(
             "metadata",
             "tags",
             "public_key",
+            "secrets",
             "requested_zone",
             "requested_host",
             "scheduler_hints",
@@ -47,4 +48,4 @@ register(
     )
 )
 
-__all__ = ["Fault", "ImageSnapshot", "PublicKey", "Server", "evolve"]
+__all__ = ["Fault", "ImageSnapshot", "PublicKey", "SecretsRef", "Server", "evolve"]

@@ -92,13 +92,12 @@ def created(event: f.ServerCreated) -> Server:
         tags=event.tags,
         description=event.description,
         public_key=event.public_key,
-        user_data=event.user_data,
+        secrets=event.secrets,
         requested_zone=event.availability_zone,
         requested_host=event.requested_host,
         forced_host=event.forced_host,
         scheduler_hints=event.scheduler_hints,
         config_drive=event.config_drive,
-        sealed_admin_password=event.sealed_admin_password,
         networks=event.networks,
         security_groups=event.security_groups,
         disk_config=event.disk_config,
@@ -142,7 +141,6 @@ def _built(server: Server, event: Building) -> Server:
                 vm_state="active",
                 power_state=event.power_state,
                 launched_at=at,
-                sealed_admin_password=None,
                 keep_disks=False,
             )
         case f.BuildAbandoned():

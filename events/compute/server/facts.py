@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from events.compute.flavor import FlavorSnapshot
-from events.compute.server.state import ImageSnapshot, PublicKey
+from events.compute.server.state import ImageSnapshot, PublicKey, SecretsRef
 from events.message import (
     Amount,
     Event,
@@ -55,15 +55,12 @@ class ServerCreated(ServerFact, frozen=True, kw_only=True):
     tags: Annotated[list[str], "Tags."] = []
     description: Annotated[Text | None, "Free text."] = None
     public_key: Annotated[PublicKey | None, "Public key for the guest."] = None
-    user_data: Annotated[Text | None, "User data, base64."] = None
+    secrets: Annotated[SecretsRef | None, "Where user data and password are kept."] = None
     availability_zone: Annotated[str | None, "Requested zone."] = None
     requested_host: Annotated[str | None, "Host asked for."] = None
     forced_host: Annotated[bool, "The host asked for is taken without filters."] = False
     scheduler_hints: Annotated[dict[str, list[str]], "Scheduler hints."] = {}
     config_drive: Annotated[bool, "A config drive was asked for."] = False
-    sealed_admin_password: Annotated[
-        Text | None, "Admin password, encrypted for the hosts; never in clear."
-    ] = None
     networks: Annotated[Text, "none, auto, or the requested networks as JSON."] = "none"
     security_groups: Annotated[list[str], "Requested security groups."] = []
     disk_config: Annotated[str, "AUTO or MANUAL."] = "MANUAL"

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from events.compute.flavor import FlavorSnapshot
-from events.message import Amount, Large, Text
+from events.message import Amount, Instant, Large, Text
 
 NOSTATE, RUNNING, PAUSED, SHUTDOWN, CRASHED, SUSPENDED = 0, 1, 3, 4, 6, 7
 """Nova's power states."""
@@ -34,6 +34,19 @@ class PublicKey(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     name: Annotated[str, "Name of the key pair."]
     type: Annotated[str, "ssh or x509."]
     public_key: Annotated[Text, "OpenSSH line or PEM certificate."]
+
+
+class SecretsRef(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Where the user data and the admin password of a server are kept.
+
+    No record holds them. They lie encrypted in a store of the control nodes, with a key for each
+    server that is removed with it.
+    """
+
+    secrets_id: Annotated[str, "UUID of what one request gave to keep."]
+    checksum: Annotated[str, "SHA-256 (hex) of it as it is stored, encrypted."]
+    user_data: Annotated[bool, "There is user data among it."]
+    stored_at: Annotated[Instant, "When it was stored."]
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -66,13 +79,12 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tags: list[str]
     description: str | None
     public_key: PublicKey | None
-    user_data: str | None
+    secrets: SecretsRef | None
     requested_zone: str | None
     requested_host: str | None
     forced_host: bool
     scheduler_hints: dict[str, list[str]]
     config_drive: bool
-    sealed_admin_password: str | None
     networks: str
     security_groups: list[str]
     disk_config: str

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pycdlib
 
-from handlers.compute.drivers.contract import DriverError, GuestSpec, Unseal
+from handlers.compute.drivers.contract import DriverError, GuestSpec, ReadSecrets
 from handlers.compute.drivers.disk_errors import disk_errors_named
 from handlers.compute.drivers.disks import written_whole
 from handlers.compute.drivers.instance_metadata import RANDOM_SEED_BYTES, metadata_files
@@ -28,17 +28,12 @@ def wants_config_drive(spec: GuestSpec) -> bool:
     return spec.config_drive or spec.image_properties.get("img_config_drive") == "mandatory"
 
 
-def ensure_config_drive(spec: GuestSpec, folder: Path, unseal: Unseal) -> None:
+def ensure_config_drive(spec: GuestSpec, folder: Path, read_secrets: ReadSecrets) -> None:
     """Have `disk.config` in `folder`, if the guest is to have one."""
     path = folder / FILE_NAME
     if not wants_config_drive(spec) or path.exists():
         return
-    sealed = spec.sealed_admin_password
-    files = metadata_files(
-        spec,
-        random_seed=os.urandom(RANDOM_SEED_BYTES),
-        admin_password=unseal(sealed) if sealed is not None else None,
-    )
+    files = metadata_files(spec, random_seed=os.urandom(RANDOM_SEED_BYTES), secrets=read_secrets())
     with disk_errors_named(f"server {spec.server_id}"):
         folder.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as part:

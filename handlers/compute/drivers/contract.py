@@ -49,12 +49,25 @@ class PublicKey(msgspec.Struct, frozen=True, kw_only=True):
     public_key: str
 
 
+class GuestSecrets(msgspec.Struct, frozen=True, kw_only=True):
+    """What a guest is given that no record holds. `user_data` is base64 as in the API."""
+
+    user_data: str | None = None
+    admin_password: str | None = None
+
+    def __repr__(self) -> str:
+        return "GuestSecrets(…)"
+
+
+ReadSecrets = Callable[[], GuestSecrets]
+"""Asks for a guest's secrets. Raises SecretsUnavailable, or DriverError when they are gone."""
+
+
 class GuestSpec(msgspec.Struct, frozen=True, kw_only=True):
     """All that a host needs to make one server: a dispatch carries it, no database is asked.
 
     `generation` fences placement attempts. `image_checksum` is the sha512 (hex) of the image's
-    data as fetched; `user_data` is base64 as in the API; `sealed_admin_password` can be opened
-    only with the key that this host holds; `created_at` is in microseconds since the epoch.
+    data as fetched; `created_at` is in microseconds since the epoch. Secrets are no part of it.
     """
 
     server_id: str
@@ -77,9 +90,7 @@ class GuestSpec(msgspec.Struct, frozen=True, kw_only=True):
     image_properties: dict[str, str] = {}
     metadata: dict[str, str] = {}
     config_drive: bool = False
-    user_data: str | None = None
     public_keys: list[PublicKey] = []
-    sealed_admin_password: str | None = None
     availability_zone: str = "nova"
     launch_index: int = 0
     created_at: int
@@ -128,6 +139,12 @@ class ImageUnavailable(DriverError):
     transient = True
 
 
+class SecretsUnavailable(DriverError):
+    """The guest's user data and password could not be read now."""
+
+    transient = True
+
+
 class DiskFull(DriverError):
     """The host has no room left for the guest's files."""
 
@@ -155,9 +172,6 @@ ImageFetch = Callable[[str, Path], None]
 
 Raises ImageUnavailable when it cannot; OSErrors of writing may pass through.
 """
-
-Unseal = Callable[[str], str]
-"""Opens a sealed admin password with the host's key. Raises DriverError when it cannot."""
 
 LifecycleCallback = Callable[[str, LifecycleEvent], None]
 """`callback(server_id, event)`: called on the driver's thread; must return at once."""
@@ -195,8 +209,9 @@ class Driver(Protocol):
         """
         ...
 
-    def ensure_config_drive(self, spec: GuestSpec) -> None:
-        """Have the config drive, when the spec or the image asks for one. Written once."""
+    def ensure_config_drive(self, spec: GuestSpec, read_secrets: ReadSecrets) -> None:
+        """Have the config drive, when the spec or the image asks for one. Written once; only then
+        are the secrets read."""
         ...
 
     def ensure_defined(self, spec: GuestSpec) -> None:
@@ -222,7 +237,7 @@ class Driver(Protocol):
         """
         ...
 
-    def reboot_hard(self, spec: GuestSpec) -> None:
+    def reboot_hard(self, spec: GuestSpec, read_secrets: ReadSecrets) -> None:
         """Cut the guest off, define it anew from the spec, start it. Disks keep their contents.
 
         Raises DiskMissing, with the guest as it was.

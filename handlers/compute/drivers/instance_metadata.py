@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from handlers.compute.drivers.contract import DriverError, GuestSpec
+from handlers.compute.drivers.contract import DriverError, GuestSecrets, GuestSpec
 
 VERSIONS = (
     "2012-08-10",
@@ -34,14 +34,14 @@ _NETWORK: dict[str, list[object]] = {"links": [], "networks": [], "services": []
 
 
 def metadata_files(
-    spec: GuestSpec, *, random_seed: bytes, admin_password: str | None
+    spec: GuestSpec, *, random_seed: bytes, secrets: GuestSecrets
 ) -> dict[str, bytes]:
     """Each file's path, from the root of the drive or service, and its contents."""
-    user_data = _user_data(spec)
+    user_data, password = _user_data(spec, secrets), secrets.admin_password
     files: dict[str, bytes] = {}
     for version in VERSIONS:
         folder = f"openstack/{version}"
-        meta = meta_data(spec, version, random_seed=random_seed, admin_password=admin_password)
+        meta = meta_data(spec, version, random_seed=random_seed, admin_password=password)
         files[f"{folder}/meta_data.json"] = msgspec.json.encode(meta)
         if user_data is not None:
             files[f"{folder}/user_data"] = user_data
@@ -122,10 +122,10 @@ def full_hostname(spec: GuestSpec) -> str:
     return f"{spec.hostname}.{DHCP_DOMAIN}"
 
 
-def _user_data(spec: GuestSpec) -> bytes | None:
-    if not spec.user_data:
+def _user_data(spec: GuestSpec, secrets: GuestSecrets) -> bytes | None:
+    if not secrets.user_data:
         return None
     try:
-        return base64.b64decode(spec.user_data, validate=False)
+        return base64.b64decode(secrets.user_data, validate=False)
     except ValueError as error:  # characters beyond ASCII, or wrong padding
         raise DriverError(f"The user_data of server {spec.server_id} is not base64.") from error

@@ -26,8 +26,8 @@ from handlers.compute.drivers.contract import (
     LifecycleCallback,
     LifecycleEvent,
     PowerState,
+    ReadSecrets,
     Removed,
-    Unseal,
 )
 from handlers.compute.drivers.defined_guests import marked, read_mark, remove_mark, write_mark
 from handlers.compute.drivers.disk_errors import disk_errors_named
@@ -71,7 +71,7 @@ _OFF = (PowerState.SHUTDOWN, PowerState.CRASHED, PowerState.NOSTATE)
 
 
 class LibvirtDriver:
-    """One host. `virt_type` is qemu or kvm (`libvirt_probe`); `unseal` opens admin passwords."""
+    """One host. `virt_type` is qemu or kvm (`libvirt_probe`)."""
 
     def __init__(
         self,
@@ -79,7 +79,6 @@ class LibvirtDriver:
         instances_dir: Path,
         uri: str,
         virt_type: str,
-        unseal: Unseal,
         *,
         host_ip: str = "127.0.0.1",
         machine: str = MACHINE,
@@ -88,7 +87,6 @@ class LibvirtDriver:
         self._instances_dir = instances_dir.resolve()
         self._domain_host = domain_host(host, virt_type, instances_dir, machine)
         self._host_ip = host_ip
-        self._unseal = unseal
         self._cache = ImageCache(self._instances_dir)
         self._events = GuestEvents(self._owns)
         self._libvirt = LibvirtConnection(uri, self._events.subscribe)
@@ -117,9 +115,9 @@ class LibvirtDriver:
         """The image and the ephemeral and swap bases."""
         disks.ensure_bases(spec, self._folder(spec.server_id), self._cache, fetch)
 
-    def ensure_config_drive(self, spec: GuestSpec) -> None:
+    def ensure_config_drive(self, spec: GuestSpec, read_secrets: ReadSecrets) -> None:
         """An ISO 9660 image."""
-        config_drive.ensure_config_drive(spec, self._folder(spec.server_id), self._unseal)
+        config_drive.ensure_config_drive(spec, self._folder(spec.server_id), read_secrets)
 
     def ensure_defined(self, spec: GuestSpec) -> None:
         """Define the domain, unless one with the same definition is there."""
@@ -172,14 +170,14 @@ class LibvirtDriver:
             start(domain)
             return True
 
-    def reboot_hard(self, spec: GuestSpec) -> None:
+    def reboot_hard(self, spec: GuestSpec, read_secrets: ReadSecrets) -> None:
         """Destroy, restore the config drive, define, create."""
         disks.check_present(spec, self._folder(spec.server_id))
         with self._libvirt.calling() as connection:
             domain = find(connection, spec.server_id)
             if domain is not None and read_ownership(domain, self._host) is not None:
                 destroy(domain)
-        self.ensure_config_drive(spec)
+        self.ensure_config_drive(spec, read_secrets)
         self.ensure_defined(spec)
         self.ensure_running(spec.server_id)
 

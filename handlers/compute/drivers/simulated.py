@@ -26,6 +26,7 @@ from handlers.compute.drivers.contract import (
     LifecycleCallback,
     LifecycleEvent,
     PowerState,
+    ReadSecrets,
     Removed,
 )
 from handlers.compute.drivers.image_inspection import check_fits
@@ -128,14 +129,15 @@ class SimulatedDriver:
             _check_disks(self._guest_for(spec))
             self._images.ensure(spec, fetch, lambda: self._delay("ensure_image"))
 
-    def ensure_config_drive(self, spec: GuestSpec) -> None:
-        """Remember the config drive, when one is wanted."""
+    def ensure_config_drive(self, spec: GuestSpec, read_secrets: ReadSecrets) -> None:
+        """Remember the config drive, when one is wanted. What it would hold is read, not kept."""
         with self._step("ensure_config_drive", spec.name):
             guest = self._guest_for(spec)
             wanted = spec.config_drive or spec.image_properties.get("img_config_drive") == (
                 "mandatory"
             )
             if wanted and not guest.config_drive:
+                read_secrets()
                 self._delay("ensure_config_drive")
                 self._change(guest, config_drive=True)
 
@@ -185,7 +187,7 @@ class SimulatedDriver:
             self._run(guest, "reboot_soft")
             return True
 
-    def reboot_hard(self, spec: GuestSpec) -> None:
+    def reboot_hard(self, spec: GuestSpec, read_secrets: ReadSecrets) -> None:
         """Cut off, define anew, start."""
         with self._step("reboot_hard", spec.name):
             guest = self._guest_for(spec)

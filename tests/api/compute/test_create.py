@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from api.compute.sealing import sealer
 from commands.compute.bootable import BOOTABLE_FORMATS
 from commands.compute.create import CreateServers
 from commands.compute.quota import ResetQuotas, SetQuotas
@@ -34,17 +33,6 @@ def test_the_answer(world: World) -> None:
     assert server["security_groups"] == [{"name": "default"}]
     assert [link["rel"] for link in server["links"]] == ["self", "bookmark"]
     assert answer.headers["location"] == server["links"][0]["href"]
-
-
-def test_the_password_is_recorded_only_sealed(world: World) -> None:
-    given = world.create({"adminPass": "correct horse"})
-    assert given.json["server"]["adminPass"] == "correct horse"
-    made = world.create().json["server"]["adminPass"]
-    assert len(made) == 12
-    keeper = sealer(world.settings.host_key_path)
-    assert keeper.open(last_command(world).sealed_admin_password or "") == made
-    for password in (b"correct horse", made.encode()):
-        assert not any(password in record for record in world.bus.records)
 
 
 def test_everything_that_can_be_asked_for(world: World) -> None:

@@ -206,12 +206,13 @@ class World:
             user,
         )
 
-    def host(self, name: str = "c1", vcpus: int = 64) -> None:
+    def host(self, name: str = "c1", vcpus: int = 64, public_key: str = "") -> None:
         self.bus.send(
             RegisterHost(
                 host=name,
                 node_id=str(uuid.uuid5(uuid.NAMESPACE_DNS, f"node {name}")),
                 service_id=str(uuid.uuid5(uuid.NAMESPACE_DNS, f"service {name}")),
+                public_key=public_key,
                 hypervisor=Hypervisor(
                     hostname=f"{name}.test", type="QEMU", version=7_002_000, host_ip="127.0.0.1"
                 ),

@@ -58,11 +58,11 @@ def test_wrong_settings_end_it(tmp_path: Path) -> None:
 
 def test_a_file_that_others_may_read(tmp_path: Path) -> None:
     settings = Settings(data=str(tmp_path))
-    (tmp_path / "host.key").touch(mode=0o644)
+    (tmp_path / "idempotency.key").touch(mode=0o644)
     found = by_check(machine.secrets(settings))
     assert found["secrets"].verdict == "failed"
-    assert found["secrets"].advice == f"chmod 600 {tmp_path}/host.key"
-    (tmp_path / "host.key").chmod(0o600)
+    assert found["secrets"].advice == f"chmod 600 {tmp_path}/idempotency.key"
+    (tmp_path / "idempotency.key").chmod(0o600)
     assert by_check(machine.secrets(settings))["secrets"].verdict == "ok"
 
 

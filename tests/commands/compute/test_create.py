@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from commands.compute import limits
 from commands.compute.delete import DeleteServer
 from commands.compute.quota import SetQuotas
 from commands.fleet.place import PlaceServers
+from events.compute.server import SecretsRef
 from events.compute.server import facts as f
 from tests.commands.compute.servers import FLAVOR, P, S, compute, create, created
 from tests.parts.given import NOW
@@ -120,3 +122,14 @@ def test_a_repeated_command_is_decided_once() -> None:
 
 def test_zero_disk_flavor_is_counted_as_given() -> None:
     assert FLAVOR.disk_gib == 1
+
+
+def test_a_request_that_is_older_than_its_secrets_is_refused() -> None:
+    """They are removed when no server has them; none may come to be without them."""
+
+    def stored(ago: int) -> SecretsRef:
+        return SecretsRef(secrets_id="s", checksum="ab", user_data=True, stored_at=NOW - ago)
+
+    compute().when(create(secrets=stored(limits.SECRETS_STORED + 1_000_000))).refused(409)
+    story = compute().when(create(secrets=stored(limits.SECRETS_STORED - 1_000_000)))
+    story.happened(f.ServerCreated, f.ServersRequested)

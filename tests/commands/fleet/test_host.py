@@ -71,6 +71,18 @@ def test_two_nodes_cannot_share_a_name() -> None:
     assert (told.work.node_id, told.work.subject) == ("another", "another")
 
 
+def test_the_first_key_of_a_host_counts() -> None:
+    """Whoever can write reports could else read secrets in the name of any host."""
+    first = msgspec.structs.replace(register("a"), public_key="aa" * 32)
+    Fleet().when(first, first).nothing()
+    for key in ("bb" * 32, ""):
+        other = msgspec.structs.replace(first, public_key=key)
+        f = Fleet().when(first, other).refused(409, "conflictingRequest", "has another key")
+        assert f.host("a").public_key == "aa" * 32
+    f = Fleet().when(first, DeleteService(host="a"), msgspec.structs.replace(first, public_key="b"))
+    assert f.host("a").public_key == "b", "a host that was deleted begins anew"
+
+
 @pytest.mark.parametrize(
     ("inventory", "words"),
     [

@@ -271,7 +271,7 @@ def test_what_one_append_cannot_take_is_refused_and_nothing_else_waits() -> None
     log.commit_bytes_max = 100_000
     decider = site.decider(log=log)
     asked = create(*(f"5a5f1c7e-0000-4000-8000-{n:012d}" for n in range(9)))
-    large = site.ask(msgspec.structs.replace(asked, user_data="A" * 40_000), asked.project_id)
+    large = site.ask(msgspec.structs.replace(asked, description="A" * 40_000), asked.project_id)
     small = site.ask_flavor("one")
     settle(decider)
     assert [answer.status for answer in site.answers()[large]] == [413]

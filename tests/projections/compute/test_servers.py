@@ -11,7 +11,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
 
 from events.compute.flavor import FlavorSnapshot
-from events.compute.server import Fault, ImageSnapshot, PublicKey, Server
+from events.compute.server import Fault, ImageSnapshot, PublicKey, SecretsRef, Server
 from projections.compute import server_queries as queries
 from projections.compute.servers import SERVERS, document, row
 from projections.connection import GONE
@@ -34,13 +34,17 @@ SERVER = Server(
     tags=["a"],
     description=None,
     public_key=PublicKey(name="k", type="ssh", public_key="ssh-ed25519 AAAA"),
-    user_data=None,
+    secrets=SecretsRef(
+        secrets_id="6d1b0a52-4a5c-4b0e-8f1d-3a9b2c7d8e9f",
+        checksum="ab" * 32,
+        user_data=True,
+        stored_at=1,
+    ),
     requested_zone="z1",
     requested_host=None,
     forced_host=False,
     scheduler_hints={"same_host": ["x", "y"], "query": ["q"]},
     config_drive=True,
-    sealed_admin_password="sealed",
     networks="none",
     security_groups=[],
     disk_config="MANUAL",
@@ -107,8 +111,12 @@ def test_a_fault_shows_in_error_only() -> None:
     assert "progress" not in shown
 
 
-def test_no_secret_is_in_the_row() -> None:
-    assert "sealed" not in repr(dict(row(SERVER)))
+def test_the_row_says_only_where_secrets_are_kept() -> None:
+    found = row(SERVER)
+    assert SERVER.secrets is not None
+    assert found["secrets_id"] == SERVER.secrets.secrets_id
+    assert document(SERVER)["secrets"] == msgspec.structs.asdict(SERVER.secrets)
+    assert "OS-EXT-SRV-ATTR:user_data" not in document(SERVER)
 
 
 def test_a_row_has_every_column_and_the_document() -> None:
@@ -131,7 +139,7 @@ FILL = f"""
 INSERT INTO servers
 SELECT lpad(n::text, 36, '0'), 'p' || mod(n, 20), 'u1', 'vm-' || n, 'vm', NULL, 'active', NULL, 1,
        'c' || mod(n, 10), 'c', 'i1', 'f1', 1, 512, 'nova', NULL, false, 'r-1', 0, NULL, 'MANUAL',
-       '', '', ARRAY['t' || mod(n, 5)], n, n, n, NULL, mod(n, 10) = 9, repeat('x', 2000),
+       '', '', ARRAY['t' || mod(n, 5)], n, n, n, NULL, mod(n, 10) = 9, NULL, repeat('x', 2000),
        ''::bytea, 1
 FROM generate_series(1, {MANY}) n
 """

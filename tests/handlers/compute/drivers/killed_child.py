@@ -17,7 +17,7 @@ import msgspec
 
 from handlers.compute.drivers.contract import Driver, GuestSpec
 from handlers.compute.drivers.simulated import SimulatedDriver
-from tests.handlers.compute.drivers.rigs import unseal
+from tests.handlers.compute.drivers.rigs import ALL_GIVEN
 
 
 def driver_for(kind: str, *arguments: str) -> Driver:
@@ -25,7 +25,7 @@ def driver_for(kind: str, *arguments: str) -> Driver:
         return SimulatedDriver("host-1", state_path=Path(arguments[0]))
     from handlers.compute.drivers.libvirt_driver import LibvirtDriver
 
-    return LibvirtDriver(arguments[2], Path(arguments[0]), arguments[1], "qemu", unseal)
+    return LibvirtDriver(arguments[2], Path(arguments[0]), arguments[1], "qemu")
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def main() -> None:
     sys.setprofile(count)
     driver.ensure_image(spec, fetch)
     driver.ensure_disks(spec)
-    driver.ensure_config_drive(spec)
+    driver.ensure_config_drive(spec, ALL_GIVEN)
     driver.ensure_defined(spec)
     driver.ensure_running(spec.server_id)
     sys.setprofile(None)

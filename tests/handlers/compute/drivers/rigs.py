@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from chronova.demo_image import DemoImage
-from handlers.compute.drivers.contract import Driver, GuestSpec, LifecycleEvent, PublicKey
+from handlers.compute.drivers.contract import (
+    Driver,
+    GuestSecrets,
+    GuestSpec,
+    LifecycleEvent,
+    PublicKey,
+    ReadSecrets,
+)
 from handlers.compute.drivers.simulated import SimulatedDriver
 
 MIB = 1 << 20
@@ -75,7 +82,7 @@ def spec_for(image: Image, name: str = "vm1", **changes: Any) -> GuestSpec:
     return GuestSpec(**(values | changes))
 
 
-def full_spec(image: Image, user_data: str = "#!/bin/sh\necho from user_data\n") -> GuestSpec:
+def full_spec(image: Image) -> GuestSpec:
     """A server with all that a guest can be given."""
     return spec_for(
         image,
@@ -85,13 +92,17 @@ def full_spec(image: Image, user_data: str = "#!/bin/sh\necho from user_data\n")
         config_drive=True,
         metadata={"role": "web"},
         public_keys=[PublicKey(name="laptop", type="ssh", public_key="ssh-ed25519 AAAA me")],
-        sealed_admin_password="sealed:correct horse",
-        user_data=base64.b64encode(user_data.encode()).decode(),
     )
 
 
-def unseal(sealed: str) -> str:
-    return sealed.removeprefix("sealed:")
+def given(user_data: bytes, admin_password: str | None = None) -> ReadSecrets:
+    """What the API would give."""
+    text = base64.b64encode(user_data).decode()
+    return lambda: GuestSecrets(user_data=text, admin_password=admin_password)
+
+
+ALL_GIVEN = given(b"#!/bin/sh\necho from user_data\n", "correct horse")
+HALTING = given(b"#!/bin/sh\npoweroff -f\n")
 
 
 def until(condition: Callable[[], bool], limit_s: float, what: str) -> None:
@@ -207,12 +218,12 @@ class LibvirtRig:
     def new_driver(self) -> Driver:
         from handlers.compute.drivers.libvirt_driver import LibvirtDriver
 
-        driver = LibvirtDriver(self.host, self.folder, self._uri, "qemu", unseal)
+        driver = LibvirtDriver(self.host, self.folder, self._uri, "qemu")
         self._drivers.append(driver)
         return driver
 
     def make_guest_halt(self, driver: Driver, spec: GuestSpec) -> None:
-        """Nothing to do: its user_data has it power itself off (see `halting_spec`)."""
+        """Nothing to do: its user_data has it power itself off (see `HALTING`)."""
 
     def pause(self, driver: Driver, server_id: str) -> None:
         self._virsh("suspend", server_id)
@@ -259,15 +270,16 @@ class LibvirtRig:
 
 def halting_spec(image: Image) -> GuestSpec:
     """A guest that powers itself off when it has booted."""
-    script = base64.b64encode(b"#!/bin/sh\npoweroff -f\n").decode()
-    return spec_for(image, config_drive=True, user_data=script)
+    return spec_for(image, config_drive=True)
 
 
-def bring_up(driver: Driver, spec: GuestSpec, image: Image) -> None:
+def bring_up(
+    driver: Driver, spec: GuestSpec, image: Image, read_secrets: ReadSecrets = ALL_GIVEN
+) -> None:
     """All steps of a boot, in order."""
     driver.ensure_image(spec, image.fetch)
     driver.ensure_disks(spec)
-    driver.ensure_config_drive(spec)
+    driver.ensure_config_drive(spec, read_secrets)
     driver.ensure_defined(spec)
     driver.ensure_running(spec.server_id)
 

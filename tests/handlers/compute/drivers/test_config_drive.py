@@ -12,9 +12,9 @@ import pycdlib
 import pytest
 
 from handlers.compute.drivers.config_drive import ensure_config_drive
-from handlers.compute.drivers.contract import DriverError, GuestSpec
+from handlers.compute.drivers.contract import DriverError, GuestSecrets, GuestSpec, ReadSecrets
 from handlers.compute.drivers.instance_metadata import VERSIONS
-from tests.handlers.compute.drivers.rigs import BLANK, Image, full_spec, spec_for, unseal
+from tests.handlers.compute.drivers.rigs import ALL_GIVEN, BLANK, Image, full_spec, given, spec_for
 
 
 class Drive:
@@ -44,8 +44,8 @@ class Drive:
         self._iso.close()
 
 
-def drive_of(spec: GuestSpec, folder: Path) -> Drive:
-    ensure_config_drive(spec, folder, unseal)
+def drive_of(spec: GuestSpec, folder: Path, read_secrets: ReadSecrets = ALL_GIVEN) -> Drive:
+    ensure_config_drive(spec, folder, read_secrets)
     return Drive(folder / "disk.config")
 
 
@@ -116,42 +116,46 @@ def test_ec2s_metadata(tmp_path: Path) -> None:
 
 
 def test_a_plain_server_with_a_drive(tmp_path: Path) -> None:
-    drive = drive_of(spec_for(Image(BLANK), config_drive=True), tmp_path)
+    drive = drive_of(spec_for(Image(BLANK), config_drive=True), tmp_path, GuestSecrets)
     meta = drive.json("openstack/latest/meta_data.json")
     assert not {"admin_pass", "meta", "public_keys", "keys"} & set(meta)
     assert not any(name.endswith("user_data") for name in drive.files())
     drive.close()
 
 
+def unread() -> GuestSecrets:
+    raise AssertionError("secrets are read only for a drive that is made")
+
+
 def test_no_drive_unless_wanted(tmp_path: Path) -> None:
     image = Image(BLANK)
-    ensure_config_drive(spec_for(image), tmp_path, unseal)
+    ensure_config_drive(spec_for(image), tmp_path, unread)
     assert list(tmp_path.iterdir()) == []
     mandatory = spec_for(image, image_properties={"img_config_drive": "mandatory"})
-    ensure_config_drive(mandatory, tmp_path, unseal)
+    ensure_config_drive(mandatory, tmp_path, ALL_GIVEN)
     assert [path.name for path in tmp_path.iterdir()] == ["disk.config"]
 
 
 def test_it_is_written_once_and_for_few_eyes(tmp_path: Path) -> None:
     spec = full_spec(Image(BLANK))
-    ensure_config_drive(spec, tmp_path, unseal)
+    ensure_config_drive(spec, tmp_path, ALL_GIVEN)
     path = tmp_path / "disk.config"
     before = path.read_bytes()
-    ensure_config_drive(spec, tmp_path, unseal)
+    ensure_config_drive(spec, tmp_path, unread)
     assert path.read_bytes() == before
     assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_user_data_of_any_bytes(tmp_path: Path) -> None:
     contents = bytes(range(256)) * 256
-    user_data = base64.b64encode(contents).decode()
-    drive = drive_of(spec_for(Image(BLANK), config_drive=True, user_data=user_data), tmp_path)
+    drive = drive_of(spec_for(Image(BLANK), config_drive=True), tmp_path, given(contents))
     assert drive.read("openstack/latest/user_data") == contents
     drive.close()
 
 
 def test_user_data_that_is_not_base64(tmp_path: Path) -> None:
-    spec = spec_for(Image(BLANK), config_drive=True, user_data="a")
+    odd = GuestSecrets(user_data="a")
+    spec = spec_for(Image(BLANK), config_drive=True)
     with pytest.raises(DriverError, match="not base64"):
-        ensure_config_drive(spec, tmp_path, unseal)
+        ensure_config_drive(spec, tmp_path, lambda: odd)
     assert list(tmp_path.iterdir()) == []

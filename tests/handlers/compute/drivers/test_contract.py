@@ -23,7 +23,9 @@ from handlers.compute.drivers.contract import (
 )
 from handlers.performer.mark import Mark
 from tests.handlers.compute.drivers.rigs import (
+    ALL_GIVEN,
     BLANK,
+    HALTING,
     Heard,
     Image,
     Rig,
@@ -72,7 +74,7 @@ def test_a_new_driver_takes_up_after_every_step(rig: Rig) -> None:
     spec = full_spec(image)
     rig.new_driver().ensure_image(spec, image.fetch)
     rig.new_driver().ensure_disks(spec)
-    rig.new_driver().ensure_config_drive(spec)
+    rig.new_driver().ensure_config_drive(spec, ALL_GIVEN)
     rig.new_driver().ensure_defined(spec)
     rig.new_driver().ensure_running(spec.server_id)
     driver = rig.new_driver()
@@ -178,7 +180,7 @@ def test_each_start_is_another_incarnation(rig: Rig) -> None:
     bring_up(driver, spec, image)
     assert rig.new_driver().incarnation(spec.server_id) == first
     driver = rig.new_driver()
-    driver.reboot_hard(spec)
+    driver.reboot_hard(spec, ALL_GIVEN)
     assert driver.incarnation(spec.server_id) not in ("", first)
     driver.ensure_stopped(spec.server_id, 0)
     assert driver.incarnation(spec.server_id) == ""
@@ -319,7 +321,7 @@ def test_a_hard_reboot_takes_the_new_spec(rig: Rig) -> None:
     spec = full_spec(image)
     bring_up(driver, spec, image)
     for _ in range(2):
-        driver.reboot_hard(msgspec.structs.replace(spec, generation=2, ram_mib=256))
+        driver.reboot_hard(msgspec.structs.replace(spec, generation=2, ram_mib=256), ALL_GIVEN)
         assert driver.power_state(spec.server_id) is PowerState.RUNNING
         assert driver.generation(spec.server_id) == 2
 
@@ -350,7 +352,7 @@ def test_a_guest_that_halts_itself_is_heard_of(rig: Rig) -> None:
     driver, image = rig.new_driver(), rig.boot_image
     spec, heard = halting_spec(image), Heard()
     driver.listen(heard)
-    bring_up(driver, spec, image)
+    bring_up(driver, spec, image, HALTING)
     heard.wait_for(spec.server_id, LifecycleEvent.STARTED)
     rig.make_guest_halt(driver, spec)
     heard.wait_for(spec.server_id, LifecycleEvent.STOPPED, BOOT_LIMIT_S)

@@ -12,7 +12,15 @@ from handlers.compute.drivers.contract import (
     LifecycleEvent,
     PowerState,
 )
-from tests.handlers.compute.drivers.rigs import BLANK, Heard, Image, Rig, bring_up, full_spec
+from tests.handlers.compute.drivers.rigs import (
+    ALL_GIVEN,
+    BLANK,
+    Heard,
+    Image,
+    Rig,
+    bring_up,
+    full_spec,
+)
 
 
 def test_a_guest_that_the_hypervisor_lost_is_missed(rig: Rig) -> None:
@@ -40,7 +48,7 @@ def test_a_lost_guest_is_stopped_started_rebooted_and_removed(rig: Rig) -> None:
     assert driver.power_state(spec.server_id) is PowerState.NOSTATE
     with pytest.raises(GuestNotFound):
         driver.ensure_running(spec.server_id)
-    driver.reboot_hard(spec)
+    driver.reboot_hard(spec, ALL_GIVEN)
     assert driver.power_states() == {spec.server_id: PowerState.RUNNING}
     rig.lose_guest(driver, spec.server_id)
     driver.ensure_defined(spec)
@@ -62,7 +70,7 @@ def test_bases_that_are_gone_are_had_again_before_a_start(rig: Rig) -> None:
         rig.lose_bases(driver, image)
         driver.ensure_bases(spec, image.fetch)
         if hard:
-            driver.reboot_hard(spec)
+            driver.reboot_hard(spec, ALL_GIVEN)
         else:
             driver.ensure_running(spec.server_id)
         assert driver.power_state(spec.server_id) is PowerState.RUNNING
@@ -104,7 +112,7 @@ def test_a_disk_that_is_gone_is_not_made_again(rig: Rig, file_name: str) -> None
         lambda: driver.ensure_bases(spec, image.fetch),
         lambda: driver.ensure_disks(spec),
         lambda: driver.ensure_defined(spec),
-        lambda: driver.reboot_hard(spec),
+        lambda: driver.reboot_hard(spec, ALL_GIVEN),
     )
     for step in steps:
         with pytest.raises(DiskMissing, match=f"disk of server {spec.server_id} is not there"):

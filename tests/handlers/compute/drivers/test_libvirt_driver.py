@@ -23,13 +23,13 @@ from handlers.compute.drivers.contract import (
 )
 from handlers.compute.drivers.probe import WORD, boot_sector
 from tests.handlers.compute.drivers.rigs import (
+    ALL_GIVEN,
     BLANK,
     Heard,
     Image,
     LibvirtRig,
     bring_up,
     spec_for,
-    unseal,
     until,
 )
 
@@ -118,7 +118,7 @@ def far_driver(libvirt_rig: LibvirtRig, line: Line) -> Iterator[Driver]:
     """A driver that reaches libvirtd over the line."""
     from handlers.compute.drivers.libvirt_driver import LibvirtDriver
 
-    driver = LibvirtDriver(libvirt_rig.host, libvirt_rig.folder, line.uri, "qemu", unseal)
+    driver = LibvirtDriver(libvirt_rig.host, libvirt_rig.folder, line.uri, "qemu")
     yield driver
     driver.close()
 
@@ -182,7 +182,7 @@ def test_no_libvirtd_there(guest_folder: Path) -> None:
     from handlers.compute.drivers.libvirt_driver import LibvirtDriver
 
     uri = f"qemu+unix:///system?socket={guest_folder}/none"
-    driver = LibvirtDriver("host-1", guest_folder, uri, "qemu", unseal)
+    driver = LibvirtDriver("host-1", guest_folder, uri, "qemu")
     with pytest.raises(HypervisorUnavailable, match=r"does not answer: .*\.$"):
         driver.power_states()
     driver.close()
@@ -221,9 +221,7 @@ def test_guests_of_another_host_on_the_same_libvirtd(
     driver, image = libvirt_rig.new_driver(), Image(BLANK)
     spec = spec_for(image)
     bring_up(driver, spec, image)
-    other = LibvirtDriver(
-        f"{libvirt_rig.host}-2", libvirt_rig.folder / "two", libvirt_uri, "qemu", unseal
-    )
+    other = LibvirtDriver(f"{libvirt_rig.host}-2", libvirt_rig.folder / "two", libvirt_uri, "qemu")
     assert other.power_states() == {}
     assert other.generation(spec.server_id) is None
     other.ensure_absent(spec.server_id)
@@ -259,9 +257,9 @@ def test_a_running_guest_that_was_undefined(libvirt_rig: LibvirtRig, libvirt_uri
     virsh(libvirt_uri, "undefine", spec.server_id)
     driver.ensure_stopped(spec.server_id, 0.5)
     assert driver.power_states() == {spec.server_id: PowerState.NOSTATE}
-    driver.reboot_hard(spec)
+    driver.reboot_hard(spec, ALL_GIVEN)
     virsh(libvirt_uri, "undefine", spec.server_id)
-    driver.reboot_hard(spec)
+    driver.reboot_hard(spec, ALL_GIVEN)
     virsh(libvirt_uri, "destroy", spec.server_id)
     assert driver.power_states() == {spec.server_id: PowerState.SHUTDOWN}
 
@@ -284,7 +282,7 @@ def test_an_iso_image_boots(libvirt_rig: LibvirtRig) -> None:
     spec = spec_for(image, config_drive=True)
     bring_up(driver, spec, image)
     until(lambda: WORD in driver.console_log(spec.server_id, 1000), 60, "the ISO's own code")
-    driver.reboot_hard(spec)
+    driver.reboot_hard(spec, ALL_GIVEN)
     until(lambda: WORD in driver.console_log(spec.server_id, 1000), 60, "the same again")
 
 

@@ -1,0 +1,81 @@
+"""``POST /host-secrets``: a host reads the secrets of a server that is placed on it.
+
+No token, but a signature with the host's own key. Whether the server is placed there now is asked
+of its decider. The answer is sealed for a key that the host made for it, so nothing between them
+can read it. What a request is stands in ``commands.compute.secrets_request``.
+"""
+
+from __future__ import annotations
+
+import time
+
+import falcon
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hpke
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+
+from api.bus import Actor, Unavailable
+from api.compute.faults import bad_request, forbidden, not_found
+from api.compute.fleet import host_key
+from api.compute.secret_store import SecretStore, SecretsUnreadable
+from api.http.body import read_bytes
+from api.services import Services
+from commands.compute.read_secrets import ReadSecrets
+from commands.compute.secrets_request import INFO, VALID_S, Asked, Request, Sealed
+
+BODY_BYTES_MAX = 8192
+SUITE = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.CHACHA20_POLY1305)
+
+
+class HostSecrets:
+    """The resource."""
+
+    public_methods = ("POST",)
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._store = SecretStore(services.settings.secrets_path)
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """200 with the secrets, sealed. 400 for no request, 403 for another host's server or a
+        key that is not the host's, 404 for what is not there, 503 for an unknown host."""
+        asked = self._signed(read_bytes(req, BODY_BYTES_MAX))
+        command = ReadSecrets(
+            server_id=asked.server_id,
+            project_id=asked.project_id,
+            host=asked.host,
+            generation=asked.generation,
+            secrets_id=asked.secrets_id,
+        )
+        actor = Actor("", asked.project_id, req.context.request_id)
+        self._services.bus.send(command, asked.project_id, actor)
+        try:
+            found = self._store.open(asked.secrets_id, asked.checksum, asked.server_id)
+        except SecretsUnreadable as error:
+            raise not_found(str(error)) from error
+        key = X25519PublicKey.from_public_bytes(asked.answer_key)
+        sealed = SUITE.encrypt(msgspec.json.encode(found), key, INFO)
+        resp.content_type = "application/json"
+        resp.data = msgspec.json.encode(Sealed(sealed=sealed))
+
+    def _signed(self, body: bytes) -> Asked:
+        """What the host that it names has signed. Raises 400 or 403."""
+        try:
+            request = msgspec.json.decode(body, type=Request)
+            asked = msgspec.json.decode(request.asked, type=Asked)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise bad_request("Malformed request body") from None
+        key = host_key(self._services.engine, asked.host)
+        if not key:  # just registered, perhaps: the tables may be behind
+            raise Unavailable(f"No key of host {asked.host} is known.", maybe_sent=False)
+        try:
+            Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(
+                request.signature, request.asked
+            )
+        except (InvalidSignature, ValueError):
+            raise forbidden(f"This is not signed with the key of host {asked.host}.") from None
+        if abs(time.time() - asked.at) > VALID_S:
+            raise forbidden("The request is too old, or the host's clock is wrong.")
+        return asked
