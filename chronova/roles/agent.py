@@ -18,6 +18,7 @@ from cryptography.fernet import Fernet
 from chronova import __version__, observing
 from chronova.connections import image_key, open_site_log
 from chronova.fetching import LinkFetch
+from chronova.membership import announce
 from chronova.metrics.meters import AgentMeters
 from chronova.pinned_log import pin
 from chronova.settings import Settings, SettingsError
@@ -117,6 +118,16 @@ def serve(settings: Settings) -> None:
     identity = log.identity()
     for host, driver in hosts.items():
         pin(settings.data_path / "instances" / host, host, identity, driver)
+    presence = Presence(
+        log,
+        name,
+        hosts,
+        identities,
+        clock=wall_clock,
+        new_id=lambda: str(uuid.uuid4()),
+        version=__version__,
+    )
+    announce(presence.beat)
     fetch = LinkFetch(settings.url, image_key(settings))
     agent = Agent(
         log,
@@ -129,15 +140,6 @@ def serve(settings: Settings) -> None:
         keeper=KeptInFile(settings.data_path / "instances" / name / BOOKMARK),
         watcher=AgentMeters(store),
         node_ids={host: one.node_id for host, one in identities.items()},
-    )
-    presence = Presence(
-        log,
-        name,
-        hosts,
-        identities,
-        clock=wall_clock,
-        new_id=lambda: str(uuid.uuid4()),
-        version=__version__,
     )
     stop.on_stop(agent.wake)
     keeper = Watched("presence", lambda: _keep_up(settings, presence, agent, stop), agent.wake)
@@ -196,10 +198,12 @@ def _keep_up(settings: Settings, presence: Presence, agent: Agent, stop: Stop) -
             if not registered:
                 presence.register()
                 registered = True
-            presence.beat()
             now = time.monotonic()
-            if now - inventory >= INVENTORY_EVERY_S:
+            if now - inventory < INVENTORY_EVERY_S:
+                presence.beat()
+            else:
                 inventory = now
+                announce(presence.beat)
                 presence.report_changes()
             if now - power >= settings.power_sync_interval_s:
                 power = now
