@@ -23,6 +23,7 @@ from api.log_appender import GroupAppender
 from api.log_replies import Replies
 from api.trace_context import valid_traceparent
 from events import topics
+from events.features import NotEnabled
 from events.log.contract import Log, LogError, Outgoing, RecordTooLarge
 from events.log.records import Codec, headers
 from events.message import Command, Context
@@ -33,6 +34,8 @@ DECISION_TIMEOUT_S = 15.0
 VISIBLE_TIMEOUT_S = 2.0
 IN_FLIGHT_MAX = 256
 RETRY_AFTER_S = 2
+NOT_ENABLED_RETRY_S = 10
+"""For what needs a feature level: it comes when the last process is upgraded."""
 
 logger = structlog.get_logger("bus")
 
@@ -115,6 +118,8 @@ class LogBus:
             raise Refused(413, "overLimit", "The request is larger than the log accepts.") from (
                 error
             )
+        except NotEnabled as error:
+            raise Unavailable(str(error), NOT_ENABLED_RETRY_S) from error
         except LogError as error:
             logger.warning("log_away", request_id=actor.request_id, reason=str(error))
             raise Unavailable(
@@ -124,6 +129,8 @@ class LogBus:
             self._places.release()
             elapsed = time.perf_counter() - began
             self._observer.decided(command.type_name, outcome, elapsed)
+        if reply.status == 503:
+            raise Unavailable(reply.detail, NOT_ENABLED_RETRY_S)
         if reply.status:
             raise Refused(reply.status, reply.code, reply.detail)
         self._shown(reply, actor, command.type_name)

@@ -32,9 +32,10 @@ def _topics(names: Sequence[str], *operations: str) -> list[Acl]:
 
 
 def _schemas(*more: str) -> list[Acl]:
-    """The schemas of records: all read them, the control plane adds its own. A host could stop
-    an upgrade with a false one, so an upgrade's first step writes those of hosts."""
-    return _topics([topics.SCHEMAS], "Read", *more)
+    """The schemas of records and the feature level: all read them, the control plane adds its own
+    schemas. A host could stop an upgrade with a false one, so an upgrade's first step writes those
+    of hosts."""
+    return [*_topics([topics.SCHEMAS], "Read", *more), *_topics([topics.FEATURES], "Read")]
 
 
 def acls(role: str, host: str = "") -> list[Acl]:
@@ -46,7 +47,8 @@ def acls(role: str, host: str = "") -> list[Acl]:
     if role == "api":
         # The events: to say in /healthz how far the projection is behind them.
         readable = [topics.REPLIES, *events]
-        return [*_topics(commands, "Write"), *_topics(readable, "Read"), *_schemas("Write")]
+        writable = [*commands, topics.HEARTBEATS]
+        return [*_topics(writable, "Write"), *_topics(readable, "Read"), *_schemas("Write")]
     if role == "decider":
         both = [*commands, *events, topics.HEARTBEATS]
         return [
@@ -54,13 +56,18 @@ def acls(role: str, host: str = "") -> list[Acl]:
             *_topics(reports, "Read"),
             *_topics([topics.REPLIES], "Write"),
             *_schemas("Write"),
+            *_topics([topics.FEATURES], "Write"),
             Acl("topic", topics.DISPATCHES, ("Write",), prefixed=True),
             Acl("group", GROUP, ("Read",)),
             # A term takes the next epoch of the id "<topic>/<partition>".
             *(Acl("transactional-id", f"{name}/", ("Write",), prefixed=True) for name in events),
         ]
     if role == "projector":
-        return [*_topics([*events, topics.HEARTBEATS], "Read"), *_schemas()]
+        return [
+            *_topics([*events, topics.HEARTBEATS], "Read"),
+            *_topics([topics.HEARTBEATS], "Write"),
+            *_schemas(),
+        ]
     if role == "agent":
         if not host:
             raise ValueError("an agent's rules are for one host: give its name")

@@ -11,15 +11,19 @@ from api.services import ApiSettings
 from chronova.embedded.addresses import EMBEDDED
 from chronova.settings import NoSite, Settings, SettingsError
 from events import topics
+from events.features import PROCESS
 from events.log import open_log
 from events.log.contract import Log
+from events.log.features_in_log import FeaturesInLog
 from events.log.written_schemas import LookUpInLog, publish
 from schemas.catalog import catalog
 
 
 def open_site_log(settings: Settings) -> Log:
-    """The site's log. Schemas that this version does not carry are looked up in it."""
+    """The site's log. Schemas that this version does not carry are looked up in it, and which
+    types of records may be written."""
     log = _open(settings)
+    PROCESS.look_up = FeaturesInLog(log)
     catalog().look_up = LookUpInLog(partial(_open, settings))
     return log
 

@@ -16,6 +16,7 @@ from chronova.exclusive import Busy
 from chronova.inspect.story import UnknownSubject
 from chronova.site import SiteError
 from chronova.site_id import WrongSite
+from events.features import TooOld
 from events.log.contract import LogError
 from handlers.compute.drivers.contract import DriverError
 from handlers.decider.partition import ForeignLog
@@ -38,6 +39,7 @@ EXPECTED = (
     ProjectionError,
     Refused,
     SiteError,
+    TooOld,
     Unavailable,
     UnknownSubject,
     WrongSite,

@@ -74,19 +74,33 @@ def status(json: Json = False) -> None:
     processes = state.processes(site)
     log, api = state.log_state(site), state.api_state(site)
     lag = state.lag(site) if log["answers"] else []
+    level = state.levels(site) if log["answers"] else {}
     if json:
         log |= {"broker": broker_access.addresses(site).strip(), "registry": f"{site.url}/registry"}
-        as_json({"processes": processes, "log": log, "api": api, "projection": lag})
+        as_json({"processes": processes, "log": log, "api": api, "projection": lag, "level": level})
     else:
         out.print(table_of(processes))
         out.print(f"\nlog  {log['log']}{broker_access.addresses(site)}: {_answer(log)}")
         out.print(f"api  {api['api']}: {_answer(api)}\nregistry  {site.url}/registry")
         for line in broker_access.lines(site):
             out.print(line, markup=False)
+        for line in _level_lines(level):
+            out.print(line, markup=False)
         out.print()
         out.print(table_of(lag))
     if not (log["answers"] and api["answers"]):
         raise typer.Exit(1)
+
+
+def _level_lines(level: dict[str, Any]) -> list[str]:
+    if not level:
+        return []
+    known = "" if level["known"] == level["enabled"] else f", this version knows {level['known']}"
+    return [
+        f"feature level  {level['enabled']}{known}",
+        *(f"  held back by {name}" for name in level["held_back_by"]),
+        *(f"  refused as too old: {name}" for name in level["refused"]),
+    ]
 
 
 def _answer(state: dict[str, Any]) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import structlog
 
+from events.features import TooOld
+
 logger = structlog.get_logger("chronova")
 
 
@@ -41,6 +43,9 @@ class Watched:
     def _work(self) -> None:
         try:
             self._run()
+        except TooOld as error:  # no defect: whoever checks says it
+            self._error = error
+            self._on_death()
         except Exception as error:
             logger.exception("thread_died", thread=self._thread.name)
             self._error = error

@@ -43,6 +43,11 @@ def refuse(status: int, code: str, detail: str) -> Decision:
 class View(Protocol):
     """The whole partition, to read: for decisions about more than one aggregate."""
 
+    @property
+    def level(self) -> int:
+        """The feature level that is enabled: what a younger version would do otherwise is done
+        in the old way below it (``events.features``)."""
+
     def get(self, aggregate: str, id: str) -> Any:
         """The state, or None."""
 

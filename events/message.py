@@ -53,6 +53,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     abstract: ClassVar[bool] = True
     type_name: ClassVar[str] = ""
     type_domain: ClassVar[str] = ""
+    since_level: ClassVar[int] = 1
+    """The feature level that has to be enabled before it is written (``events.features``)."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -64,6 +66,11 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
         known = MESSAGES.setdefault(cls.type_name, cls)
         if known.__module__ != cls.__module__:
             raise TypeError(f"{cls.type_name}: both {known.__module__} and {cls.__module__}")
+
+    def level_needed(self) -> int:
+        """Return the feature level that this record needs. A type of which some values are younger
+        than itself (a verb, a kind) says so here."""
+        return self.since_level
 
 
 class Event(Message, frozen=True, kw_only=True):

@@ -38,6 +38,9 @@ HEARTBEATS = "fleet.heartbeats"
 SCHEMAS = "schemas"
 """What records are written with (``events.log.written_schemas``); kept for ever."""
 
+FEATURES = "features"
+"""Which types of records may be written (``events.features``); kept for ever."""
+
 COMMANDS_RETENTION_MS = 14 * 24 * 3600 * 1000
 REPLIES_RETENTION_MS = 3600 * 1000
 
@@ -85,5 +88,6 @@ def all_topics(partitions: int = PARTITIONS) -> list[Topic]:
         Topic(REPLIES, partitions, REPLIES_RETENTION_MS),
         Topic(HEARTBEATS, 1, REPLIES_RETENTION_MS),
         Topic(SCHEMAS, 1),
+        Topic(FEATURES, 1),
     ]
     return topics

@@ -1,4 +1,4 @@
-"""Around the fleet's decider: who is alive, and which plug-ins judge.
+"""Around the fleet's decider: who is alive, what all know, and which plug-ins judge.
 
 The monitor reads heartbeats and tells the decider, by commands, when a host has gone silent or
 come back; what the decider makes of it are events like any other. It acts only while this process
@@ -33,6 +33,7 @@ from events.fleet.request import SHARD
 from events.log.contract import LATEST, Log, LogError, Outgoing, Reader, Record
 from events.log.records import BadRecord, Codec, headers
 from events.message import Context, UnknownMessage
+from handlers.features import Raiser
 from handlers.heartbeat import heartbeat_record
 from handlers.liveness import Liveness, Verdict
 from schemas.catalog import UnknownSchema
@@ -129,6 +130,7 @@ class LivenessMonitor:
         self._started_at = wall_clock()
         self._beat_at: float | None = None
         self._liveness = Liveness(service_down_time_s, report_interval_s)
+        self._raiser = Raiser(log, codec, self._liveness.service_down_time_s)
         self._reader: Reader | None = None
         self._states: Mapping[str, Host] = {}
         self._up: dict[str, bool] = {}
@@ -167,6 +169,7 @@ class LivenessMonitor:
         self._beat()
         self._follow(hosts)
         self._say(self._liveness.judge(self._clock(), self._up))
+        self._raiser.step(self._up, self._wall_clock())
 
     def _listened(self, reader: Reader) -> bool:
         """Hear all that there is; whether nothing is left."""
@@ -220,6 +223,7 @@ class LivenessMonitor:
             at=self._wall_clock(),
             started_at=self._started_at,
             version=self._version,
+            level=self._codec.levels.known,
         )
         self._log.append([heartbeat_record(self._codec, beat, self._new_id())])
 
@@ -236,9 +240,10 @@ class LivenessMonitor:
 
     def _drop(self) -> None:
         self._liveness.deaf()
-        if self._reader is not None:
-            reader, self._reader = self._reader, None
+        reader, self._reader = self._reader, None
+        for one in (reader, self._raiser):
             try:
-                reader.close()
+                if one is not None:
+                    one.close()
             except LogError as error:
                 logger.warning("the heartbeats' reader did not close", reason=str(error))

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from chronova.doctor.finding import Finding, failed, ok, warning
 from chronova.settings import Settings
 from events import topics
+from events.features import PROCESS
 from events.log.contract import Log, LogError, Outgoing, Topic, TopicMismatch
 from events.log.records import Codec, headers
 from events.message import Context
 from events.outcome import Reply
+from handlers.features import holders
 
 SKEW_WARNING_S, SKEW_FAILED_S = 0.5, 5.0
 PING_SLOW_S = 0.1
@@ -37,6 +39,7 @@ def examine(settings: Settings, log: Log) -> Iterator[Finding]:
     if not missing:
         yield ok("topics", f"{len(wanted)} topics with their partitions")
         yield clock(log)
+        yield from levels(settings, log)
     if kind == "Kafka":
         yield from cluster(settings, wanted)
 
@@ -87,6 +90,29 @@ def clock(log: Log) -> Finding:
         return failed("log's clock", "what was written could not be read", "look at the log")
     at = found[0].timestamp / 1e6
     return skew("log's clock", max(began - at, at - ended, 0.0))
+
+
+def levels(settings: Settings, log: Log) -> Iterator[Finding]:
+    """The feature level, and who holds it back or was refused as too old."""
+    known, window_s = PROCESS.known, settings.service_down_time_s
+    try:
+        reached = PROCESS.look()
+        holding, refused = holders(log, Codec(), time.time_ns() // 1000, window_s)
+    except LogError as error:
+        advice = "this principal needs to read the topics features and fleet.heartbeats"
+        yield failed("feature level", f"could not be read: {error}", advice)
+        return
+    seen = f"{reached.enabled} is enabled, this version knows {known}"
+    if reached.required > known:
+        yield failed("feature level", f"{seen}, {reached.required} is required", "upgrade it")
+    elif reached.enabled < known and holding:
+        advice = "upgrade these, or stop them: then it rises by itself"
+        yield warning("feature level", f"{seen}; held back by {', '.join(holding)}", advice)
+    else:
+        yield ok("feature level", seen)
+    for name in refused:
+        seen = f"{name} was refused: {reached.required} is required"
+        yield failed("feature level", seen, "upgrade that machine")
 
 
 def skew(check: str, seconds: float) -> Finding:

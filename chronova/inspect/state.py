@@ -17,7 +17,10 @@ from chronova.processes import SUPERVISOR, running
 from chronova.roles import beneath
 from chronova.settings import Settings
 from events import topics
+from events.features import PROCESS
 from events.log.contract import EARLIEST, LogError, Reader, TopicPartition
+from events.log.records import Codec
+from handlers.features import holders
 from projections import builds
 from projections.connection import connect
 from projections.fleet.hosts import host_names
@@ -56,6 +59,25 @@ def log_state(settings: Settings) -> dict[str, Any]:
             log.close()
     except LogError as error:
         return {"log": kind, "answers": False, "reason": str(error)}
+
+
+def levels(settings: Settings) -> dict[str, Any]:
+    """The feature level: enabled, known to this version, and who holds the known one back. Who was
+    refused as too old is named for as long as a service may be silent. Raises ``LogError``."""
+    log = open_site_log(settings)
+    try:
+        reached = PROCESS.look()
+        now = time.time_ns() // 1000
+        holding, refused = holders(log, Codec(), now, settings.service_down_time_s)
+    finally:
+        log.close()
+    return {
+        "enabled": reached.enabled,
+        "required": reached.required,
+        "known": PROCESS.known,
+        "held_back_by": holding if reached.enabled < PROCESS.known else [],
+        "refused": refused,
+    }
 
 
 def lag(settings: Settings) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from chronova import __version__, observing
 from chronova.connections import image_key, open_site_log
 from chronova.fetching import LinkFetch
 from chronova.host_keys import HostKey, host_key
+from chronova.membership import announce
 from chronova.metrics.meters import AgentMeters
 from chronova.pinned_log import pin
 from chronova.secrets_fetch import SecretsFetch
@@ -125,6 +126,16 @@ def serve(settings: Settings) -> None:
         pin(settings.data_path / "instances" / host, host, identity, driver)
     kept = settings.data_path / "instances" / name
     witness = Witness(log, KeptInFile(kept / WITNESS), wall_clock)
+    presence = Presence(
+        witness,
+        name,
+        hosts,
+        identities,
+        clock=wall_clock,
+        new_id=lambda: str(uuid.uuid4()),
+        version=__version__,
+    )
+    announce(presence.beat)
     fetch = LinkFetch(settings.url, image_key(settings))
     agent = Agent(
         log,
@@ -140,15 +151,6 @@ def serve(settings: Settings) -> None:
         appender=witness,
         anew=_went_back(witness, stop),
         secrets_of=SecretsFetch(settings.url, keys),
-    )
-    presence = Presence(
-        witness,
-        name,
-        hosts,
-        identities,
-        clock=wall_clock,
-        new_id=lambda: str(uuid.uuid4()),
-        version=__version__,
     )
     stop.on_stop(agent.wake)
     keeper = Watched("presence", lambda: _keep_up(settings, presence, agent, stop), agent.wake)
@@ -219,10 +221,12 @@ def _keep_up(settings: Settings, presence: Presence, agent: Agent, stop: Stop) -
             if not registered:
                 presence.register()
                 registered = True
-            presence.beat()
             now = time.monotonic()
-            if now - inventory >= INVENTORY_EVERY_S:
+            if now - inventory < INVENTORY_EVERY_S:
+                presence.beat()
+            else:
                 inventory = now
+                announce(presence.beat)
                 presence.report_changes()
             if now - power >= settings.power_sync_interval_s:
                 power = now

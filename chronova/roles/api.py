@@ -6,7 +6,11 @@ one. A worker that is told to end finishes its requests first.
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections.abc import Collection
+from contextlib import closing
 from typing import Any
 
 import structlog
@@ -27,16 +31,21 @@ from api.services import ApiSettings, Services
 from chronova import __version__, listening, observing
 from chronova.connections import database_of, open_site_log
 from chronova.consoles import HostConsoles
+from chronova.membership import Membership
 from chronova.memory import return_large_blocks
 from chronova.metrics.meters import ApiMeters
-from chronova.metrics.store import Exposition
+from chronova.metrics.store import Exposition, Store
 from chronova.processes import title
 from chronova.roles.api_worker import Worker
 from chronova.settings import Settings
+from chronova.watched import Watched
 from events import topics
+from events.fleet.heartbeat import API
 from events.log.contract import Log
+from events.log.written_schemas import publish
 from projections.live import engine
 from projections.waiting import PositionWaiter
+from schemas.catalog import catalog
 
 GRACE_S = 20
 """Longer than a decision may take."""
@@ -47,10 +56,8 @@ IDENTITY = topics.events("identity")
 logger = structlog.get_logger("api")
 
 
-def app_of(settings: Settings) -> App:
+def app_of(settings: Settings, store: Store, log: Log) -> App:
     """The application of this process, counted and with its health."""
-    store = observing.begin(settings, "api")
-    log = observing.measured(open_site_log(settings), store, "api")
     meters = ApiMeters(store)
     pulse = Pulse(meters)
     services = services_of(settings, log, pulse)
@@ -114,6 +121,8 @@ class _Server(BaseApplication):  # type: ignore[misc]
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._ending = threading.Event()
+        self._member: Membership | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -136,18 +145,47 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "errorlog": "-",
             "loglevel": "warning",
             "control_socket_disable": True,
+            "worker_exit": lambda arbiter, worker: self._leave(),
         }.items():
             if name in self.cfg.settings:
                 self.cfg.set(name, value)
 
     def load(self) -> Any:
-        app = app_of(self._settings)
+        store = observing.begin(self._settings, "api")
+        log = observing.measured(open_site_log(self._settings), store, "api")
+        member = self._member = Membership(log, API, self._settings.report_interval_s)
+        member.enter()
+        app = app_of(self._settings, store, log)
+        keep = Watched("heartbeat", lambda: member.keep(self._ending.wait), _end_master)
+        keep.start()
         logger.info("serving", url=self._settings.url)
         return app
+
+    def _leave(self) -> None:
+        """A worker ends."""
+        self._ending.set()
+        if self._member is not None:
+            self._member.leave()
+
+
+def _end_master() -> None:
+    """This version is too old, or a defect has ended the heartbeats: none of the workers may go on.
+    The next start says why."""
+    os.kill(os.getppid(), signal.SIGTERM)
+
+
+def _refuse_old(settings: Settings) -> None:
+    """Refuse in the master, which can say so in one sentence. Raises ``TooOld``, ``LogError``."""
+    with closing(open_site_log(settings)) as log:
+        publish(log, catalog())
+        member = Membership(log, API, settings.report_interval_s)
+        member.enter()
+        member.leave()
 
 
 def serve(settings: Settings) -> None:
     """Run until SIGTERM."""
     database_of(settings)
+    _refuse_old(settings)
     return_large_blocks()
     _Server(settings).run()

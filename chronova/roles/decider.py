@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import uuid
 
 import msgspec
 import structlog
@@ -12,20 +11,19 @@ import structlog
 from chronova import __version__, observing
 from chronova.connections import open_site_log
 from chronova.domains import load_handlers
+from chronova.membership import Membership
 from chronova.metrics.meters import DeciderMeters
 from chronova.settings import Settings, SettingsError
 from chronova.stopping import Stop
 from chronova.watched import Watched
 from commands.fleet.policy import Policy
-from events.fleet.heartbeat import CONDUCTOR, Heartbeat
-from events.log.contract import Log, LogError
+from events.fleet.heartbeat import CONDUCTOR
+from events.log.contract import Log
 from events.log.records import Codec
-from handlers.decider import Decider, run, wall_clock
-from handlers.heartbeat import heartbeat_record
+from handlers.decider import Decider, run
 from handlers.scheduler import BadPlugin, LivenessMonitor, load_plugins
 
 MONITOR_ENDS_S = 3.0
-TROUBLE_CHARS_MAX = 500
 
 logger = structlog.get_logger("decider")
 
@@ -37,6 +35,8 @@ def serve(settings: Settings) -> None:
     stop = Stop()
     store = observing.begin(settings, "decider")
     log = observing.measured(open_site_log(settings), store, "decider")
+    member = Membership(log, CONDUCTOR, settings.report_interval_s)
+    member.enter()
     decider = Decider(
         log,
         settings.domains,
@@ -48,7 +48,8 @@ def serve(settings: Settings) -> None:
     monitor: threading.Thread | None = None
     if "fleet" in settings.domains:
         monitor = _monitor(settings, log, decider, stop, failed)
-    beats = Watched("heartbeat", lambda: _beat(settings, log, decider, stop), decider.wake)
+    member.troubles = decider.troubles
+    beats = Watched("heartbeat", lambda: member.keep(stop.pause), decider.wake)
 
     def stopped() -> bool:
         beats.check()
@@ -63,28 +64,10 @@ def serve(settings: Settings) -> None:
         beats.join(MONITOR_ENDS_S)
         if monitor is not None:
             monitor.join(MONITOR_ENDS_S)
+        member.leave()
         log.close()
     if failed:
         raise failed[0]
-
-
-def _beat(settings: Settings, log: Log, decider: Decider, stop: Stop) -> None:
-    """Say now and then that this decider lives, and what waits for somebody's help."""
-    codec, started = Codec(), wall_clock()
-    while not stop.stopped():
-        beat = Heartbeat(
-            host=socket.gethostname(),
-            binary=CONDUCTOR,
-            at=wall_clock(),
-            started_at=started,
-            version=__version__,
-            troubles=[sentence[:TROUBLE_CHARS_MAX] for sentence in decider.troubles()],
-        )
-        try:
-            log.append([heartbeat_record(codec, beat, str(uuid.uuid4()))])
-        except LogError as error:
-            logger.warning("no_heartbeat", reason=str(error))
-        stop.pause(settings.report_interval_s)
 
 
 def _enable_judges(settings: Settings) -> None:

@@ -7,10 +7,13 @@ from functools import partial
 from api.services import ApiSettings
 from chronova import observing
 from chronova.connections import database_of, open_site_log
+from chronova.membership import Membership
 from chronova.metrics.meters import ProjectorMeters
 from chronova.secrets_keeper import SecretsKeeper
 from chronova.settings import Settings
 from chronova.stopping import Stop
+from chronova.watched import Watched
+from events.fleet.heartbeat import PROJECTOR
 from events.log.supervised import supervised
 from projections.projector import Projector
 
@@ -21,8 +24,11 @@ def serve(settings: Settings) -> None:
     """Run until SIGTERM; the batch under way is finished."""
     database = database_of(settings)
     stop = Stop()
-    meters = ProjectorMeters(observing.begin(settings, "projector"))
-    log = open_site_log(settings)
+    store = observing.begin(settings, "projector")
+    meters = ProjectorMeters(store)
+    log = observing.measured(open_site_log(settings), store, "projector")
+    member = Membership(log, PROJECTOR, settings.report_interval_s)
+    member.enter()
     secrets = SecretsKeeper(ApiSettings(data_path=settings.data_path).secrets_path, database)
     projector = Projector(
         log,
@@ -34,6 +40,8 @@ def serve(settings: Settings) -> None:
     stop.on_stop(projector.stop)
     stop.on_stop(secrets.stop)
     forgetting = supervised(secrets.run, "secrets", stop.stopped)
+    beats = Watched("heartbeat", lambda: member.keep(stop.pause), projector.stop)
+    beats.start()
     keeper = observing.watch_lag(log, settings, meters, stop)
     forgetting.start()
     try:
@@ -43,4 +51,7 @@ def serve(settings: Settings) -> None:
         secrets.stop()
         forgetting.join(LAG_ENDS_S)
         keeper.join(LAG_ENDS_S)
+        beats.join(LAG_ENDS_S)
+        member.leave()
         log.close()
+    beats.check()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from events.message import MOMENT, HostName, Instant, Message
+from events.message import MOMENT, Amount, HostName, Instant, Message
 
 COMPUTE = "nova-compute"
 """Binary name of the service that every compute host runs."""
@@ -19,6 +19,11 @@ CONDUCTOR = "nova-conductor"
 """Binary name of a process that decides: in Nova, the one that does what the API asked for."""
 
 
+API = "nova-api"
+PROJECTOR = "chronova-projector"
+"""Names of processes that Nova's list of services does not show."""
+
+
 class Heartbeat(Message, frozen=True, kw_only=True):
     """A service was alive at this moment."""
 
@@ -28,4 +33,6 @@ class Heartbeat(Message, frozen=True, kw_only=True):
     started_at: Annotated[int, MOMENT, "When its process started, microseconds since 1970."]
     version: Annotated[str, "Version of the service's software."] = ""
     troubles: Annotated[list[str], "What waits for somebody's help, one sentence each."] = []
+    level: Annotated[Amount, "The highest feature level that its version knows."] = 1
+    process: Annotated[str, "Tells processes of one service on one host apart."] = ""
     ending: Annotated[bool, "The last one: the service ends, and is down from now on."] = False

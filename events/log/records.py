@@ -21,6 +21,7 @@ import fastavro
 import msgspec
 
 from events.bounds import OutOfBounds, check
+from events.features import PROCESS, Levels
 from events.log.contract import Record
 from events.log.unions import Naming, naming
 from events.message import Context, Event, Message, message_class
@@ -62,19 +63,25 @@ class _Form(msgspec.Struct, frozen=True):
 
 
 class Codec:
-    """Encodes and decodes messages with the schemas of a catalogue. Thread-safe."""
+    """Encodes and decodes messages with the schemas of a catalogue. Thread-safe.
 
-    def __init__(self, schemas: Catalog | None = None) -> None:
+    ``levels``: which types may be written; by default those of this process.
+    """
+
+    def __init__(self, schemas: Catalog | None = None, levels: Levels | None = None) -> None:
         self._schemas = schemas or catalog()
+        self.levels = levels or PROCESS
         self._forms: dict[type[Message], _Form] = {}
 
     def encode(self, message: Message) -> bytes:
-        """The wire form. Raises ``OutOfBounds`` or ``schemas.catalog.SchemaNotCommitted``."""
+        """The wire form. Nothing is written that did not pass here. Raises ``OutOfBounds``,
+        ``events.features.NotEnabled`` or ``schemas.catalog.SchemaNotCommitted``."""
+        self.levels.require(message)
         check(message)
         return self.written(message)
 
     def written(self, message: Message) -> bytes:
-        """The wire form of a message whose bounds were checked."""
+        """The wire form of a message whose level and bounds were checked."""
         form = self._forms.get(type(message)) or self._form(type(message))
         fields: Any = msgspec.to_builtins(message, builtin_types=(bytes,))
         if form.naming is not None:

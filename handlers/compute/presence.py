@@ -133,8 +133,8 @@ class Presence:
         """Say that each host's service ends now: it is down at once, not after a silence."""
         self.beat(ending=True)
 
-    def beat(self, *, ending: bool = False) -> None:
-        """Say that each host's service lives, or that it ends."""
+    def beat(self, *, ending: bool = False, troubles: Sequence[str] = ()) -> None:
+        """Say that each host's service lives, or that it ends, and what waits for help."""
         self._append(
             [
                 self._record(
@@ -145,6 +145,8 @@ class Presence:
                         at=self._clock(),
                         started_at=self._started,
                         version=self._version,
+                        troubles=list(troubles),
+                        level=self._codec.levels.known,
                         ending=ending,
                     ),
                 )

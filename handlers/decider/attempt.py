@@ -74,8 +74,14 @@ class Attempt:
         """Return the states that the batch has changed on top of what indexes hold; None: gone."""
         return self._draft.changed(aggregate)
 
+    @property
+    def level(self) -> int:
+        """Return the feature level that is enabled."""
+        return self._draft.base.codec.levels.reached.enabled
+
     def add(self, event: Event, command: Context) -> None:
-        """Fold a fact into this attempt, and ask what follows from it."""
+        """Fold a fact into this attempt, and ask what follows from it. Raises ``NotEnabled`` where
+        the fact, or what follows, may not be written yet."""
         draft = self._draft
         event_id = f"{draft.base.topic}/{draft.base.number}/{draft.position + len(self.facts) + 1}"
         envelope = command.follow(event_id, command.id, draft.now)
@@ -87,6 +93,8 @@ class Attempt:
             self.envelopes[changed] = envelope
         state = self.get(*key) if event.folds else None
         effects = list(draft.effects_of.of(event, state, envelope))
+        for effect in effects:
+            draft.base.codec.levels.require(effect.message)
         value = draft.base.codec.encode(event)
         self.facts.append(Fact(event, envelope, sequence, value, effects))
 

@@ -16,6 +16,7 @@ import msgspec
 
 from commands.decision import DECIDERS, Decision, Refusal
 from events.aggregate import AGGREGATES
+from events.features import NotEnabled
 from events.journal import Answer, Marked
 from events.log.contract import Outgoing, Record
 from events.log.records import (
@@ -48,6 +49,9 @@ Limits = tuple[int, int]
 SILENT_MAX = 500
 SILENT_US = 60_000_000
 """Inputs that led to nothing are marked after as many, or so long after the last record."""
+
+NOT_ENABLED = "featureNotEnabled"
+"""Code of the refusal of what needs a feature level that is not enabled; it passes."""
 
 TOO_LARGE = Refusal(413, "overLimit", "The request is larger than the log accepts.")
 
@@ -164,6 +168,8 @@ class Draft:
                 attempt.add(event, item.context)
             if self._too_large(attempt):
                 return self._refused(item, command, TOO_LARGE)
+        except NotEnabled as error:
+            return self._refused(item, command, Refusal(503, NOT_ENABLED, str(error)))
         except Exception as error:  # noqa: BLE001 - recorded as CommandFailed, nothing is lost
             return self._failed(item, error)
         self._take(attempt, item.context)

@@ -18,6 +18,7 @@ from itertools import islice
 import msgspec
 import structlog
 
+from events.features import NotEnabled
 from events.log.contract import Log, LogError, LogUnavailable, Outgoing, TopicPartition
 from events.log.records import Codec
 from events.topics import REPLIES
@@ -236,9 +237,12 @@ class Outbox:
 
     def _record(self, journal: Journal, effect: Effect) -> Outgoing | None:
         """The record of an effect. One that cannot be written is a defect: it is given up, and
-        the deadline of what it was for ends that."""
+        the deadline of what it was for ends that. One whose type is not enabled waits."""
         try:
             return effect.record(self._codec)
+        except NotEnabled as error:
+            self._refused(effect.target, LogError(str(error)))
+            return None
         except Exception:
             logger.exception("delivery_given_up", effect=effect.message.type_name)
         with self._lock:

@@ -226,13 +226,30 @@ class Ownership:
         return min(pauses, default=None)
 
     def advance(self) -> None:
-        """Begin the terms that are due, and fold a slice. Raises ``LogUnavailable``."""
+        """Begin the terms that are due, and fold a slice. Raises ``LogUnavailable``, and
+        ``events.features.TooOld``: then the process must end."""
         self._load()
         now = self._clock()
-        for owned in self.owned.values():
-            if owned.phase in (Phase.WAITING, Phase.ILL) and owned.again_at <= now:
-                self._begin(owned)
+        due = [
+            owned
+            for owned in self.owned.values()
+            if owned.phase in (Phase.WAITING, Phase.ILL) and owned.again_at <= now
+        ]
+        if due:
+            self._check_level()
+        for owned in due:
+            self._begin(owned)
         self._read()
+
+    def _check_level(self) -> None:
+        """Refuse to begin a term with a version that is too old: it may have slept while the level
+        rose. Raises ``TooOld``, ``LogUnavailable``."""
+        try:
+            self._codec.levels.check()
+        except LogUnavailable:
+            raise
+        except LogError as error:
+            logger.warning("level_unknown", reason=str(error))
 
     def _load(self) -> None:
         """Load snapshots for a while; a large one takes seconds, and polls have to go on."""

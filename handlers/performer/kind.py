@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -59,6 +59,6 @@ Unable = Callable[[Lost], Command | None]
 """Makes the report about lost work; None where the domain has none."""
 
 
-def performable(work: object) -> bool:
+def performable(work: object) -> TypeGuard[Order | Wish]:
     """Whether it has a subject and a version."""
     return isinstance(work, Order | Wish)

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import structlog
 
-from commands.work import Wish, named_work
+from commands.work import Order, Wish, named_work
 from events import topics
 from events.log.contract import Log, LogError, Outgoing, Record
 from events.log.records import BadRecord, Codec, context_of, headers
@@ -131,8 +131,8 @@ class Performer:
     def step(self, wait_s: float = IDLE_S) -> int:
         """Read work, begin it, write what was reported; return how many records were read.
 
-        Raises ``LogUnavailable`` when the log is away. Any other error means that the process
-        must end.
+        Raises ``LogUnavailable`` when the log is away. Any other error, ``TooOld`` among them,
+        means that the process must end.
         """
         if self._died is not None:
             raise self._died
@@ -230,18 +230,41 @@ class Performer:
         self._reader.seek((topic, 0), 0)
 
     def _take(self, records: Sequence[Record]) -> None:
+        understood = [(record, self._understood(record)) for record in records]
+        if any(isinstance(work, str) for _, work in understood):
+            self._check_level(records)
         pieces = []
-        for record in records:
+        for record, work in understood:
             if not self._bookmark.admits(record):
                 continue
-            piece = self._piece(record)
+            piece = self._piece(record, work)
             if piece is not None:
                 self._bookmark.begin(record.topic, record.offset)
                 pieces.append(piece)
         for piece in self._lanes.put(pieces):
             self._end(piece, "superseded", 0.0)
 
-    def _piece(self, record: Record) -> Piece | None:
+    def _understood(self, record: Record) -> Order | Wish | str:
+        """The work in a record, or a sentence that says why it cannot be done."""
+        try:
+            work = self._codec.decode(record.value)
+        except (BadRecord, UnknownMessage, UnknownSchema) as error:
+            return f"The host cannot read the work: {error}"
+        if work.type_name not in self._kinds or not performable(work):
+            return f"The host does not know {work.type_name}."
+        return work
+
+    def _check_level(self, records: Sequence[Record]) -> None:
+        """Before work is reported as unknown: see whether it is this version that is too old. Then
+        none of it is taken, and the process must end. Raises ``TooOld``, ``LogError``."""
+        try:
+            self._codec.levels.check()
+        except LogError:
+            for record in reversed(records):
+                self._reader.seek(record.source, record.offset)
+            raise
+
+    def _piece(self, record: Record, work: Order | Wish | str) -> Piece | None:
         """The piece of work in a record; None where it was reported as one that cannot be done."""
         host = self._hosts[record.topic]
         try:
@@ -249,16 +272,11 @@ class Performer:
         except BadRecord as error:
             logger.error("unreadable_work", offset=record.offset, reason=str(error))
             return None
-        try:
-            work = self._codec.decode(record.value)
-        except (BadRecord, UnknownMessage, UnknownSchema) as error:
-            self._lost(record, host, context, f"The host cannot read the work: {error}")
+        if isinstance(work, str):
+            self._lost(record, host, context, work)
             return None
-        kind = self._kinds.get(work.type_name)
-        if kind is None or not performable(work):
-            self._lost(record, host, context, f"The host does not know {work.type_name}.")
-            return None
-        return Piece(record.source, record.offset, host, context, work, kind.long)  # type: ignore[arg-type]
+        long = self._kinds[work.type_name].long
+        return Piece(record.source, record.offset, host, context, work, long)
 
     def _lost(self, record: Record, host: str, context: Context, reason: str) -> None:
         """Report work that cannot be done, never pass it over."""

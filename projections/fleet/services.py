@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import msgspec
 from sqlalchemy import Connection, and_, select
 
-from events.fleet.heartbeat import COMPUTE
+from events.fleet.heartbeat import API, COMPUTE, PROJECTOR
 from events.fleet.request import DEFAULT_ZONE
 from projections.fleet.heartbeats import SERVICE_HEARTBEATS
 from projections.fleet.host_aggregates import zones_of_hosts
@@ -129,7 +129,8 @@ def _compute_services(
 def _other_services(
     connection: Connection, host: str | None, binary: str | None, oldest: int
 ) -> list[ServiceRow]:
-    statement = select(SERVICE_HEARTBEATS).where(B.binary != COMPUTE).order_by(B.binary, B.host)
+    shown = B.binary.not_in((COMPUTE, API, PROJECTOR))
+    statement = select(SERVICE_HEARTBEATS).where(shown).order_by(B.binary, B.host)
     if host is not None:
         statement = statement.where(B.host == host)
     if binary is not None:

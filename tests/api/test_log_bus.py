@@ -17,8 +17,10 @@ from api.bus import Actor, Refused, Unavailable
 from api.log_bus import LogBus
 from commands.compute.flavor import CreateFlavor, DescribeFlavor
 from events import topics
+from events.compute.flavor import FlavorCreated
 from events.log.contract import Outgoing
 from events.log.postgres import PostgresLog
+from events.message import Message
 from events.topics import all_topics
 from handlers.decider import Decider, run
 from projections.connection import Connection, connect
@@ -234,6 +236,19 @@ def test_a_command_over_the_limit_is_refused_and_troubles_nobody(site: Site) -> 
         assert refused.value.status == 413
         bus.send(flavor("small"), KEY, ACTOR)
     log.close()
+
+
+@pytest.mark.parametrize("younger", [CreateFlavor, FlavorCreated])
+def test_what_needs_a_level_that_is_not_enabled_is_503(
+    site: Site, younger: type[Message], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command cannot be sent, or its fact cannot be written."""
+    with site.deciding(), site.projecting(), closing(site.bus()) as bus:
+        with monkeypatch.context() as patch:
+            patch.setattr(younger, "since_level", 2)
+            with pytest.raises(Unavailable, match="needs feature level 2, and 1 is enabled"):
+                bus.send(flavor("early"), KEY, ACTOR)
+        bus.send(flavor("early"), KEY, ACTOR)
 
 
 def test_a_log_that_is_away_is_503_and_then_it_goes_on(

@@ -95,6 +95,8 @@ def store(url: str) -> Iterator[Engine]:
 class Partition:
     """What one decider holds: the live states of one partition (a ``View``)."""
 
+    level = 1
+
     def __init__(self) -> None:
         self.states: dict[str, dict[str, Any]] = {}
         self._indexes = Indexes(self.states)

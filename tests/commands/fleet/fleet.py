@@ -36,6 +36,8 @@ class Fleet:
     of the indexes, as in a decider's batch.
     """
 
+    level = 1
+
     def __init__(self, batch: int = 1) -> None:
         self.states: dict[str, dict[str, Any]] = {}
         self.batch = batch

@@ -51,6 +51,8 @@ class Partition:
     def get(self, aggregate: str, id: str) -> Any:
         return self._states.get((aggregate, id))
 
+    level = 1
+
     def all(self, aggregate: str) -> dict[str, Any]:
         return {id: state for (name, id), state in self._states.items() if name == aggregate}
 

@@ -42,6 +42,7 @@ class Site:
         domains: tuple[str, ...] = ("compute",),
         *,
         log: Log | None = None,
+        codec: Codec = CODEC,
         handing_over: bool = True,
     ) -> Decider:
         return Decider(
@@ -49,7 +50,7 @@ class Site:
             domains,
             snapshots=snapshots,
             clock=lambda: self.now,
-            codec=CODEC,
+            codec=codec,
             handing_over=handing_over,
             threaded=False,
         )

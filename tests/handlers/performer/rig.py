@@ -95,6 +95,7 @@ class Rig:
         self.pool, self.long, self.once = pool, long, once
         self.keeper = KeptHere()
         self.told = 0
+        self.codec = OwnCodec()
         self.performer = self.start()
 
     def start(self) -> Performer:
@@ -116,7 +117,7 @@ class Rig:
             pause=lambda seconds: None,
             short=self.pool,
             long=self.pool,
-            codec=OwnCodec(),
+            codec=self.codec,
             keeper=self.keeper,
             watcher=self,
         )
