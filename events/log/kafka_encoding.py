@@ -54,7 +54,7 @@ def record_batch(
     bodies: Sequence[Body], timestamp_ms: int, producer: int, epoch: int, sequence: int
 ) -> bytes:
     """Encode a batch of one or more records, all with the same timestamp."""
-    parts = []
+    parts: list[bytes] = []
     for delta, (content, _) in enumerate(bodies):
         place = b"\0\0" + _varint(delta)  # attributes, timestamp's delta, offset's delta
         parts += (_varint(len(place) + len(content)), place, content)
