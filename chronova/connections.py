@@ -20,15 +20,16 @@ from schemas.catalog import catalog
 
 
 def open_site_log(settings: Settings) -> Log:
-    """The site's log. Schemas that this version does not carry are looked up in it, and which
-    types of records may be written."""
-    log = _open(settings)
+    """The site's log, for as long as the process works. Schemas that this version does not carry
+    are looked up in it, and which types of records may be written."""
+    log = open_another_log(settings)
     PROCESS.look_up = FeaturesInLog(log)
-    catalog().look_up = LookUpInLog(partial(_open, settings))
+    catalog().look_up = LookUpInLog(partial(open_another_log, settings))
     return log
 
 
-def _open(settings: Settings) -> Log:
+def open_another_log(settings: Settings) -> Log:
+    """The site's log once more, to be closed before the one that the process works with."""
     if not settings.log_url:
         raise NoSite(settings.data)
     options = {}

@@ -284,7 +284,7 @@ def projection_status(json: Json = False) -> None:
 @plainly
 def projection_rebuild(json: Json = False) -> None:
     """Build all tables anew beside the live ones, verify, switch. Ctrl-C: goes on next time."""
-    from chronova.connections import open_site_log
+    from chronova.connections import open_another_log, open_site_log
     from chronova.domains import load_projections
     from projections.rebuild import Progress as Reached
     from projections.rebuild import rebuild
@@ -312,7 +312,7 @@ def projection_rebuild(json: Json = False) -> None:
                     rate=f"{reached.rate:,.0f} events/s",
                 )
 
-            opener = partial(open_site_log, settings())
+            opener = partial(open_another_log, settings())
             result = rebuild(log, settings().database_url, show, opener)
     finally:
         log.close()

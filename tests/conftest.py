@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from events.features import PROCESS, Reached
 from schemas.catalog import catalog
 
 if TYPE_CHECKING:
@@ -55,6 +56,14 @@ def _starts(item: pytest.Item) -> bool:
 def _origin(value: object) -> str:
     name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", "")
     return name if isinstance(name, str) else ""
+
+
+@pytest.fixture(autouse=True)
+def no_log_of_an_earlier_test() -> Iterator[None]:
+    """What a test opened is gone after it: nothing is looked up there any more."""
+    yield
+    PROCESS.look_up, PROCESS.reached = None, Reached()
+    catalog().look_up = None
 
 
 @pytest.fixture(scope="session")

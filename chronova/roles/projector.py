@@ -6,7 +6,7 @@ from functools import partial
 
 from api.services import ApiSettings
 from chronova import observing
-from chronova.connections import database_of, open_site_log
+from chronova.connections import database_of, open_another_log, open_site_log
 from chronova.membership import Membership
 from chronova.metrics.meters import ProjectorMeters
 from chronova.secrets_keeper import SecretsKeeper
@@ -34,7 +34,7 @@ def serve(settings: Settings) -> None:
         log,
         database,
         observe=meters.batch,
-        opener=partial(open_site_log, settings),
+        opener=partial(open_another_log, settings),
         listener=secrets,
     )
     stop.on_stop(projector.stop)
