@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from tests.bench.sites import Site
+from tests.bench.sites import BIG_HOSTS, Site
 from tests.chaos.faults import Fault as Inflict
 from tests.chaos.faults import faults
 from tests.chaos.history.clients import Clients
@@ -19,6 +19,12 @@ from tests.chaos.history.ending import add_ending
 from tests.chaos.history.entries import Fault, Recorder, Wrong, now
 from tests.chaos.victim import Victim, wait_until
 
+SETTINGS = {
+    **BIG_HOSTS,
+    "CHRONOVA_SIMULATED_DELAYS": '{"ensure_disks": 0.1, "ensure_running": 0.1, "reboot_soft": 0.2,'
+    ' "reboot_hard": 0.2, "ensure_stopped": 0.2, "ensure_absent": 0.1}',
+}
+"""Hosts take their time, so that faults and other requests come in the middle of something."""
 GO_BACK = frozenset({"kill backend", "kill postmaster", "older tables", "full disk"})
 """After these Postgres may have lost commits that nobody waits for, or holds an older copy. A
 Postgres whose disk is full ends as in a crash."""
