@@ -7,12 +7,15 @@ for all. So a lone request waits for nobody, and a crowd costs one round trip fo
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 
 from events.log.contract import Log, LogError, LogUnavailable, Outgoing, RecordTooLarge
 
 RECORDS_MAX = 200
 BYTES_MAX = 8 << 20
+WRITES_S_MIN = 1.0
+"""For a write whose first record has waited almost all its time: others wait for it too."""
 
 
 class _Entry:
@@ -38,14 +41,15 @@ class GroupAppender:
         """Returns when the record is written. Raises ``RecordTooLarge`` or ``LogUnavailable``
         (unknown: it may be written all the same)."""
         entry = _Entry(record)
+        until = time.monotonic() + timeout_s
         with self._lock:
             self._queue.append(entry)
             if not self._writing:
                 self._writing = entry.leads = True
         if not entry.leads and not entry.done.wait(timeout_s):
             self._give_up(entry)
-        if entry.leads:
-            self._write(timeout_s)
+        if entry.leads:  # perhaps only now: what was waited does not come on top
+            self._write(max(WRITES_S_MIN, until - time.monotonic()))
         if entry.error is not None:
             raise entry.error
 

@@ -164,6 +164,7 @@ class Supervisor:
             for child in self._children:
                 self._tend(child)
             self._hold_up()
+            _reap()
             stop.pause(TURN_S)
         listening.release()
         for child in (self._starter, *reversed(self._children)):
@@ -176,7 +177,6 @@ class Supervisor:
             return
         now = time.monotonic()
         if child.process is not None:
-            _reap(child.process.pid)
             child.process = None
             healthy = now - child.started > HEALTHY_S
             child.pause = PAUSE_MIN_S if healthy else min(child.pause * 2, PAUSE_MAX_S)
@@ -197,9 +197,7 @@ class Supervisor:
         log_files.rotate(
             self._data, self._settings.log_file_mib << 20, self._settings.log_files_kept
         )
-        if child.process is not None:
-            _reap(child.process.pid)
-            child.process = None
+        child.process = None
         gone = beneath.missing(self._settings)
         if not gone:
             child.pause = PAUSE_MIN_S
@@ -219,13 +217,19 @@ class Supervisor:
         if child.process is None or not lives(child.process):
             return
         end(child.process, GRACE_S)
-        _reap(child.process.pid)
+        _reap()
         pid_file(self._data, child.role).unlink(missing_ok=True)
 
 
-def _reap(pid: int) -> None:
+def _reap() -> None:
+    """Take the exit codes of all children that have ended.
+
+    All, and again at each turn: a process is a zombie from the moment its first thread is gone, but
+    its code cannot be had before the last one is.
+    """
     with suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def begin(settings: Settings) -> None:

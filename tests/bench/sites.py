@@ -123,7 +123,12 @@ class Site:
 
 @contextmanager
 def site(
-    log: str, hosts: int = 10, port: int = PORT, keep: bool = False, folder: Path | None = None
+    log: str,
+    hosts: int = 10,
+    port: int = PORT,
+    keep: bool = False,
+    folder: Path | None = None,
+    settings: Mapping[str, str] = BIG_HOSTS,
 ) -> Iterator[Site]:
     """A site that is up, and gone afterwards. It lies in ``folder``, or with temporary files."""
     data = Path(tempfile.mkdtemp(prefix=f"chronova-bench-{log}-", dir=folder))
@@ -132,7 +137,7 @@ def site(
             data,
             *("up", "--log", log, "--driver", "simulated"),
             *("--hosts", str(hosts), "--port", str(port)),
-            environment={**os.environ, **BIG_HOSTS},
+            environment={**os.environ, **settings},
         )
         yield Site(data)
     finally:

@@ -85,7 +85,7 @@ def terminate_role(role: str) -> Fault:
         process = victim.process(role)
         process.terminate()
         gone, _ = psutil.wait_procs([process], GRACE_S)
-        assert gone, f"{role} did not end within {GRACE_S:.0f} s"
+        assert gone, f"{role} did not end within {GRACE_S:.0f} s: {process}"
         victim.process(role)
 
     return terminate

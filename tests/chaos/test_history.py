@@ -20,7 +20,7 @@ from tests.bench.sites import Site, site
 from tests.chaos.history.checker import violations
 from tests.chaos.history.entries import SECOND, Fault, History, Request, read
 from tests.chaos.history.reads import stale
-from tests.chaos.history.run import run
+from tests.chaos.history.run import SETTINGS, run
 from tests.chaos.rounds import prepare
 from tests.chaos.small_disk import NoSmallDisk, small_disk
 
@@ -44,7 +44,9 @@ def place(request: pytest.FixtureRequest) -> Iterator[tuple[Site, Path | None]]:
             disk = stack.enter_context(small_disk(DISK_MIB))
         except NoSmallDisk:
             disk = None
-        running = stack.enter_context(site(request.param, port=port, folder=disk))
+        running = stack.enter_context(
+            site(request.param, port=port, folder=disk, settings=SETTINGS)
+        )
         prepare(running)
         yield running, disk
 

@@ -56,6 +56,22 @@ def test_a_read_goes_back_long_after_a_crash_of_postgres() -> None:
     assert kinds(story) == {"behind a write"}
 
 
+@pytest.mark.parametrize(("name", "kinds_found"), [("stop postgres", 0), ("kill agent", 1)])
+def test_time_to_catch_up_does_not_run_while_the_tables_are_held(
+    name: str, kinds_found: int
+) -> None:
+    story = clean()
+    for fault, back in (("kill backend", True), (name, False)):
+        began = story.later()
+        holds = fault != "kill agent"
+        ended = story.later(10 * SECOND)
+        entry = Fault(name=fault, began=began, ended=ended, tables_go_back=back, holds_tables=holds)
+        story.entries.append(entry)
+    story.later(10 * SECOND)
+    planted.behind_a_write(story)
+    assert len(kinds(story)) == kinds_found
+
+
 def test_a_kept_history_is_checked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

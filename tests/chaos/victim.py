@@ -175,7 +175,7 @@ class Victim:
         # By a process that ends: the supervisor must not be a child of the tests.
         start = "import sys; from chronova import settings, supervisor;"
         start += "supervisor.begin(settings.load(sys.argv[1]))"
-        subprocess.run([sys.executable, "-c", start, str(self.data)], check=True, timeout=30)
+        subprocess.run([sys.executable, "-c", start, str(self.data)], check=True, timeout=90)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from pathlib import Path
 from tests.bench.sites import site
 from tests.chaos.history.checker import violations
 from tests.chaos.history.entries import Fact, Request, read
-from tests.chaos.history.run import run
+from tests.chaos.history.run import SETTINGS, run
 from tests.chaos.rounds import prepare
 from tests.chaos.small_disk import small_disk
 
@@ -32,7 +32,7 @@ SENTENCES_MAX = 40
 def main() -> int:
     """Say what is wrong; 0 when nothing is."""
     options = _options()
-    path = Path(options.file) if options.file else made(options)
+    path = Path(options.file) if options.file else fresh(options)
     entries = read(path)
     kinds = Counter(type(entry).__name__ for entry in entries)
     requests = [entry for entry in entries if isinstance(entry, Request)]
@@ -46,7 +46,7 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def made(options: argparse.Namespace) -> Path:
+def fresh(options: argparse.Namespace) -> Path:
     """Run a site and write its history; the file."""
     name = f"chronova-history-{options.log}-{options.seed}-"
     with tempfile.NamedTemporaryFile(prefix=name, suffix=".jsonl", delete=False) as file:
@@ -55,7 +55,8 @@ def made(options: argparse.Namespace) -> Path:
     with ExitStack() as stack:
         size = DISK_MIB + round(DISK_MIB_A_MINUTE * options.minutes)
         disk = stack.enter_context(small_disk(size)) if options.disk else None
-        running = stack.enter_context(site(options.log, port=options.port, folder=disk))
+        made = site(options.log, port=options.port, folder=disk, settings=SETTINGS)
+        running = stack.enter_context(made)
         prepare(running)
         seconds, only = options.minutes * 60, tuple(options.only or ())
         try:

@@ -56,12 +56,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="re
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="fault"):
     """What was done to the site. ``tables_go_back``: what was shown may be lost for a moment,
-    because the tables' commits are not waited for, as the log's are."""
+    because the tables' commits are not waited for, as the log's are. ``holds_tables``: the tables
+    cannot follow the log meanwhile."""
 
     name: str
     began: int
     ended: int
     tables_go_back: bool = False
+    holds_tables: bool = False
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="fact"):

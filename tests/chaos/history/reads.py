@@ -19,7 +19,10 @@ from tests.chaos.history.writes import OPERATION_OF, accepted, told
 VISIBLE_US = 2 * SECOND
 """After so long the API stops waiting for a decision to show (``api.log_bus``)."""
 CATCHES_UP_US = 15 * SECOND
-"""After a crash of Postgres the tables have to show again what they had shown."""
+"""After a crash of Postgres the tables have to show again what they had shown; what keeps the
+projector from it meanwhile does not count."""
+COMES_BACK_US = 3 * SECOND
+"""For each time that it is kept from it, until it goes on."""
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -50,11 +53,11 @@ class Bound(msgspec.Struct, frozen=True):
 def stale(history: History, visible_us: int = VISIBLE_US) -> Iterator[Violation]:
     """Reads that go back behind an answered write or behind an earlier read, or show what never
     was. A write whose answer took ``visible_us`` may not show yet."""
-    reads = _reads(history)
+    reads, windows = _reads(history), _windows(history)
     for server_id, facts in history.servers.items():
         versions, positions = _versions(facts)
         bounds = _answered(history, facts, positions, visible_us)
-        yield from _followed(history, server_id, versions, bounds, reads.get(server_id, []))
+        yield from _followed(windows, server_id, versions, bounds, reads.get(server_id, []))
 
 
 def walks(history: History) -> Iterator[Violation]:
@@ -121,7 +124,7 @@ def _walks(history: History) -> list[list[Request]]:
 
 
 def _followed(
-    history: History,
+    windows: list[tuple[int, int]],
     server_id: str,
     versions: list[Version],
     answered: list[Bound],
@@ -136,7 +139,7 @@ def _followed(
             bound = heapq.heappop(coming)[2]
             if highest is None or bound.version > highest.version:
                 highest = bound
-        holds = None if _excused(history, read) else highest
+        holds = None if _excused(windows, read) else highest
         fitting = [n for n, version in enumerate(versions) if _fits(version, read)]
         least = 0 if holds is None else holds.version
         chosen = next((n for n in fitting if n >= least), None)
@@ -155,10 +158,18 @@ def _fits(version: Version, read: Read) -> bool:
     return version.seen == read.seen and version.at <= read.request.ended
 
 
-def _excused(history: History, read: Read) -> bool:
+def _excused(windows: list[tuple[int, int]], read: Read) -> bool:
     """Whether the tables may show less than they had, for they lost it and catch up."""
-    return any(
-        fault.began <= read.request.ended and read.began <= fault.ended + CATCHES_UP_US
-        for fault in history.faults
-        if fault.tables_go_back
-    )
+    return any(began <= read.request.ended and read.began <= ended for began, ended in windows)
+
+
+def _windows(history: History) -> list[tuple[int, int]]:
+    found = []
+    for fault in history.faults:
+        if fault.tables_go_back:
+            ended = fault.ended + CATCHES_UP_US
+            for other in history.faults:
+                if fault.began < other.began <= ended and other.holds_tables:
+                    ended += other.ended - other.began + COMES_BACK_US
+            found.append((fault.began, ended))
+    return found

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from tests.bench.sites import Site
+from tests.bench.sites import BIG_HOSTS, Site
 from tests.chaos.faults import Fault as Inflict
 from tests.chaos.faults import faults
 from tests.chaos.history.clients import Clients
@@ -19,9 +19,17 @@ from tests.chaos.history.ending import add_ending
 from tests.chaos.history.entries import Fault, Recorder, Wrong, now
 from tests.chaos.victim import Victim, wait_until
 
+SETTINGS = {
+    **BIG_HOSTS,
+    "CHRONOVA_SIMULATED_DELAYS": '{"ensure_disks": 0.1, "ensure_running": 0.1, "reboot_soft": 0.2,'
+    ' "reboot_hard": 0.2, "ensure_stopped": 0.2, "ensure_absent": 0.1}',
+}
+"""Hosts take their time, so that faults and other requests come in the middle of something."""
 GO_BACK = frozenset({"kill backend", "kill postmaster", "older tables", "full disk"})
 """After these Postgres may have lost commits that nobody waits for, or holds an older copy. A
 Postgres whose disk is full ends as in a crash."""
+HOLDS = ("projector", "postgres", "broker", "backend", "postmaster", "older tables", "full disk")
+"""The last words of faults during which the tables cannot follow the log."""
 FULL_S = 5.0
 BEGINS_S = 2.0
 
@@ -58,12 +66,17 @@ def run(
             except AssertionError as error:
                 recorder.add(Wrong(sentence=f"{name}: {error}"))
                 say(f"  WRONG: {name}: {error}")
-            back = name in GO_BACK
-            recorder.add(Fault(name=name, began=began, ended=now(), tables_go_back=back))
+            recorder.add(inflicted(name, began))
             say(f"  {name} ({(now() - began) / 1e6:.1f} s)")
             pause.wait(chance.uniform(0.5, every_s))
         pause.wait(max(BEGINS_S, end - time.monotonic()))
     add_ending(site, recorder, since)
+
+
+def inflicted(name: str, began: int) -> Fault:
+    """The entry of a fault that is over."""
+    back, holds = name in GO_BACK, name.endswith(HOLDS)
+    return Fault(name=name, began=began, ended=now(), tables_go_back=back, holds_tables=holds)
 
 
 def all_faults(victim: Victim, disk: Path | None) -> dict[str, Inflict]:
