@@ -70,11 +70,15 @@ def create(
     """
 
     async def make(deadline: Deadline) -> Sequence[str]:
-        missing = _missing(topics, await _described(connection, topics, deadline))
+        names = [topic.name for topic in topics]
+        missing = _missing(topics, await _described(connection, names, deadline))
         if missing:
             request = _create_request(missing, replication_factor, deadline)
             await _create(connection, request, deadline)
             await _led(connection, topics, deadline)
+            # A leader that is named may not have begun to lead.
+            made = [(topic.name, n) for topic in missing for n in range(topic.partitions)]
+            await _offsets(connection, made, _LATEST, deadline)
         return [topic.name for topic in missing]
 
     return connection.run("create topics", timeout_s, make)
@@ -112,6 +116,7 @@ async def _offsets(
     """ListOffsets for each partition at its leader, asked again while leadership moves."""
     found: dict[TopicPartition, int | None] = {}
     left = list(dict.fromkeys(sources))
+    await _follow(connection, left, deadline)
     while left:
         failure: errors.KafkaError | None = None
         nodes: dict[Any, list[TopicPartition]] = {}
@@ -140,6 +145,19 @@ async def _offsets(
     return found
 
 
+async def _follow(
+    connection: Connection, sources: Sequence[TopicPartition], deadline: Deadline
+) -> None:
+    """Learn at once who leads the partitions of many topics; ``leader`` asks for one by one."""
+    names = {
+        name for name, number in sources if connection.client.leader_of((name, number)) is None
+    }
+    if len(names) > 1:
+        for name in await _described(connection, sorted(names), deadline):
+            connection.client.follow(name)
+        await connection.refresh(deadline)
+
+
 def _list_request(sources: Sequence[TopicPartition], at: int) -> Any:
     topic = ListOffsetsRequest.ListOffsetsTopic
     topics: dict[str, list[Any]] = {}
@@ -159,10 +177,10 @@ def _list_request(sources: Sequence[TopicPartition], at: int) -> Any:
 
 
 async def _described(
-    connection: Connection, topics: Sequence[Topic], deadline: Deadline
+    connection: Connection, names: Sequence[str], deadline: Deadline
 ) -> dict[str, list[bool]]:
     """Whether each partition is led, by topic; without the topics that are not there."""
-    wanted = [MetadataRequest.MetadataRequestTopic(name=topic.name) for topic in topics]
+    wanted = [MetadataRequest.MetadataRequestTopic(name=name) for name in names]
     request = MetadataRequest(topics=wanted, allow_auto_topic_creation=False, min_version=4)
     while True:
         try:
@@ -200,7 +218,7 @@ def _missing(topics: Sequence[Topic], described: Mapping[str, Sequence[bool]]) -
 async def _led(connection: Connection, topics: Sequence[Topic], deadline: Deadline) -> None:
     """Wait until topics just made are known and all their partitions have a leader."""
     while True:
-        described = await _described(connection, topics, deadline)
+        described = await _described(connection, [topic.name for topic in topics], deadline)
         missing = _missing(topics, described)
         if not missing and all(all(leads) for leads in described.values()):
             return
