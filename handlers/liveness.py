@@ -48,6 +48,11 @@ class Liveness:
         if host in self._signs:
             self._signs[host] = now
 
+    def heard_before(self, host: str) -> None:
+        """A heartbeat of that host had come before this judge listened: its goodbye of before is
+        over, and it tells nothing else."""
+        self._ended.pop(host, None)
+
     def ended(self, host: str, now: float) -> None:
         """The last heartbeat of that host's service has come in: it ends. It is down unless it is
         heard again within ``GOODBYE_S``, as after a restart."""

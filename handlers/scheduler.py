@@ -132,6 +132,8 @@ class LivenessMonitor:
         self._liveness = Liveness(service_down_time_s, report_interval_s)
         self._raiser = Raiser(log, codec, self._liveness.service_down_time_s)
         self._reader: Reader | None = None
+        self._missed = 0
+        """Heartbeats below this offset came while this process did not listen."""
         self._states: Mapping[str, Host] = {}
         self._up: dict[str, bool] = {}
 
@@ -158,18 +160,29 @@ class LivenessMonitor:
 
         Raises ``LogError``: heartbeats may have been missed, and the next turn knows it.
         """
+        hosts = self._hosts()
+        if hosts is None:
+            self._drop()
+            return
         if self._reader is None:
-            self._reader = self._log.reader({SOURCE: LATEST})
+            self._reader = self._log.reader({SOURCE: self._start()})
+            self._missed = self._reader.ends().get(SOURCE, 0)
         if not self._listened(self._reader):
             return
         hosts = self._hosts()
         if hosts is None:
-            self._liveness.deaf()
+            self._drop()
             return
         self._beat()
         self._follow(hosts)
         self._say(self._liveness.judge(self._clock(), self._up))
         self._raiser.step(self._up, self._wall_clock())
+
+    def _start(self) -> int:
+        """Where reading begins: before the last goodbyes that nobody may have listened to."""
+        since = self._wall_clock() - int(self._liveness.service_down_time_s * 1e6)
+        offset = self._log.offset_at(SOURCE, max(0, since))
+        return LATEST if offset is None else offset
 
     def _listened(self, reader: Reader) -> bool:
         """Hear all that there is; whether nothing is left."""
@@ -206,7 +219,9 @@ class LivenessMonitor:
             return
         if not isinstance(beat, Heartbeat) or beat.binary != COMPUTE:
             return
-        if beat.ending:
+        if record.offset < self._missed and not beat.ending:
+            self._liveness.heard_before(beat.host)
+        elif beat.ending:
             self._liveness.ended(beat.host, now)
         else:
             self._liveness.heard(beat.host, now)

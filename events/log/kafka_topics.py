@@ -11,7 +11,7 @@ from kafka.protocol.consumer import ListOffsetsRequest
 from kafka.protocol.metadata import MetadataRequest
 
 from events.log.contract import Topic, TopicMismatch, TopicPartition
-from events.log.kafka_connection import Connection, Deadline
+from events.log.kafka_connection import RETRY_S, Connection, Deadline
 from events.log.kafka_records import JOURNAL_BYTES_MAX, MESSAGE_BYTES_MAX
 
 _LATEST = -1
@@ -64,18 +64,21 @@ def create(
     replication_factor: int,
     timeout_s: float,
 ) -> Sequence[str]:
-    """Make the missing ones and wait until all their partitions are led; their names."""
+    """Make the missing ones and wait until all their partitions are led; their names.
+
+    One request asks for all of them: asked one by one, and followed, a thousand took minutes.
+    """
 
     async def make(deadline: Deadline) -> Sequence[str]:
-        missing = [each for each in topics if await _is_missing(connection, each, deadline)]
+        names = [topic.name for topic in topics]
+        missing = _missing(topics, await _described(connection, names, deadline))
         if missing:
             request = _create_request(missing, replication_factor, deadline)
             await _create(connection, request, deadline)
-        for topic in topics:
-            for number in range(topic.partitions):
-                await _led(connection, (topic.name, number), deadline)
-            if await _is_missing(connection, topic, deadline):
-                raise TopicMismatch(f"Topic {topic.name} was made, and is gone again.")
+            await _led(connection, topics, deadline)
+            # A leader that is named may not have begun to lead.
+            made = [(topic.name, n) for topic in missing for n in range(topic.partitions)]
+            await _offsets(connection, made, _LATEST, deadline)
         return [topic.name for topic in missing]
 
     return connection.run("create topics", timeout_s, make)
@@ -113,6 +116,7 @@ async def _offsets(
     """ListOffsets for each partition at its leader, asked again while leadership moves."""
     found: dict[TopicPartition, int | None] = {}
     left = list(dict.fromkeys(sources))
+    await _follow(connection, left, deadline)
     while left:
         failure: errors.KafkaError | None = None
         nodes: dict[Any, list[TopicPartition]] = {}
@@ -141,6 +145,19 @@ async def _offsets(
     return found
 
 
+async def _follow(
+    connection: Connection, sources: Sequence[TopicPartition], deadline: Deadline
+) -> None:
+    """Learn at once who leads the partitions of many topics; ``leader`` asks for one by one."""
+    names = {
+        name for name, number in sources if connection.client.leader_of((name, number)) is None
+    }
+    if len(names) > 1:
+        for name in await _described(connection, sorted(names), deadline):
+            connection.client.follow(name)
+        await connection.refresh(deadline)
+
+
 def _list_request(sources: Sequence[TopicPartition], at: int) -> Any:
     topic = ListOffsetsRequest.ListOffsetsTopic
     topics: dict[str, list[Any]] = {}
@@ -159,24 +176,55 @@ def _list_request(sources: Sequence[TopicPartition], at: int) -> Any:
     )
 
 
-async def _is_missing(connection: Connection, topic: Topic, deadline: Deadline) -> bool:
-    count = await connection.partitions(topic.name, deadline)
-    if count not in (0, topic.partitions):
-        raise TopicMismatch(
-            f"Topic {topic.name} has {count} partitions and must have {topic.partitions}: "
-            "a key's partition can never change, so neither can their number."
-        )
-    return count == 0
-
-
-async def _led(connection: Connection, source: TopicPartition, deadline: Deadline) -> None:
-    """Wait until a partition just made is known and has a leader."""
+async def _described(
+    connection: Connection, names: Sequence[str], deadline: Deadline
+) -> dict[str, list[bool]]:
+    """Whether each partition is led, by topic; without the topics that are not there."""
+    wanted = [MetadataRequest.MetadataRequestTopic(name=name) for name in names]
+    request = MetadataRequest(topics=wanted, allow_auto_topic_creation=False, min_version=4)
     while True:
         try:
-            await connection.leader(source, deadline)
-            return
-        except TopicMismatch as error:
+            found = (await connection.send(request, deadline)).topics
+            return {each.name: _leads(each) for each in found if _is_there(each)}
+        except errors.RetriableError as error:
             await connection.pause(deadline, error)
+
+
+def _is_there(described: Any) -> bool:
+    error = errors.for_code(described.error_code)
+    if error in (errors.UnknownTopicOrPartitionError, errors.InvalidTopicError):
+        return False
+    if error is not errors.NoError:
+        raise error(described.name)
+    return True
+
+
+def _leads(described: Any) -> list[bool]:
+    return [part.error_code == 0 and part.leader_id >= 0 for part in described.partitions]
+
+
+def _missing(topics: Sequence[Topic], described: Mapping[str, Sequence[bool]]) -> list[Topic]:
+    """The topics that are not there. Raises ``TopicMismatch`` for others than they must be."""
+    for topic in topics:
+        count = len(described.get(topic.name, ()))
+        if count not in (0, topic.partitions):
+            raise TopicMismatch(
+                f"Topic {topic.name} has {count} partitions and must have {topic.partitions}: "
+                "a key's partition can never change, so neither can their number."
+            )
+    return [topic for topic in topics if topic.name not in described]
+
+
+async def _led(connection: Connection, topics: Sequence[Topic], deadline: Deadline) -> None:
+    """Wait until topics just made are known and all their partitions have a leader."""
+    while True:
+        described = await _described(connection, [topic.name for topic in topics], deadline)
+        missing = _missing(topics, described)
+        if not missing and all(all(leads) for leads in described.values()):
+            return
+        if missing and deadline.left_s <= RETRY_S:
+            raise TopicMismatch(f"Topic {missing[0].name} was made, and is gone again.")
+        await connection.pause(deadline, errors.LeaderNotAvailableError())
 
 
 def _create_request(topics: Sequence[Topic], replication_factor: int, deadline: Deadline) -> Any:

@@ -237,6 +237,18 @@ def test_a_host_that_says_goodbye_is_down_soon_not_after_a_silence() -> None:
     assert site.pass_time(1, "a", "b") == ["ServiceCameUp a"]
 
 
+def test_a_goodbye_that_nobody_listened_to_counts() -> None:
+    """The decider was restarted together with the agent, which serves fewer hosts now."""
+    site = Site("a", "b")
+    site.owner = False
+    assert site.pass_time(5, "a", "b") == []
+    site.beat("a", "b", ending=True)
+    site.beat("b")
+    assert site.pass_time(2) == []
+    site.owner = True
+    assert site.pass_time(7, "b") == ["ServiceWentDown a"]
+
+
 def test_a_goodbye_before_a_restart_does_not_count() -> None:
     site = Site("a")
     assert site.pass_time(5, "a") == []

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 from kafka import KafkaAdminClient
 
 from events.log.contract import Log, LogError, LogUnavailable, Outgoing, Topic, TopicMismatch
+from events.log.kafka_connection import Connection
 from tests.events.log.site import KafkaSite, outgoing, persistently, read_to_end, until
 from tests.parts.broker import Broker
 
@@ -58,6 +60,28 @@ def test_a_topic_that_comes_later_is_noticed(kafka: KafkaSite) -> None:
     journal = log.begin_term((name, 2), term)
     assert isinstance(log.commit([(journal, outgoing(name, "a"))])[0], int)
     assert log.partitions(name) == 3
+
+
+def test_many_topics_are_asked_for_at_once(
+    kafka: KafkaSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A site with a thousand hosts begins with a thousand topics."""
+    wanted = [Topic(kafka.name(f"host-{number}"), 1) for number in range(40)]
+    sent: list[str] = []
+    post = Connection.post
+
+    def counted(self: Connection, request: Any, *rest: Any) -> Any:
+        sent.append(type(request).__name__)
+        return post(self, request, *rest)
+
+    monkeypatch.setattr(Connection, "post", counted)
+    assert list(kafka.log.create_topics(wanted)) == [topic.name for topic in wanted]
+    waits = sent.count("MetadataRequest") - 2
+    assert sent.count("CreateTopicsRequest") == 1
+    assert waits < 38, "one look for all, and some more until they are led"
+    sent.clear()
+    assert kafka.log.create_topics(wanted) == []
+    assert sent == ["MetadataRequest"]
 
 
 def test_a_missing_topic_is_not_the_others_affair(kafka: KafkaSite) -> None:
