@@ -16,7 +16,7 @@ from chronova.exclusive import Busy
 from chronova.inspect.story import UnknownSubject
 from chronova.site import SiteError
 from chronova.site_id import WrongSite
-from events.features import TooOld
+from events.features import NotEnabled, TooOld
 from events.log.contract import LogError
 from handlers.compute.drivers.contract import DriverError
 from handlers.decider.partition import ForeignLog
@@ -33,6 +33,7 @@ EXPECTED = (
     LibvirtMissing,
     LogError,
     Missing,
+    NotEnabled,
     OSError,
     OtherSchema,
     PostgresFailed,

@@ -17,7 +17,7 @@ from typing import Protocol
 import structlog
 
 from chronova import __version__
-from events.features import PROCESS, TooOld
+from events.features import PROCESS, Levels, TooOld
 from events.fleet.heartbeat import Heartbeat
 from events.log.contract import Log, LogError
 from events.log.records import Codec
@@ -38,7 +38,7 @@ class Say(Protocol):
         """``ending``: the last one."""
 
 
-def announce(say: Say, troubles: Sequence[str] = ()) -> bool:
+def announce(say: Say, troubles: Sequence[str] = (), levels: Levels = PROCESS) -> bool:
     """Say that this process is there, then see whether its version may be at work; whether the log
     took it. Raises ``TooOld``.
 
@@ -46,7 +46,7 @@ def announce(say: Say, troubles: Sequence[str] = ()) -> bool:
     """
     try:
         say(ending=False, troubles=troubles)
-        PROCESS.check()
+        levels.check()
     except TooOld as error:
         try:
             say(ending=True, troubles=[str(error)])
@@ -91,9 +91,15 @@ class Membership:
         )
         self._log.append([heartbeat_record(self._codec, beat, str(uuid.uuid4()))])
 
-    def enter(self) -> None:
-        """Announce the process, before it begins its work. Raises ``TooOld``."""
-        announce(self.say)
+    def enter(self, pause: Callable[[float], bool] | None = None) -> None:
+        """Announce the process, before it begins its work. Raises ``TooOld``.
+
+        ``pause``: what follows would harm unannounced, so a log that is away is waited for, until
+        ``pause(seconds)`` says that the process ends.
+        """
+        while not announce(self.say):
+            if pause is None or pause(AGAIN_S):
+                return
 
     def keep(self, pause: Callable[[float], bool]) -> None:
         """Say it now and then until ``pause(seconds)`` says that the process ends. Raises

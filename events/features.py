@@ -95,7 +95,10 @@ class Levels:
     def look(self) -> Reached:
         """Read in the log what it has reached. Raises ``LogError``."""
         if self.look_up is not None:
-            self.reached = self.look_up()
+            found, known = self.look_up(), self.reached
+            self.reached = Reached(
+                max(found.required, known.required), max(found.enabled, known.enabled)
+            )
         return self.reached
 
     def check(self) -> None:
@@ -110,12 +113,14 @@ class Levels:
     def _looked(self, level: int) -> bool:
         """Whether the level is enabled by now. A log that does not answer has not enabled it."""
         with self._lock:
-            if self._clock() - self._looked_at >= LOOKS_S:
+            due = self._clock() - self._looked_at >= LOOKS_S
+            if due:
                 self._looked_at = self._clock()
-                try:
-                    self.look()
-                except LogError:
-                    return False
+        if due:
+            try:
+                self.look()
+            except LogError:
+                return False
         return level <= self.reached.enabled
 
 

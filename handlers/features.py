@@ -88,9 +88,11 @@ class Members:
         )
 
     def agreed(self, known: int, hosts: Iterable[str]) -> int:
-        """Return the highest level up to ``known`` that nobody holds back."""
-        level = min([known, *self.live().values()])
-        return LOWEST if self.holding_back(level, hosts) else level
+        """Return the highest level up to ``known`` that nobody holds back. Who asks has sent a
+        heartbeat: where none is heard, nothing is known."""
+        live = self.live()
+        level = min([known, *live.values()])
+        return LOWEST if not live or self.holding_back(level, hosts) else level
 
 
 def name_of(member: Member, level: int | None) -> str:
@@ -101,23 +103,27 @@ def name_of(member: Member, level: int | None) -> str:
 
 
 class Heartbeats:
-    """Follows the heartbeats, from those of the last ``window_us`` on. One thread's."""
+    """Follows the heartbeats, from those of the last ``window_us`` on. One thread's.
+
+    Time is the log's own, that of the newest heartbeat: no machine's clock decides who is gone.
+    """
 
     def __init__(self, log: Log, codec: Codec, window_us: int) -> None:
         self._log = log
         self._codec = codec
         self._window = window_us
         self._reader: Reader | None = None
+        self._newest = 0
         self.members = Members()
 
-    def listen(self, now: int) -> bool:
+    def listen(self) -> bool:
         """Hear all that there is; whether nothing is left. Raises ``LogError``."""
         if self._reader is None:
-            self._reader = self._log.reader({SOURCE: self._start(now)})
+            self._reader = self._log.reader({SOURCE: self._start()})
         end = self._reader.ends().get(SOURCE, 0)
         for _ in range(POLLS_MAX):
             if self._reader.positions().get(SOURCE, 0) >= end:
-                self.members.forget(now - self._window)
+                self.members.forget(self._newest - self._window)
                 return True
             for record in self._reader.poll(POLL_S):
                 self._hear(record)
@@ -130,11 +136,17 @@ class Heartbeats:
         if reader is not None:
             reader.close()
 
-    def _start(self, now: int) -> int:
-        offset = self._log.offset_at(SOURCE, now - self._window)
-        return self._log.ends([SOURCE])[SOURCE] if offset is None else offset
+    def _start(self) -> int:
+        """Where the window begins that ends with the newest heartbeat."""
+        end = self._log.ends([SOURCE])[SOURCE]
+        with closing(self._log.reader({SOURCE: max(0, end - 1)})) as reader:
+            newest = reader.poll(POLL_S, 1) if end else ()
+        if not newest:
+            return 0
+        return self._log.offset_at(SOURCE, newest[0].timestamp - self._window) or 0
 
     def _hear(self, record: Record) -> None:
+        self._newest = max(self._newest, record.timestamp)
         try:
             beat = self._codec.decode(record.value)
         except (BadRecord, UnknownMessage, UnknownSchema) as error:
@@ -166,10 +178,10 @@ class Raiser:
             self._beats.close()
             return
         up = [host for host, is_up in hosts.items() if is_up]
-        level = self._agreed(up, now)
+        level = self._agreed(up)
         if level > levels.reached.required:
             self._write(FeaturesRequired(level=level, at=now, members=self._names()))
-            level = self._agreed(up, now)
+            level = self._agreed(up)
         required = levels.look().required
         if levels.reached.enabled < required <= level:
             self._write(FeaturesEnabled(level=required, at=now, members=self._names()))
@@ -179,8 +191,8 @@ class Raiser:
         """Stop listening."""
         self._beats.close()
 
-    def _agreed(self, hosts: Iterable[str], now: int) -> int:
-        if not self._beats.listen(now):
+    def _agreed(self, hosts: Iterable[str]) -> int:
+        if not self._beats.listen():
             return LOWEST
         return self._beats.members.agreed(self._codec.levels.known, hosts)
 
@@ -196,12 +208,12 @@ class Raiser:
         logger.info(message.type_name, level=message.level, members=message.members)
 
 
-def holders(log: Log, codec: Codec, now: int, window_s: float) -> tuple[list[str], list[str]]:
+def holders(log: Log, codec: Codec, window_s: float) -> tuple[list[str], list[str]]:
     """Return who holds the highest known level back, and who was refused as too old, of those
     heard in the last ``window_s``. Raises ``LogError``."""
     beats = Heartbeats(log, codec, int(window_s * 1_000_000))
     with closing(beats):
-        beats.listen(now)
+        beats.listen()
         required = codec.levels.look().required
         members = beats.members
         return members.holding_back(codec.levels.known, ()), members.refused(required)

@@ -105,9 +105,11 @@ def _unheard_refusals() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="module")
 def no_schemas_of_another_log() -> Iterator[None]:
-    """A module that opens a site's log leaves the process looking for schemas there."""
+    """A module that opens a site's log leaves the process looking for schemas there, and for the
+    feature level."""
     yield
     catalog().look_up = None
+    PROCESS.look_up, PROCESS.reached = None, Reached()
 
 
 @pytest.fixture(autouse=True, scope="module")

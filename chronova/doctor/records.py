@@ -97,7 +97,7 @@ def levels(settings: Settings, log: Log) -> Iterator[Finding]:
     known, window_s = PROCESS.known, settings.service_down_time_s
     try:
         reached = PROCESS.look()
-        holding, refused = holders(log, Codec(), time.time_ns() // 1000, window_s)
+        holding, refused = holders(log, Codec(), window_s)
     except LogError as error:
         advice = "this principal needs to read the topics features and fleet.heartbeats"
         yield failed("feature level", f"could not be read: {error}", advice)

@@ -67,8 +67,7 @@ def levels(settings: Settings) -> dict[str, Any]:
     log = open_site_log(settings)
     try:
         reached = PROCESS.look()
-        now = time.time_ns() // 1000
-        holding, refused = holders(log, Codec(), now, settings.service_down_time_s)
+        holding, refused = holders(log, Codec(), settings.service_down_time_s)
     finally:
         log.close()
     return {

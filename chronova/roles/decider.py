@@ -36,7 +36,7 @@ def serve(settings: Settings) -> None:
     store = observing.begin(settings, "decider")
     log = observing.measured(open_site_log(settings), store, "decider")
     member = Membership(log, CONDUCTOR, settings.report_interval_s)
-    member.enter()
+    member.enter(stop.pause)
     decider = Decider(
         log,
         settings.domains,

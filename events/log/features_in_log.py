@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from contextlib import closing
 
@@ -22,36 +21,35 @@ logger = logging.getLogger(__name__)
 
 class FeaturesInLog:
     """``events.features.Levels.look_up`` for a log: one small request, unless there is something
-    new. Thread-safe."""
+    new. Thread-safe without a lock: threads that read at once read the same."""
 
     def __init__(self, log: Log, codec: Codec | None = None) -> None:
         self._log = log
         self._codec = codec or Codec()
-        self._lock = threading.Lock()
-        self._next = 0
-        self._reached = Reached()
+        self._known = (0, Reached())
+        """The offset up to which it was read, and what that came to."""
 
     def __call__(self) -> Reached:
         """Return what the log holds now. Raises ``LogError``."""
-        with self._lock:
-            try:
-                end = self._log.ends([SOURCE])[SOURCE]
-            except TopicMismatch:  # a site of before there were levels
-                return self._reached
-            if end > self._next:
-                self._read(end)
-            return self._reached
+        start, reached = self._known
+        try:
+            end = self._log.ends([SOURCE])[SOURCE]
+        except TopicMismatch:  # a site of before there were levels
+            return reached
+        if end > start:
+            reached = self._read(start, end, reached)
+            self._known = (end, reached)
+        return reached
 
-    def _read(self, end: int) -> None:
+    def _read(self, start: int, end: int, reached: Reached) -> Reached:
         until = time.monotonic() + READ_S
-        reached = self._reached
-        with closing(self._log.reader({SOURCE: self._next})) as reader:
+        with closing(self._log.reader({SOURCE: start})) as reader:
             while reader.positions()[SOURCE] < end:
                 for record in reader.poll(0.5):
                     reached = self._after(reached, record)
                 if time.monotonic() > until:
                     raise LogUnavailable(f"the topic {FEATURES} was not read in {READ_S:.0f} s")
-        self._next, self._reached = end, reached
+        return reached
 
     def _after(self, reached: Reached, record: Record) -> Reached:
         try:

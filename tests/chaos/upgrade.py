@@ -3,7 +3,9 @@
     python -m tests.chaos.upgrade --minutes 10 --log kafka
 
 Two versions are at work at any time: the roles of the site, each as today's or tomorrow's, and
-a second decider that is always of the other version than the first.
+a second decider that is always of the other version than the first. So what only tomorrow's
+version can read may not be written. At the end the last process of today's version goes: then the
+feature level rises, it is written, and today's version is refused (``tests.chaos.raised``).
 """
 
 from __future__ import annotations
@@ -21,10 +23,10 @@ from pathlib import Path
 import psutil
 
 from chronova.supervisor import ROLES
-from tests.bench.sites import site
-from tests.chaos.check import check
+from tests.bench.sites import Site, site
 from tests.chaos.faults import GRACE_S
 from tests.chaos.load import Load
+from tests.chaos.raised import await_announced, checked, holds_back, refused, risen, still_low
 from tests.chaos.rounds import prepare
 from tests.chaos.versions import Version, today, tomorrow
 from tests.chaos.victim import Victim, folder_of
@@ -47,19 +49,27 @@ PROGRESS_S = 30.0
 class SecondDecider(AbstractContextManager["SecondDecider"]):
     """Another decider of the site, of either version."""
 
-    def __init__(self, data: Path) -> None:
-        self._data = data
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._data = site.data
         self._process: subprocess.Popen[bytes] | None = None
         self.ended: list[str] = []
 
     def run(self, version: Version) -> None:
-        """End the one that runs and start one of this version."""
+        """End the one that runs and start one of this version; it has announced itself then."""
         self.end()
         command = [sys.executable, "-m", "chronova", "--data", str(self._data), "serve", "decider"]
         with (self._data / "logs" / "second-decider.log").open("ab") as output:
             self._process = subprocess.Popen(
                 command, cwd=version.folder, env=version.environment, stdout=output, stderr=output
             )
+        await_announced(self._site, self._process.pid)
+
+    @property
+    def pid(self) -> int:
+        """Of the one that runs."""
+        assert self._process is not None
+        return self._process.pid
 
     def end(self) -> None:
         """SIGTERM, as a restart does it; it must have lived until then."""
@@ -109,13 +119,15 @@ class Upgrade:
         self.supervise(to)
         for role in chance.sample(ROLES, len(ROLES)):
             before = load.acknowledged()
+            if role == "decider" and to == 1:
+                second.run(self._versions[0])  # first: one of today's has always to be there
             self.restart(role, to)
-            if role == "decider":
-                second.run(self._versions[1 - to])
+            if role == "decider" and to == 0:
+                await_announced(self._victim.site, self._pids[role])
+                second.run(self._versions[1])
             load.progress(before, PROGRESS_S)
             name = ("today", "tomorrow")[to]
-            sys.stdout.write(f"{time.strftime('%H:%M:%S')} {role}: {name}'s\n")
-            sys.stdout.flush()
+            say(f"{role}: {name}'s")
 
     def signs(self) -> list[str]:
         """Lines in the logs that say that something could not be read, and what ended by itself."""
@@ -139,25 +151,41 @@ def _is_sign(line: str) -> bool:
 def drill(
     victim: Victim, newer: Version, seconds: float, seed: int, rate: float = 4.0
 ) -> list[str]:
-    """Go to ``newer`` and back until the time is over, once at least; all that went wrong."""
+    """Go to ``newer`` and back until the time is over, once at least, then there for good, and let
+    the feature level rise; all that went wrong. The site is the newer version's afterwards."""
     chance, end = random.Random(seed), time.monotonic() + seconds
     versions, pause = (today(), newer), threading.Event()
     newer.run("-m", "chronova", "--data", str(victim.data), "topics")
     upgrade = Upgrade(victim, versions)
-    with SecondDecider(victim.data) as second:
+    wrong: list[str] = []
+    with SecondDecider(victim.site) as second:
         second.run(newer)
         with Load(victim.site, rate=rate, seed=seed) as load:
             while True:
                 for to in (1, 0):
                     upgrade.roll(second, load, chance, to)
                     pause.wait(chance.uniform(0.5, 3.0))
+                wrong += still_low(victim.site, newer)
                 if time.monotonic() >= end:
                     break
-        wrong = check(victim.site, load.ledger)
+            upgrade.roll(second, load, chance, 1)
+            wrong += holds_back(victim.site, newer, second.pid)
+            second.end()
+            wrong += risen(victim.site, newer)
+            say("the feature level has risen")
+            wrong += refused(victim.site, today(), newer, ("decider", "projector", "api"))
+        wrong += upgrade.signs()
+        wrong += checked(victim.site, newer, load.ledger)
     if load.acknowledged() < 10:
         wrong.append(f"only {load.acknowledged()} requests were acknowledged")
-    sys.stdout.write(f"{dict(load.ledger.counts)}; slowest {load.ledger.slowest_s:.1f} s\n")
-    return [*wrong, *second.ended, *upgrade.signs()]
+    say(f"{dict(load.ledger.counts)}; slowest {load.ledger.slowest_s:.1f} s")
+    return [*wrong, *second.ended]
+
+
+def say(what: str) -> None:
+    """A line of progress."""
+    sys.stdout.write(f"{time.strftime('%H:%M:%S')} {what}\n")
+    sys.stdout.flush()
 
 
 def main() -> int:

@@ -1,8 +1,9 @@
-"""A second version of Chronova: a copy of the code in which every record has a field more.
+"""A second version of Chronova: a copy of the code in which every record has a field more, and
+which knows a feature level more (``tests.chaos.feature``).
 
 To this version the copy is tomorrow's; to the copy this version is yesterday's, with a field of
-each command, fact, work, reply and heartbeat removed. So all that one of them writes has a schema
-that the other does not carry.
+each command, fact, work, reply and heartbeat removed, and some types. So all that one of them
+writes has a schema that the other does not carry.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import msgspec
 from events.aggregate import AGGREGATES
 from events.message import MESSAGES
 from schemas.commit import import_messages
+from tests.chaos.feature import add_feature
 from tests.tidy.tree import ROOMS, ROOT
 
 FIELD = "tomorrow"
@@ -35,12 +37,15 @@ class Version(msgspec.Struct, frozen=True):
     """A version of the code: where it lies, and what its programs need to be run."""
 
     folder: Path
+    more: tuple[Path, ...] = ()
+    """Where else its programs are found."""
 
     @property
     def environment(self) -> dict[str, str]:
         """Without anything that the tests were told."""
         own = {k: v for k, v in os.environ.items() if not k.startswith(("OS_", "CHRONOVA_"))}
-        return own | {"PYTHONPATH": str(self.folder), "PYTHONSAFEPATH": "1"}
+        path = os.pathsep.join(map(str, (self.folder, *self.more)))
+        return own | {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
 
     def run(self, *arguments: str, more: Mapping[str, str] | None = None) -> str:
         """Run a program of this version (``python`` and ``arguments``) to its end; its output."""
@@ -71,6 +76,7 @@ def tomorrow(folder: Path) -> Version:
         places[Path(inspect.getfile(cls)).relative_to(ROOT)].add(cls.__name__)
     for file, names in places.items():
         _add_field(folder / file, names)
+    add_feature(folder)
     made = Version(folder)
     assert made.run("-m", "schemas.commit").count("/2") >= len(MESSAGES)
     return made

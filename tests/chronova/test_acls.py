@@ -86,13 +86,16 @@ def test_a_boot_goes_its_way(roles: Roles) -> None:
         assert taken(member).value == b"started"
     roles.host.append([Outgoing(topics.HEARTBEATS, "h1", b"beat")])
     roles.host.append([Outgoing(topics.reports("fleet"), "default", b"inventory")])
-    roles.decider.append([Outgoing(topics.HEARTBEATS, "scheduler", b"beat")])
+    for role in (roles.decider, roles.api, roles.projector):
+        role.append([Outgoing(topics.HEARTBEATS, "scheduler", b"beat")])
+    roles.decider.append([Outgoing(topics.FEATURES, "2", b"level", partition=0)])
     assert b"beat" in read(roles.decider, topics.HEARTBEATS, 0)
     assert b"beat" in read(roles.projector, topics.HEARTBEATS, 0)
     for role in (roles.api, roles.decider):
         role.append([Outgoing(topics.SCHEMAS, "schema", b"schema")])
     for role in (roles.api, roles.decider, roles.projector, roles.host):
         assert read(role, topics.SCHEMAS, 0) == [b"schema"] * 2
+        assert read(role, topics.FEATURES, 0) == [b"level"]
 
 
 def taken(member: Member) -> Record:
@@ -141,6 +144,9 @@ def term(journal: TopicPartition) -> Outgoing:
         ("projector", COMPUTE),
         ("projector", topics.SCHEMAS),
         ("host", topics.SCHEMAS),
+        ("host", topics.FEATURES),
+        ("api", topics.FEATURES),
+        ("projector", topics.FEATURES),
     ],
 )
 def test_who_may_not_write(roles: Roles, role: str, topic: str) -> None:

@@ -95,6 +95,21 @@ def test_a_log_that_is_away_is_tried_again_soon(site: Site) -> None:
     assert len(site.beats()) == 2
 
 
+def test_who_may_not_begin_unannounced_waits_for_the_log(site: Site) -> None:
+    site.away = True
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> bool:
+        pauses.append(seconds)
+        site.away = len(pauses) < 3
+        return False
+
+    site.member.enter(pause)
+    assert len(pauses) == 3 and len(site.beats()) == 1
+    site.away = True
+    site.member.enter(lambda seconds: True)  # the process is to end
+
+
 def test_a_refusal_is_told_though_the_log_does_not_take_it(site: Site) -> None:
     site.required = PROCESS.known + 1
 

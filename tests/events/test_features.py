@@ -90,3 +90,12 @@ def test_a_process_that_knows_less_than_is_required_may_not_be_at_work() -> None
     log.reached = Reached(required=2, enabled=1)
     with pytest.raises(TooOld, match=r"level is 2, and this version of Chronova .* upgrade it"):
         log.levels.check()
+
+
+def test_what_a_process_has_seen_enabled_stays_so() -> None:
+    """Two of its threads may look at once, and the older answer come last."""
+    log = Log()
+    log.reached = Reached(2, 2)
+    assert log.levels.look() == Reached(2, 2)
+    log.reached = Reached(2, 1)
+    assert log.levels.look() == Reached(2, 2)

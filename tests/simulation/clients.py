@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from commands.compute.quota import SetQuotas
 from events import topics
 from events.compute.flavor import FlavorSnapshot
+from events.features import NotEnabled
 from events.log.contract import LATEST, LogError, LogUnavailable, Outgoing
 from events.log.records import headers
 from events.message import Command, Context
@@ -83,7 +84,11 @@ class Client:
         )
         made = headers(context, command.type_name, "/chronova/api")
         topic = topics.commands(command.type_domain)
-        record = Outgoing(topic, key, self.world.codec.encode(command), made)
+        try:
+            record = Outgoing(topic, key, process.codec.encode(command), made)
+        except NotEnabled:
+            self.world.note(process.name, f"cannot ask {command.type_name} yet")
+            return None
         self.world.note(process.name, f"asks {command.type_name} {context.id}")
         try:
             process.log.append([record])

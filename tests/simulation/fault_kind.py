@@ -21,6 +21,8 @@ class FaultKind:
     """One kind. ``rate`` is drawn for each run, between ``rates``."""
 
     name = ""
+    drawn = True
+    """Whether a seed may draw it; else it has to be asked for."""
     rates = (0.001, 0.01)
     every_s: float | None = None
     growth = 1.0

@@ -19,6 +19,7 @@ from handlers.compute.drivers.contract import (
     PowerState,
 )
 from handlers.compute.drivers.simulated_faults import Fault as StepFault
+from tests.simulation.builds import Builds
 from tests.simulation.disasters import (
     Bursts,
     DamagedFiles,
@@ -298,8 +299,9 @@ KINDS: tuple[type[FaultKind], ...] = (
     FarClocks,
     LostTopics,
     Bursts,
+    Builds,
 )
-NAMES = tuple(kind.name for kind in KINDS)
+NAMES = tuple(kind.name for kind in KINDS if kind.drawn)
 
 
 class Faults:

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from events.features import TooOld
 from events.log.contract import Fenced, LogUnavailable
 from events.log.memory import Crash, MemoryLog
+from events.log.records import Codec
 from tests.simulation.kernel import SECOND, Owner, Task
 
 if TYPE_CHECKING:
@@ -36,6 +38,13 @@ class Process(Owner):
         self.decider: Any = None
         self.agent: Any = None
         self.fenced = False
+        self.known = 1
+        """Which version it is started as next, by the feature level that this knows."""
+        self.runs = 1
+        """Which version it is."""
+        self.said_at: int | None = None
+        """When the log took its last heartbeat, unless that said that it ends."""
+        self.codec: Codec = world.codec
         self._main = main
         self._ids = 0
         self._tasks: list[Task] = []
@@ -80,6 +89,11 @@ class Process(Owner):
                 self.fenced = True
                 self.end()
                 self.world.restart_later(self, RESTART_S)
+            except TooOld as error:
+                self.world.note(self.name, f"is refused: {error}")
+                self.known = self.known + 1  # the operator upgrades it
+                self.end()
+                self.world.restart_later(self, RESTART_S)
             except LogUnavailable as error:
                 # It cannot begin without the log: the supervisor starts it again.
                 self.world.note(self.name, f"gives up: {error}")
@@ -103,6 +117,8 @@ class Process(Owner):
         self.alive, self.stopping, self.frozen, self.fenced = True, False, False, False
         self.decider = self.agent = None
         self.log = MemoryLog(cluster=self.world.cluster, process=f"{self.name}.{self.incarnation}")
+        self.runs, self.said_at = self.known, None
+        self.codec = self.world.codec_of(self)
         self.world.running[self.log.process] = self
         self.world.note(self.name, "starts")
         self.spawn(lambda: self._main(self))

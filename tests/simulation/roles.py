@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from chronova.membership import Say
+from events.fleet.heartbeat import COMPUTE, CONDUCTOR, PROJECTOR
 from events.log.contract import LogError
 from handlers.compute.agent import Agent
 from handlers.compute.drivers.contract import DriverError
@@ -14,6 +17,7 @@ from handlers.decider import Decider
 from handlers.decider.loop import RETRY_S
 from handlers.performer.witness import Witness
 from handlers.scheduler import LivenessMonitor
+from tests.simulation.builds import Member
 from tests.simulation.machines import Machine, fetch_for
 from tests.simulation.process import Process, Stop, TaskPool
 
@@ -29,19 +33,20 @@ def decider(process: Process) -> None:
     """``chronova/roles/decider.py``."""
     world = process.world
     folder = world.snapshot_folder(process.name)
+    member = _member(process, CONDUCTOR)
     one = Decider(
         process.log,
         DOMAINS,
         snapshots=folder,
         clock=process.clock,
-        codec=world.codec,
+        codec=process.codec,
         handing_over=world.handing_over,
         threaded=False,
         owner=process.log.process,
     )
     monitor = LivenessMonitor(
         process.log,
-        world.codec,
+        process.codec,
         lambda: one.states("fleet", 0, "host"),
         name=process.name,
         service_down_time_s=SERVICE_DOWN_S,
@@ -61,7 +66,20 @@ def decider(process: Process) -> None:
             world.note(process.name, f"log away: {error}")
             process.pause(RETRY_S)
     one.close()
+    if member is not None:
+        member.leave()
     process.end()
+
+
+def _member(process: Process, binary: str, say: Say | None = None) -> Member | None:
+    """Announce the process and keep that up; only where versions are mixed."""
+    if not process.world.upgrading:
+        return None
+    member = Member(process, binary, say)
+    member.enter()
+    if say is None:
+        process.spawn(member.keep)
+    return member
 
 
 def agent(machines: list[Machine], process: Process) -> None:
@@ -77,6 +95,16 @@ def agent(machines: list[Machine], process: Process) -> None:
         except LogError as error:
             world.note(process.name, f"log away: {error}")
             process.pause(RETRY_S)
+    presence = Presence(
+        witness,
+        name,
+        drivers,
+        {machine.host: machine.identity for machine in machines},
+        clock=process.clock,
+        new_id=process.new_id,
+        codec=process.codec,
+    )
+    member = _member(process, COMPUTE, presence.beat)
     one = Agent(
         process.log,
         name,
@@ -86,22 +114,14 @@ def agent(machines: list[Machine], process: Process) -> None:
         clock=process.clock,
         pause=process.pause,
         new_id=process.new_id,
-        codec=world.codec,
+        codec=process.codec,
         pool=TaskPool(process),
         keeper=machines[0].keeper,
         appender=witness,
         anew=anew,
     )
-    presence = Presence(
-        witness,
-        name,
-        drivers,
-        {machine.host: machine.identity for machine in machines},
-        clock=process.clock,
-        new_id=process.new_id,
-        codec=world.codec,
-    )
-    process.spawn(lambda: _keep_up(process, one, presence))
+    beat = presence.beat if member is None else lambda: member.say(ending=False)
+    process.spawn(lambda: _keep_up(process, one, presence, beat))
     process.agent = one
     while not process.stopping:
         if any(machine.holder is not process for machine in machines):
@@ -116,10 +136,11 @@ def agent(machines: list[Machine], process: Process) -> None:
     one.close()
     with suppress(LogError):
         presence.end()
+    process.said_at = None
     process.end()
 
 
-def _keep_up(process: Process, one: Agent, presence: Presence) -> None:
+def _keep_up(process: Process, one: Agent, presence: Presence, beat: Callable[[], None]) -> None:
     registered = False
     inventory, power = process.monotonic(), process.monotonic() - POWER_SYNC_S
     while not process.stopping:
@@ -127,10 +148,11 @@ def _keep_up(process: Process, one: Agent, presence: Presence) -> None:
             if not registered:
                 presence.register()
                 registered = True
-            presence.beat()
+            beat()
             now = process.monotonic()
             if now - inventory >= INVENTORY_EVERY_S:
                 inventory = now
+                process.codec.levels.check()
                 presence.report_changes()
             if now - power >= POWER_SYNC_S:
                 power = now
@@ -143,6 +165,7 @@ def _keep_up(process: Process, one: Agent, presence: Presence) -> None:
 def projector(process: Process) -> None:
     """``projections/projector.py`` without Postgres: the real fold, rows in memory."""
     tables = process.world.tables
+    member = _member(process, PROJECTOR)
     reader = process.log.reader(tables.starts())
     tables.begin()
     while not process.stopping:
@@ -152,4 +175,6 @@ def projector(process: Process) -> None:
             process.pause(RETRY_S)
             continue
         tables.project(records)
+    if member is not None:
+        member.leave()
     process.end()

@@ -10,6 +10,7 @@ import hashlib
 import tempfile
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -21,8 +22,10 @@ from events import topics
 from events.compute.flavor import FlavorSnapshot
 from events.compute.server import Server
 from events.log.contract import Record, TopicPartition
+from events.log.records import Codec
 from events.message import Command
 from tests.simulation import rest, roles
+from tests.simulation.builds import TODAY, BuildCodec, Builds, enabled, judge, younger
 from tests.simulation.clients import Client
 from tests.simulation.cluster import CachingCodec, WatchedCluster
 from tests.simulation.faults import Faults
@@ -36,6 +39,7 @@ from tests.simulation.workloads import Workload
 load_handlers()
 
 PARTITIONS = 2
+DOMAINS = ("compute", "fleet", topics.REPLIES, topics.FEATURES)
 STEPS_MAX = 400_000
 REST_S = 4000.0
 """Within this virtual time of good health everything must be at rest: three builds' deadlines."""
@@ -69,6 +73,8 @@ class World:
         self.handing_over = seed % 2 == 0
         """Half of the seeds take every command through the log, as between several deciders."""
         self.workload = workload
+        self.upgrading = Builds.name in faults
+        """Whether versions are mixed (``tests.simulation.builds``)."""
         self.kernel = Kernel(seed)
         self.story: deque[tuple[int, str, str]] = deque(maxlen=STORY_LINES)
         self.violation: Violation | None = None
@@ -80,7 +86,7 @@ class World:
         self.codec.forget()
         self.cluster = WatchedCluster(self)
         for topic in topics.all_topics(PARTITIONS):
-            if topic.name.partition(".")[0] in ("compute", "fleet", topics.REPLIES):
+            if topic.name.partition(".")[0] in DOMAINS:
                 self.cluster.create(topic)
         self.observer = Observer(self.codec, self.complain, self._unread)
         self.blurred: set[str] = set()
@@ -90,9 +96,12 @@ class World:
         ]
         self.faults = Faults(self, faults, Random(self.kernel.rng.random()))
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._patched = ExitStack()
         self._draw()
 
     def __enter__(self) -> World:
+        if self.upgrading:
+            self._patched.enter_context(younger())
         self._snapshot_every = handlers.decider.loop.SNAPSHOT_EVERY
         handlers.decider.loop.SNAPSHOT_EVERY = SNAPSHOT_EVERY
         return self
@@ -104,6 +113,7 @@ class World:
         at: TracebackType | None,
     ) -> None:
         handlers.decider.loop.SNAPSHOT_EVERY = self._snapshot_every
+        self._patched.close()
         for process in self._processes():
             process.crash()
         if self._folder is not None:
@@ -137,6 +147,8 @@ class World:
             Client(self, number, workload, workload.count) for number in range(workload.clients)
         ]
         self.clients = [client.process for client in self._clients]
+        for process in self.clients:
+            process.known = TODAY
 
     def _agent(self, number: int) -> Process:
         machines = self.machines_of[number]
@@ -144,6 +156,10 @@ class World:
 
     def _processes(self) -> list[Process]:
         return [*self.deciders, *self.agents, self.projector, *self.clients]
+
+    def codec_of(self, process: Process) -> Codec:
+        """What a process writes and reads with."""
+        return BuildCodec(self, process) if self.upgrading else self.codec
 
     def snapshots(self) -> Path:
         """Where all machines' snapshots are."""
@@ -209,6 +225,8 @@ class World:
 
     def wrote(self, records: list[Record]) -> None:
         """One transaction or append, committed."""
+        if self.upgrading:
+            judge(records, [*self.deciders, *self.agents, self.projector], self.complain)
         for record in records:
             if record.topic != topics.HEARTBEATS:
                 type_name = record.headers.get("ce_type", "?").removeprefix("chronova.")
@@ -251,6 +269,8 @@ class World:
         self._for(LOOKS_S)
         self._until(self._settled, "the site", rest_s)
         rest.check(self)
+        if self.upgrading and not enabled(self.cluster.partition((topics.FEATURES, 0)).records):
+            raise Violation("too late", "all are today's version, and the level is not enabled")
         if self.violation is not None:
             raise self.violation
 

@@ -88,7 +88,7 @@ def test_the_level_rises_when_the_last_old_process_is_gone(cloud: Cloud) -> None
         one.beat()
     new.raiser.step({}, cloud.now())
     assert new.levels.look() == Reached(1, 1)
-    assert holders(new.log, new.codec, cloud.now(), WINDOW_S) == (
+    assert holders(new.log, new.codec, WINDOW_S) == (
         ["nova-conductor on old: level 1"],
         [],
     )
@@ -101,7 +101,7 @@ def test_the_level_rises_when_the_last_old_process_is_gone(cloud: Cloud) -> None
     assert enabled.level == 2 and enabled.members == ["nova-conductor on new: level 2"]
     with pytest.raises(TooOld):
         old.levels.check()
-    assert holders(new.log, new.codec, cloud.now(), WINDOW_S) == (
+    assert holders(new.log, new.codec, WINDOW_S) == (
         [],
         ["nova-conductor on old: level 1"],
     )
@@ -154,6 +154,15 @@ def test_a_silent_process_is_gone_after_a_while_and_a_host_when_it_counts_as_dow
     assert new.levels.look().required == 1, "a host that counts as up was not heard"
     new.raiser.step({"silent": False}, in_memory.now())
     assert new.levels.look() == Reached(2, 2)
+
+
+def test_no_machine_s_clock_decides_who_is_gone(in_memory: Cloud) -> None:
+    """That of who raises the level is an hour ahead."""
+    old, new = in_memory.process("old", 1), in_memory.process("new", 2)
+    for one in (old, new):
+        one.beat()
+    new.raiser.step({}, in_memory.now() + 3600 * SECOND)
+    assert new.levels.look().required == 1
 
 
 def test_the_scheduler_is_a_part_of_its_decider(in_memory: Cloud) -> None:
