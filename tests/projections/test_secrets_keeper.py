@@ -20,9 +20,11 @@ from events.log.postgres import PostgresLog
 from events.message import Event
 from projections import live
 from projections.builds import Place, Places
+from projections.connection import Connection
 from projections.projector import Projector
 from projections.rebuild import rebuild
 from tests.projections.recorder import START, Recorder, boot, deletion
+from tests.projections.tables import follower, new_build
 from tests.projections.test_projector import EVENTS, running, until
 
 ONE, TWO = "5a5f1c7e-0000-4000-8000-000000000001", "5a5f1c7e-0000-4000-8000-000000000002"
@@ -110,6 +112,7 @@ def test_a_deletion_that_shows_is_carried_out(
     with running(Projector(log, url, listener=keeper)), at_work(keeper):
         recorder.append([*booted(ONE, one), *booted(TWO, two)])
         until(lambda: shown(url) == {ONE: False, TWO: False})
+        until(lambda: keeper._sweep_at > time.monotonic() + 60)  # the next sweep is not it
         assert keeps(store, one, ONE) and keeps(store, two, TWO)
         recorder.append(deletion(ONE, START + 100))
         until(lambda: not keeps(store, one, ONE))
@@ -209,6 +212,21 @@ def test_an_id_that_is_used_again_keeps_its_own(
     keeper.level(time.time(), {})
     swept(keeper, url)
     assert keeps(store, second, ONE) and not keeps(store, first, ONE)
+
+
+def test_tables_hold_what_was_read_and_no_more(
+    url: str, log: PostgresLog, control: Connection, recorder: Recorder
+) -> None:
+    one = follower(log, url, new_build(control, log), records_max=2)
+    recorder.append(boot(ONE))
+    ends = log.ends(one.sources)
+    held = []
+    while one.behind():
+        held.append(one.holds(ends))
+        one.step(1.0)
+    assert len(held) == 3 and not any(held)
+    assert one.holds(ends)
+    one.close()
 
 
 def test_the_projector_tells_when_its_tables_have_all(
