@@ -61,7 +61,6 @@ class SecretsFetch:
             project_id=guest.project_id,
             generation=guest.generation,
             secrets_id=guest.secrets.secrets_id,
-            checksum=guest.secrets.checksum,
             at=int(time.time()),
             answer_key=answer_key.public_key().public_bytes_raw(),
         )

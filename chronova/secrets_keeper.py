@@ -8,7 +8,9 @@ out at once. What a crash left undone, or left behind, a sweep finds at the star
   is decided at most ``SECRETS_STORED`` after they were stored; twice as long after it, and only
   when the tables have had all since, they are no server's.
 
-Both may be repeated, by several processes at once. A server that the tables hold is never touched.
+Nothing is swept before the projector has found the tables to be of this log and level with it, nor
+when they are further back than they were then: log or tables may have been restored, and the one
+that is behind lacks servers. All may be repeated, by several processes at once.
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ import structlog
 from api.compute.secret_store import Held, SecretStore
 from commands.compute import limits
 from events.compute.server import Server
-from projections import aside, live
-from projections.builds import LIVE_SCHEMA
+from projections import aside, builds, live
+from projections.builds import LIVE_SCHEMA, Places
 from projections.fold import Batch
 
 SWEEP_EVERY_S = 600.0
@@ -55,7 +57,7 @@ class SecretsKeeper:
         self._store = SecretStore(root)
         self._url = database_url
         self._deleted: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
-        self._level_s = 0.0
+        self._level: tuple[float, Places] | None = None
         self._sweep_at = time.monotonic()
         self._stopped = False
 
@@ -65,9 +67,11 @@ class SecretsKeeper:
             if isinstance(server, Server) and server.secrets and server.vm_state == "deleted":
                 self._deleted.put((server.secrets.secrets_id, server.server_id))
 
-    def level(self, since_s: float) -> None:
+    def level(self, since_s: float, places: Places) -> None:
         """Note that the tables have all that was appended before this moment."""
-        self._level_s = since_s
+        first, self._level = self._level is None, (since_s, places)
+        if first:
+            self._deleted.put(None)
 
     def stop(self) -> None:
         """From any thread: let ``run`` return."""
@@ -79,7 +83,7 @@ class SecretsKeeper:
         while not self._stopped:
             wait_s = max(0.0, self._sweep_at - time.monotonic())
             try:
-                one = self._deleted.get(timeout=wait_s)
+                one = self._deleted.get(timeout=None if self._level is None else wait_s)
             except queue.Empty:
                 self._sweep()
                 continue
@@ -88,7 +92,9 @@ class SecretsKeeper:
 
     def sweep(self, connection: Any) -> int:
         """Forget all that is no living server's; how many keys that were."""
-        level_s, dropped = self._level_s, 0
+        if self._level is None or not _reached(connection, self._level[1]):
+            return 0
+        level_s, dropped = self._level[0], 0
         every = self._store.held()
         while some := list(islice(every, BATCH)):
             ids = sorted({server_id for held in some for server_id in held.server_ids})
@@ -123,6 +129,14 @@ class SecretsKeeper:
         except (OSError, ValueError) as error:
             logger.warning("secrets_not_forgotten", server=server_id, reason=str(error))
             self._sweep_at = min(self._sweep_at, time.monotonic() + RETRY_S)
+
+
+def _reached(connection: Any, places: Places) -> bool:
+    """Whether the tables are as far as they were."""
+    now = builds.places(connection, LIVE_SCHEMA)
+    return all(
+        source in now and now[source].position >= place.position for source, place in places.items()
+    )
 
 
 def _forgotten(held: Held, rows: dict[str, Row], orphaned: bool) -> Iterator[str]:

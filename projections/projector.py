@@ -22,7 +22,7 @@ from events.log.contract import Log, LogError, TopicPartition
 from events.log.pace import Pace
 from events.log.records import Codec
 from projections import builds
-from projections.builds import Build
+from projections.builds import Build, Places
 from projections.bulk import Opener
 from projections.connection import GONE, Connection, connect, sentence
 from projections.failures import BuildUnderWay, ProjectionSuperseded, ProjectorFenced
@@ -48,8 +48,9 @@ class Listener(Protocol):
     def committed(self, batch: Batch) -> None:
         """A batch shows. Told at most once: not again after a crash in between."""
 
-    def level(self, since_s: float) -> None:
-        """All that was appended before this moment (seconds since 1970) shows."""
+    def level(self, since_s: float, places: Places) -> None:
+        """All that was appended before this moment (seconds since 1970) shows, in tables that are
+        so far."""
 
 
 class Projector:
@@ -161,11 +162,11 @@ class Projector:
             logger.info("projector_follows", build=build.build)
             pace = Pace()
             while not self._stopped.is_set():
+                self._tell_level(follower)
                 pace.pause()
                 events = follower.step(IDLE_S)
                 pace.took(events)
                 self._observed(events, follower)
-                self._tell_level(follower)
                 self._pause_s = PAUSE_S_MIN
         finally:
             follower.close()
@@ -189,7 +190,7 @@ class Projector:
         since_s, ends = self._goal
         if follower.holds(ends):
             self._goal = None
-            self._listener.level(since_s)
+            self._listener.level(since_s, dict(follower.places))
 
     def _pause(self) -> None:
         self._stopped.wait(self._pause_s * random.uniform(0.5, 1.0))

@@ -104,7 +104,7 @@ def first_password(call: Call, server_id: str, kept: SecretsRef | None, password
     if first is None:
         return ""
     try:
-        found = store_of(call).open(first.secrets_id, first.checksum, server_id)
+        found = store_of(call).open(first.secrets_id, server_id)
     except SecretsUnreadable:
         return ""
     return found.admin_password or ""

@@ -52,7 +52,7 @@ class HostSecrets:
         actor = Actor("", asked.project_id, req.context.request_id)
         self._services.bus.send(command, asked.project_id, actor)
         try:
-            found = self._store.open(asked.secrets_id, asked.checksum, asked.server_id)
+            found = self._store.open(asked.secrets_id, asked.server_id)
         except SecretsUnreadable as error:
             raise not_found(str(error)) from error
         key = X25519PublicKey.from_public_bytes(asked.answer_key)

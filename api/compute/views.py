@@ -147,7 +147,7 @@ class ServerViews:
         if kept is None or not kept["user_data"]:
             return None
         try:
-            found = self._secrets.open(kept["secrets_id"], kept["checksum"], server_id)
+            found = self._secrets.open(kept["secrets_id"], server_id)
         except SecretsUnreadable:
             return None
         return found.user_data

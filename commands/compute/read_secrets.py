@@ -20,7 +20,7 @@ class ReadSecrets(Command, frozen=True, kw_only=True):
     project_id: ProjectId
     host: HostName
     generation: Generation
-    secrets_id: Annotated[str, "UUID under which they are kept."]
+    secrets_id: Annotated[str, "Under which they are stored."]
 
 
 @decides(ReadSecrets, "server", key="server_id")

@@ -30,7 +30,6 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     project_id: Name
     generation: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
     secrets_id: Name
-    checksum: Name
     at: int
     answer_key: Key
 

@@ -141,7 +141,6 @@ def signed(cloud: Cloud, guest: Guest, change: Callable[[Asked], Asked]) -> byte
         project_id=guest.project_id,
         generation=guest.generation,
         secrets_id=guest.secrets.secrets_id,
-        checksum=guest.secrets.checksum,
         at=int(time.time()),
         answer_key=X25519PrivateKey.generate().public_key().public_bytes_raw(),
     )

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from api import policy
-from tests.conformance.asking import ask, expected, fact, nameless, routes_of, sides
+from tests.conformance.asking import (
+    HOST_SECRETS,
+    ask,
+    expected,
+    fact,
+    nameless,
+    routes_of,
+    sides,
+)
 from tests.conformance.inventory import COMPUTE, Route, removed, windows
 from tests.conformance.policy_others import IDENTITY_ROUTES, IMAGE_ROUTES
 from tests.conformance.policy_table import COMPUTE_ROUTES, HOLDERS
@@ -21,6 +29,7 @@ OWN_WORDS = {
     "POST /identity/v3/users/{user_id}/application_credentials": {400},
     "PUT /compute/v2.1/os-quota-class-sets/{quota_class}": {400},
     "GET /image/v2": {404},
+    "POST /compute/v2.1/host-secrets": {400},
     "GET /image/v2/direct/{sha512}": {403},
 }
 """What a good request may be answered all the same, and why."""
@@ -28,7 +37,7 @@ OWN_WORDS = {
 
 def test_the_tables_of_facts_know_every_route(cloud: Site) -> None:
     known = {*COMPUTE_ROUTES, *IDENTITY_ROUTES, *IMAGE_ROUTES}
-    documents = {f"{COMPUTE}", "/compute", "/compute/v2"}
+    documents = {f"{COMPUTE}", "/compute", "/compute/v2", HOST_SECRETS}
     for service in ("compute", "identity", "image"):
         live = {fact(route) for route in routes_of(cloud, service)}
         live = {route for route in live if route.path not in documents}

@@ -43,8 +43,7 @@ class SecretsRef(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     server that is removed with it.
     """
 
-    secrets_id: Annotated[str, "UUID of what one request gave to keep."]
-    checksum: Annotated[str, "SHA-256 (hex) of it as it is stored, encrypted."]
+    secrets_id: Annotated[str, "SHA-256 (hex) of what is stored, encrypted; it is stored by it."]
     user_data: Annotated[bool, "There is user data among it."]
     stored_at: Annotated[Instant, "When it was stored."]
 

@@ -42,7 +42,7 @@ def test_no_record_holds_what_was_given(world: World) -> None:
     ref = last_command(world).secrets
     assert ref is not None
     (server,) = last_command(world).servers
-    kept = store(world).open(ref.secrets_id, ref.checksum, server.server_id)
+    kept = store(world).open(ref.secrets_id, server.server_id)
     assert (kept.user_data, kept.admin_password) == (data, password)
     plain = (data.encode(), base64.b64decode(data), password.encode())
     assert not any(text in record for record in world.bus.records for text in plain)

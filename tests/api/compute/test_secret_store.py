@@ -30,7 +30,7 @@ def files(root: Path) -> list[Path]:
 
 
 def opened(store: SecretStore, ref: SecretsRef, server_id: str) -> Secrets:
-    return store.open(ref.secrets_id, ref.checksum, server_id)
+    return store.open(ref.secrets_id, server_id)
 
 
 def test_what_is_stored_is_read_and_nothing_shows_it(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_no_name_leaves_the_store(tmp_path: Path, name: str) -> None:
     ref = store.put([ONE], KEPT)
     for secrets_id, server_id in ((name, ONE), (ref.secrets_id, name)):
         with pytest.raises((SecretsUnreadable, ValueError)):
-            store.open(secrets_id, ref.checksum, server_id)
+            store.open(secrets_id, server_id)
         with pytest.raises(ValueError):
             store.drop(secrets_id, server_id)
     assert opened(store, ref, ONE) == KEPT

@@ -128,7 +128,7 @@ def test_a_request_that_is_older_than_its_secrets_is_refused() -> None:
     """They are removed when no server has them; none may come to be without them."""
 
     def stored(ago: int) -> SecretsRef:
-        return SecretsRef(secrets_id="s", checksum="ab", user_data=True, stored_at=NOW - ago)
+        return SecretsRef(secrets_id="s", user_data=True, stored_at=NOW - ago)
 
     compute().when(create(secrets=stored(limits.SECRETS_STORED + 1_000_000))).refused(409)
     story = compute().when(create(secrets=stored(limits.SECRETS_STORED - 1_000_000)))

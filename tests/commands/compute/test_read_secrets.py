@@ -7,7 +7,7 @@ from commands.compute.read_secrets import ReadSecrets
 from events.compute.server import SecretsRef
 from tests.commands.compute.servers import HOST, P, S, compute, created, selected
 
-REF = SecretsRef(secrets_id="s-1", checksum="ab", user_data=True, stored_at=1)
+REF = SecretsRef(secrets_id="s-1", user_data=True, stored_at=1)
 
 
 def read(**changes: object) -> ReadSecrets:

@@ -35,8 +35,7 @@ SERVER = Server(
     description=None,
     public_key=PublicKey(name="k", type="ssh", public_key="ssh-ed25519 AAAA"),
     secrets=SecretsRef(
-        secrets_id="6d1b0a52-4a5c-4b0e-8f1d-3a9b2c7d8e9f",
-        checksum="ab" * 32,
+        secrets_id="ab" * 32,
         user_data=True,
         stored_at=1,
     ),
