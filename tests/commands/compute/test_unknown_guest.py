@@ -126,7 +126,7 @@ def test_removal_by_the_operator() -> None:
     assert work.disks
     assert work.version == (1, 7, 1)
     gone = ReportGuestRemoved(server_id=S, project_id=P, host=HOST, generation=1, operation=7)
-    story.when(gone).happened(UnknownGuestSettled)
+    story.when(gone).happened(UnknownGuestSettled, f.GuestRemovalConfirmed)
     assert story.state("unknown_guest", guest_id(HOST, S)) is None
 
 
