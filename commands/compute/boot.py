@@ -196,14 +196,15 @@ def _another_host(server: Server) -> bool:
     return attempts < limits.ATTEMPTS_MAX and bool(server.alternates) and not server.forced_host
 
 
-def build_failure(server: Server, reason: str, at: int) -> f.BootFailed:
-    """The fact that this attempt is over."""
+def build_failure(server: Server, reason: str, at: int, *, leftovers: bool = False) -> f.BootFailed:
+    """The fact that this attempt is over. ``leftovers``: its host may still start the guest."""
     return f.BootFailed(
         at=at,
         server_id=server.server_id,
         generation=server.generation,
         host=server.host,
         reason=reason,
+        leftovers=leftovers,
     )
 
 

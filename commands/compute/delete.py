@@ -15,6 +15,7 @@ from commands.compute.guest import GuestReport, GuestWork
 from commands.compute.power import Admin
 from commands.compute.reports import stale
 from commands.decision import Decision, View, accept, decides, decides_on_view
+from events.compute.departed import Departed
 from events.compute.server import Server
 from events.compute.server import facts as f
 from events.compute.unknown_guest import guest_id, settled
@@ -89,14 +90,18 @@ def deleted(server: Server, at: int, host_silent: bool = False) -> f.ServerDelet
 
 @decides_on_view(ReportGuestRemoved)
 def removed(view: View, report: ReportGuestRemoved, at: int) -> Decision:
-    """The server is gone, or may be built elsewhere now. A clean-up after an older attempt needs
-    no record."""
+    """The server is gone, or may be built elsewhere now; or what a host left behind is gone, long
+    after. A clean-up after an older attempt needs no record: its room was given back."""
     unknown = view.get("unknown_guest", guest_id(report.host, report.server_id))
     if unknown is not None and unknown.removing:
-        return accept(settled(unknown, "removed", at))
+        return accept(settled(unknown, "removed", at), _confirmed(report, at))
     server: Server | None = view.get("server", report.server_id)
-    if server is None or report.generation < server.generation:
+    if server is None:
+        return accept(_confirmed(report, at)) if _left_over(view, report) else accept()
+    if report.generation < server.generation:
         return accept()
+    if server.host is None and report.host in server.failed_hosts:
+        return accept(_confirmed(report, at))
     if server.task_state in BUILDING and not stale(server, report, at):
         return accept(*build_removed(server, at))
     if server.task_state != "deleting":
@@ -105,13 +110,24 @@ def removed(view: View, report: ReportGuestRemoved, at: int) -> Decision:
     return refused or accept(deleted(server, at))
 
 
+def _left_over(view: View, report: ReportGuestRemoved) -> bool:
+    departed: Departed | None = view.get("departed", report.project_id)
+    return departed is not None and report.server_id in departed.servers
+
+
+def _confirmed(report: ReportGuestRemoved, at: int) -> f.GuestRemovalConfirmed:
+    return f.GuestRemovalConfirmed(
+        at=at, server_id=report.server_id, generation=report.generation, host=report.host
+    )
+
+
 @decides(ReportRemovalFailed, "server", key="server_id")
 def removal_failed(server: Server | None, report: ReportRemovalFailed, at: int) -> Decision:
     """The server is in error; deleting may be asked for again. After an abandoned build no other
     host is tried: the guest may still be there."""
     if server is not None and server.task_state in BUILDING and not stale(server, report, at):
         reason = server.fault.message if server.fault is not None else report.reason
-        return accept(build_failure(server, reason, at))
+        return accept(build_failure(server, reason, at, leftovers=True))
     return stale(server, report, at, "deleting") or accept(
         f.DeletionFailed(
             at=at, server_id=report.server_id, operation=report.operation, reason=report.reason

@@ -32,7 +32,7 @@ def way_out(server: Server, task: str, at: int, reason: str) -> list[Event]:
         ]
     if task in BUILDING:
         # Not tried elsewhere: a silent host may still start the guest, and it must not run twice.
-        return [build_failure(server, reason, at)]
+        return [build_failure(server, reason, at, leftovers=True)]
     if task == "powering-off":
         return [f.StopFailed(at=at, server_id=id, operation=operation, reason=reason)]
     if task == "powering-on":

@@ -17,12 +17,12 @@ from commands.decision import (
     Index,
     View,
     accept,
-    decides,
     decides_on_view,
     register_index,
 )
 from commands.fleet.judges import Judges, enabled
-from events.fleet.allocation import Allocation, AllocationReleased
+from commands.lookup import lookup
+from events.fleet.allocation import Allocation, AllocationReleased, AllocationWithheld
 from events.fleet.host import Host
 from events.fleet.request import SHARD, RequestSpec
 from events.fleet.shard import EMPTY, AllocationRefused, ShardState
@@ -49,6 +49,7 @@ class ReleaseAllocation(Command, frozen=True, kw_only=True):
     server_id: ServerId
     host: Annotated[str, "The host it is to be given back on; empty: wherever it is."] = ""
     generation: Generation
+    unconfirmed: Annotated[bool, "The host has not said that nothing of the guest is left."] = False
 
 
 def _table(states: Mapping[str, Host]) -> Index:
@@ -58,6 +59,11 @@ def _table(states: Mapping[str, Host]) -> Index:
 
 
 register_index("host.table", "host", _table)
+
+withheld_on = lookup(
+    "allocation.withheld", "allocation", lambda claim: (claim.host,) if claim.withheld else ()
+)
+"""Servers whose room on a host is withheld."""
 
 
 @decides_on_view(PlaceServers)
@@ -102,14 +108,28 @@ def place_servers(
     return accept(*released, *claimed)
 
 
-@decides(ReleaseAllocation, "allocation", key="server_id")
-def release_allocation(claim: Allocation | None, command: ReleaseAllocation, at: int) -> Decision:
-    """Release what is held at that generation or an older one; otherwise nothing is to be done."""
+@decides_on_view(ReleaseAllocation)
+def release_allocation(view: View, command: ReleaseAllocation, at: int) -> Decision:
+    """Release what is held at that generation or an older one; otherwise nothing is to be done.
+
+    A host that was silent may still start the guest: its room is not another's before it has
+    removed that, unless an operator has declared it dead.
+    """
+    claim: Allocation | None = view.get("allocation", command.server_id)
     if claim is None or not claim.host or claim.generation > command.generation:
         return accept()
     if command.host and command.host != claim.host:
         return accept()
-    return accept(released_by(claim, "released", at))
+    host: Host | None = view.get("host", claim.host)
+    if not command.unconfirmed or host is None or host.forced_down or host.deleted:
+        return accept(released_by(claim, "released", at))
+    if claim.withheld:
+        return accept()
+    return accept(
+        AllocationWithheld(
+            at=at, server_id=claim.server_id, host=claim.host, generation=claim.generation
+        )
+    )
 
 
 def released_by(claim: Allocation, reason: str, at: int) -> AllocationReleased:

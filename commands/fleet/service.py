@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from commands.decision import Decision, View, accept, decides, decides_on_view, refuse
+from commands.fleet.place import released_by, withheld_on
 from events.fleet.host import (
     Host,
     ServiceCameUp,
@@ -86,15 +87,21 @@ def disable(host: Host | None, command: DisableService, at: int) -> Decision:
     return accept(ServiceDisabled(at=at, host=command.host, reason=command.reason))
 
 
-@decides(ForceDownService, "host", key="host")
-def force_down(host: Host | None, command: ForceDownService, at: int) -> Decision:
-    """Declare dead, or lift that."""
+@decides_on_view(ForceDownService)
+def force_down(view: View, command: ForceDownService, at: int) -> Decision:
+    """Declare dead, or lift that. A dead host runs no guest: room that waited for its word is
+    released."""
+    host: Host | None = view.get("host", command.host)
     if host is None or host.deleted:
         return _unknown(command.host)
     if host.forced_down == command.forced_down:
         return accept()
     if command.forced_down:
-        return accept(ServiceForcedDown(at=at, host=command.host))
+        released = [
+            released_by(view.get("allocation", id), "forced down", at)
+            for id in withheld_on(view, command.host)
+        ]
+        return accept(ServiceForcedDown(at=at, host=command.host), *released)
     return accept(ServiceForceDownLifted(at=at, host=command.host))
 
 

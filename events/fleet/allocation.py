@@ -41,7 +41,23 @@ class AllocationReleased(Event, frozen=True, kw_only=True):
     generation: Generation
     project_id: ProjectId
     resources: Annotated[Resources, "What the server held."]
-    reason: Annotated[str, "released: asked for; replaced: a newer attempt was placed."]
+    reason: Annotated[
+        str,
+        "released: asked for; replaced: a newer attempt was placed; forced down: its host was"
+        " declared dead.",
+    ]
+
+
+class AllocationWithheld(Event, frozen=True, kw_only=True):
+    """A server's room is not needed any more, but its host has not said that the guest is gone.
+
+    It is released when the host says so, or an operator declares the host dead.
+    """
+
+    folds = (("allocation", "server_id"),)
+    server_id: ServerId
+    host: HostName
+    generation: Generation
 
 
 class Allocation(msgspec.Struct, frozen=True, gc=False):
@@ -54,13 +70,17 @@ class Allocation(msgspec.Struct, frozen=True, gc=False):
     user_id: str
     resources: Resources
     claimed_at: int
+    withheld: bool = False
+    """Whether it only waits until its host has nothing left of the guest."""
 
 
-AllocationEvent = AllocationClaimed | AllocationReleased
+AllocationEvent = AllocationClaimed | AllocationReleased | AllocationWithheld
 
 
-def evolve(allocation: Allocation | None, event: AllocationEvent) -> Allocation:
+def evolve(allocation: Allocation | None, event: AllocationEvent) -> Allocation | None:
     """The fold of one server's claims and releases."""
+    if isinstance(event, AllocationWithheld):
+        return allocation and msgspec.structs.replace(allocation, withheld=True)
     if isinstance(event, AllocationClaimed):
         return Allocation(
             event.server_id,
@@ -75,7 +95,7 @@ def evolve(allocation: Allocation | None, event: AllocationEvent) -> Allocation:
         return Allocation(
             event.server_id, "", event.generation, event.project_id, "", event.resources, event.at
         )
-    return msgspec.structs.replace(allocation, host="")
+    return msgspec.structs.replace(allocation, host="", withheld=False)
 
 
 register(

@@ -73,9 +73,10 @@ class Deadlines:
         """Return the moment (microseconds) at which something may be overdue, if there is one."""
         return self._heap[0][0] if self._heap else None
 
-    def overdue(self, now: int, until: int) -> list[Overdue]:
-        """Return what was overdue at ``until``, each once; it comes again after a pause unless it
-        has ended."""
+    def overdue(self, now: int, until: int | None = None) -> list[Overdue]:
+        """Return what was overdue at ``until`` (None: now), each once; it comes again after a pause
+        unless it has ended."""
+        until = now if until is None else until
         found = []
         while self._heap and self._heap[0][0] <= until:
             _, key = heapq.heappop(self._heap)

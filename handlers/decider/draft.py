@@ -91,7 +91,9 @@ class Draft:
         self.marks = Marks()
         self.size_bytes = 0
         self._limits = limits
-        self._offsets: dict[str, int] = {}
+        self.offsets: dict[str, int] = {}
+        """By input topic, where the next record to take is; earlier drafts that led to nothing
+        are part of it."""
         self._taken: dict[str, Followed] = {}
         self._answers: list[tuple[Answer, Context]] = []
         self._changes: dict[str, dict[str, Any]] = {}
@@ -140,7 +142,7 @@ class Draft:
         """Mark that an input's place in its topic is behind this draft."""
         self.inputs.append(item)
         if item.place is not None:
-            self._offsets[item.place[0]] = item.place[1]
+            self.offsets[item.place[0]] = item.place[1]
 
     def _repeated(self, item: Input) -> Decided | None:
         if item.origin is not None:
@@ -309,7 +311,7 @@ class Draft:
         """
         if not self.records and not self._answers and not waited and not self._mark_due():
             return False
-        self.marks = Marks(self._offsets, self._taken, delivered, held, waited)
+        self.marks = Marks(self.offsets, self._taken, delivered, held, waited)
         control = bool(self._answers) or not self.records
         if control:
             self._seal()
@@ -332,7 +334,7 @@ class Draft:
         if self._taken or not self.inputs:
             return bool(self._taken)
         known = self.base.marks.inputs
-        passed = sum(offset - known.get(topic, 0) for topic, offset in self._offsets.items())
+        passed = sum(offset - known.get(topic, 0) for topic, offset in self.offsets.items())
         return passed >= SILENT_MAX or self.now - self.base.last_at >= SILENT_US
 
     def _mark_record(self) -> None:

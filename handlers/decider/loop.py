@@ -276,6 +276,7 @@ class Decider:
         now = self._clock()
         limits = (self._log.record_bytes_max, self._log.commit_bytes_max)
         draft = Draft(owned.partition, owned.effects, now, limits)
+        draft.offsets.update(owned.passed)
         waited = owned.waited(draft.now)
         for overdue in owned.partition.deadlines.overdue(draft.now, owned.passes(draft.now)):
             envelope = owned.partition.in_flight.get(overdue.key)
@@ -290,6 +291,7 @@ class Decider:
             else:
                 draft.decide(item)
         if not draft.finish(*self._outbox.progress(owned.journal_key), waited):
+            owned.passed = draft.offsets
             for item in draft.inputs:
                 self._router.settle(item)
             return None
@@ -297,6 +299,7 @@ class Decider:
 
     def _committed(self, owned: Owned, draft: Draft, first: int) -> list[Decided]:
         owned.partition.take(draft, first)
+        owned.passed = {}
         if draft.marks.waited is not None:
             owned.counted_at = draft.now
         owned.batch_max = min(BATCH_MAX, owned.batch_max * 2)

@@ -102,6 +102,8 @@ class Owned:
         """Commands that were alone in an append that failed, and how often."""
         self.polled: dict[str, int] = {}
         """By input topic, the offset up to which records are in the queue."""
+        self.passed: dict[str, int] = {}
+        """By input topic, up to where inputs led to nothing and are not marked yet."""
         self.ends: dict[str, int] = {}
         """By input topic, where it ended when the term began."""
         self.handed_from = 0
@@ -166,6 +168,7 @@ class Owned:
         self.level_at = None
         self.counted_at = 0
         self.polled.clear()
+        self.passed.clear()
 
 
 class Ownership:

@@ -283,7 +283,8 @@ def _add(piece: Piece, partition: Partition) -> None:
     if piece.states:
         kind, states = AGGREGATES[piece.aggregate].state, partition.states[piece.aggregate]
         for id, raw in piece.states.items():
-            states[id] = state = decode_state(raw, kind)
+            state: Any = decode_state(raw, kind)
+            states[id] = state
             partition.deadlines.note((piece.aggregate, id), state)
     partition.sequences.update({(name, id): n for name, id, n in piece.sequences})
     partition.remembered.update(piece.remembered)

@@ -5,7 +5,8 @@ AllocationClaimed    → compute: SelectHost                  (place.py)
 AllocationRefused    → compute: FailPlacement               (place.py)
 HostSelected         → host: BuildGuest, which reports each step
 BuildAbandoned       → host: RemoveGuest; only when it has, the build failed
-BootFailed           → host: RemoveGuest; fleet: ReleaseAllocation, unless
+BootFailed           → host: RemoveGuest; fleet: ReleaseAllocation (withheld until the host has
+                       removed what it may have left: GuestRemovalConfirmed, delete.py), unless
 RescheduleRequested  → fleet: PlaceServers once more, without the hosts that failed
 HostSelectionDiscarded, the server did not wait any more → fleet: ReleaseAllocation
 StaleGuestFound      → host: RemoveGuest
@@ -93,7 +94,7 @@ def clean_up(event: f.BootFailed, server: Server) -> Iterator[Follow]:
         return
     if not server.keep_disks:
         yield Dispatch(_remove(server, event.generation), event.host)
-    yield _release(server.server_id, event.host, event.generation)
+    yield _release(server.server_id, event.host, event.generation, unconfirmed=event.leftovers)
 
 
 @reacts(f.RescheduleRequested)
@@ -131,5 +132,8 @@ def _remove(server: Server, generation: int) -> RemoveGuest:
     )
 
 
-def _release(server_id: str, host: str, generation: int) -> Send:
-    return Send(ReleaseAllocation(server_id=server_id, host=host, generation=generation), FLEET)
+def _release(server_id: str, host: str, generation: int, *, unconfirmed: bool = False) -> Send:
+    command = ReleaseAllocation(
+        server_id=server_id, host=host, generation=generation, unconfirmed=unconfirmed
+    )
+    return Send(command, FLEET)

@@ -1,7 +1,8 @@
 """Delete: how a server goes.
 
     DeletionRequested → host: RemoveGuest → ServerDeleted or DeletionFailed
-    ServerDeleted     → fleet: ReleaseAllocation
+    ServerDeleted     → fleet: ReleaseAllocation, withheld where the host was silent, until
+    GuestRemovalConfirmed → fleet: ReleaseAllocation
 
 A server without a host is deleted at once; a host that does not answer removes the guest when
 it is back, for its work waits in the log.
@@ -39,6 +40,18 @@ def release(event: f.ServerDeleted, _: object) -> Iterator[Follow]:
     """Its room on the host is free again."""
     if event.host is not None:
         command = ReleaseAllocation(
-            server_id=event.server_id, host=event.host, generation=event.generation
+            server_id=event.server_id,
+            host=event.host,
+            generation=event.generation,
+            unconfirmed=event.host_silent,
         )
         yield Send(command, FLEET)
+
+
+@reacts(f.GuestRemovalConfirmed)
+def release_late(event: f.GuestRemovalConfirmed, _: object) -> Iterator[Follow]:
+    """What was withheld while the host was silent is free."""
+    command = ReleaseAllocation(
+        server_id=event.server_id, host=event.host, generation=event.generation
+    )
+    yield Send(command, FLEET)

@@ -144,6 +144,9 @@ class BootFailed(ServerFact, frozen=True, kw_only=True):
     generation: Generation
     host: Annotated[str | None, "The host that was to build it, if one was selected."] = None
     reason: Reason
+    leftovers: Annotated[bool, "The host may still start the guest, or hold something of it."] = (
+        False
+    )
 
 
 class RescheduleRequested(ServerFact, frozen=True, kw_only=True):
@@ -391,6 +394,14 @@ class ReportIgnored(Event, frozen=True, kw_only=True):
 
 class HostSelectionDiscarded(Event, frozen=True, kw_only=True):
     """A host was found for a server that no longer wants it: its claim is given back."""
+
+    server_id: ServerId
+    generation: Generation
+    host: HostName
+
+
+class GuestRemovalConfirmed(Event, frozen=True, kw_only=True):
+    """A host that was silent has nothing left of a guest: its room may be given to others."""
 
     server_id: ServerId
     generation: Generation

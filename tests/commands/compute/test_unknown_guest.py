@@ -151,7 +151,7 @@ def test_removal_by_the_operator() -> None:
     assert work.disks
     assert work.version == (1, 8, 1), "newer than all that the guest did"
     gone = ReportGuestRemoved(server_id=S, project_id=P, host=HOST, generation=1, operation=7)
-    story.when(gone).happened(UnknownGuestSettled)
+    story.when(gone).happened(UnknownGuestSettled, f.GuestRemovalConfirmed)
     assert story.state("unknown_guest", guest_id(HOST, S)) is None
 
 

@@ -9,9 +9,10 @@ import pytest
 from commands.fleet.judges import judges
 from commands.fleet.place import ReleaseAllocation, place_servers
 from commands.fleet.policy import Policy
-from commands.fleet.service import DisableService, ReportServiceDown
-from events.fleet.allocation import AllocationClaimed, AllocationReleased
+from commands.fleet.service import DisableService, ForceDownService, ReportServiceDown
+from events.fleet.allocation import AllocationClaimed, AllocationReleased, AllocationWithheld
 from events.fleet.evidence import FilterCount
+from events.fleet.host import ServiceForcedDown
 from events.fleet.shard import REFUSALS_MAX, AllocationRefused, ShardState
 from tests.commands.fleet.fleet import Fleet, place, register
 
@@ -203,6 +204,36 @@ def test_a_release_of_something_else_changes_nothing(release: ReleaseAllocation)
     f = fleet("a").when(place("s1", generation=2))
     f.when(release).nothing()
     assert f.placed() == {"s1": "a"}
+
+
+SILENT = ReleaseAllocation(server_id="s1", host="a", generation=1, unconfirmed=True)
+
+
+def test_the_room_on_a_silent_host_is_withheld_until_it_is_confirmed() -> None:
+    """M8: the guest may still start there."""
+    f = fleet("a").when(place("s1", vcpus=2))
+    f.when(SILENT)
+    (withheld,) = f.last.events
+    assert isinstance(withheld, AllocationWithheld)
+    assert f.host("a").used_vcpus == 2
+    f.when(SILENT).nothing()
+    f.when(ReleaseAllocation(server_id="s1", host="a", generation=1))
+    (released,) = f.last.events
+    assert isinstance(released, AllocationReleased)
+    assert (f.host("a").used_vcpus, f.host("a").servers) == (0, 0)
+
+
+@pytest.mark.parametrize("batch", [1, 10])
+def test_declaring_a_host_dead_releases_what_waits_for_its_word_and_no_more(batch: int) -> None:
+    f = Fleet(batch).when(register("a"), place("s1"), place("s2"), SILENT)
+    f.when(ForceDownService(host="a", forced_down=True))
+    down, released = f.last.events
+    assert isinstance(down, ServiceForcedDown)
+    assert isinstance(released, AllocationReleased)
+    assert (released.server_id, released.reason) == ("s1", "forced down")
+    assert f.placed() == {"s2": "a"}
+    f.when(ReleaseAllocation(server_id="s2", host="a", generation=1, unconfirmed=True))
+    assert f.placed() == {}, "a dead host will not say anything"
 
 
 def test_a_release_without_a_host_finds_it() -> None:

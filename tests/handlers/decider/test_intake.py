@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from commands.compute.delete import ReportGuestRemoved
 from commands.fleet.place import ReleaseAllocation
 from events import topics
 from events.compute.server import Server
@@ -14,6 +15,7 @@ from events.log.memory import Fault, Operation
 from events.message import Message
 from events.outcome import CommandFailed
 from handlers.decider import Decider
+from handlers.decider.marks import marks_of
 from tests.commands.compute.servers import create
 from tests.commands.fleet.fleet import register
 from tests.handlers.decider.site import CODEC, HOST, Site, settle
@@ -117,3 +119,20 @@ def test_a_log_that_cannot_say_where_a_journal_ends_loses_nothing() -> None:
     states = compute.states("compute", 0, "server")
     assert states and [server.host for server in states.values()] == [HOST]
     assert failures(site) == []
+
+
+def test_an_input_that_led_to_nothing_is_marked_by_the_next_append() -> None:
+    """Else a later owner would take a report for unread that was taken long ago."""
+    site = Site()
+    (decider,) = one_process(site)
+    settle(decider)
+    gone = ReportGuestRemoved(
+        server_id="nobody", project_id="p", host=HOST, generation=1, operation=1
+    )
+    site.append(topics.reports("compute"), "p", gone, id=f"one:{ReportGuestRemoved.type_name}")
+    settle(decider)
+    assert site.events() == [], "it leads to nothing"
+    site.ask_flavor("one")
+    settle(decider)
+    marks = marks_of(site.events()[-1])
+    assert marks is not None and marks.inputs.get("compute.reports") == 1
