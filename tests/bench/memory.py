@@ -162,7 +162,7 @@ def fold_all(count: int, domain: str) -> Partition:
         for event in server(number, random):
             if event.type_domain == domain:
                 writer.fold(event)
-    for _ in writer.partition.overdue(NOW + 10**12):
+    for _ in writer.partition.deadlines.overdue(NOW + 10**12):
         pass
     return writer.partition
 
