@@ -35,6 +35,7 @@ class Process(Owner):
         self.incarnation = 0
         self.decider: Any = None
         self.agent: Any = None
+        self.bus: Any = None
         self.fenced = False
         self._main = main
         self._ids = 0
@@ -101,7 +102,7 @@ class Process(Owner):
         assert not self.alive
         self.incarnation += 1
         self.alive, self.stopping, self.frozen, self.fenced = True, False, False, False
-        self.decider = self.agent = None
+        self.decider = self.agent = self.bus = None
         self.log = MemoryLog(cluster=self.world.cluster, process=f"{self.name}.{self.incarnation}")
         self.world.running[self.log.process] = self
         self.world.note(self.name, "starts")

@@ -6,6 +6,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from events import topics
 from events.log.contract import LogError
 from handlers.compute.agent import Agent
 from handlers.compute.drivers.contract import DriverError
@@ -16,7 +17,6 @@ from handlers.scheduler import LivenessMonitor
 from tests.simulation.machines import Machine, fetch_for
 from tests.simulation.process import Process, Stop, TaskPool
 
-DOMAINS = ("compute", "fleet")
 WAIT_S = 30.0
 REPORT_INTERVAL_S = 10.0
 SERVICE_DOWN_S = 60.0
@@ -30,7 +30,7 @@ def decider(process: Process) -> None:
     folder = world.snapshot_folder(process.name)
     one = Decider(
         process.log,
-        DOMAINS,
+        topics.DOMAINS,
         snapshots=folder,
         clock=process.clock,
         codec=world.codec,
