@@ -41,6 +41,9 @@ REMEMBERED_US = 300_000_000
 """How long a command's id is remembered. Its sender sends it again within seconds or not at all:
 each of its attempts ends after ``decision_timeout_s``."""
 
+REMEMBERED_MIN = 1_000
+"""So many are remembered in any case: an owner's clock may be minutes ahead of the last one's."""
+
 REMEMBERED_MAX = 100_000
 """Most ids that are remembered: 300 a second for those five minutes."""
 
@@ -165,7 +168,8 @@ class Partition:
             envelope = context_of(record)
             self._undelivered(record.offset, message, None, envelope)
             for answer in message.answers:
-                self._remember(answer.command_id, message.at, answer.position, (0, "", ""))
+                outcome = (answer.status, answer.code, answer.detail)
+                self._remember(answer.command_id, message.at, answer.position, outcome)
         self.hash = control_hash(self.hash, record)
         self.last_hash = chain_hash(record.key, record.value, record.headers)
 
@@ -255,10 +259,11 @@ class Partition:
     def _memorize(self, command_id: str, known: Remembered) -> None:
         self.remembered[command_id] = known
         self.remembered.move_to_end(command_id)
-        oldest = next(iter(self.remembered.values()))
-        while len(self.remembered) > REMEMBERED_MAX or oldest.at < known.at - REMEMBERED_US:
-            self.remembered.popitem(last=False)
+        while len(self.remembered) > REMEMBERED_MIN:
             oldest = next(iter(self.remembered.values()))
+            if len(self.remembered) <= REMEMBERED_MAX and oldest.at >= known.at - REMEMBERED_US:
+                break
+            self.remembered.popitem(last=False)
 
     # ------------------------------------------------------------- reading
 

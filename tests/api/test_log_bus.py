@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -101,7 +101,7 @@ def closing(bus: LogBus) -> Iterator[LogBus]:
         bus.close()
 
 
-def flavor(name: str, **more: str) -> CreateFlavor:
+def flavor(name: str, **more: Any) -> CreateFlavor:
     return CreateFlavor(flavor_id=name, name=name, vcpus=1, ram_mib=64, root_gib=0, **more)
 
 

@@ -16,6 +16,10 @@ from chronova.processes import pid_file
 from chronova.settings import Settings, write
 
 
+def ignore(text: str) -> None:
+    """What is said while it waits."""
+
+
 def test_a_second_holder_is_told(tmp_path: Path) -> None:
     first = exclusive.hold(tmp_path, "supervisor")
     assert first is not None
@@ -53,18 +57,18 @@ def test_a_second_command_waits_and_says_so(tmp_path: Path) -> None:
 
 def test_a_command_that_waited_too_long_gives_up(tmp_path: Path) -> None:
     with (
-        exclusive.alone(tmp_path, str),
+        exclusive.alone(tmp_path, ignore),
         pytest.raises(exclusive.Busy, match="at work"),
-        exclusive.alone(tmp_path, str, wait_s=0.0),
+        exclusive.alone(tmp_path, ignore, wait_s=0.0),
     ):
         raise AssertionError("two at once")
 
 
 def test_the_lock_of_a_folder_that_was_removed_is_free(tmp_path: Path) -> None:
     data = tmp_path / "site"
-    with exclusive.alone(data, str):
+    with exclusive.alone(data, ignore):
         shutil.rmtree(data)
-        with exclusive.alone(data, str, wait_s=0.0):
+        with exclusive.alone(data, ignore, wait_s=0.0):
             pass
 
 

@@ -28,7 +28,7 @@ def test_all_that_a_server_can_be_given(site: Site, tmp_path: Path) -> None:
     assert "given" in made
     assert private_key.read_text().startswith("-----BEGIN OPENSSH PRIVATE KEY-----")
     site.secrets.add("".join(private_key.read_text().splitlines()[2:4]))
-    given = ("--key-name", "given", "--user-data", str(user_data), "--config-drive", "True")
+    given = ["--key-name", "given", "--user-data", str(user_data), "--config-drive", "True"]
     given += ("--property", "role=web", "--property", "rack=7", "--tag", "blue")
     given += ("--description", "has everything", "--hint", "group_of=none")
     site.openstack(*BOOT, *given, "given")

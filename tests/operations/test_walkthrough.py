@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,10 @@ def settled(site: Site, name: str) -> bool:
         return server is None or cloud.compute.get_server(server.id).task_state is None
 
 
+def _named(site: Site, typed: str) -> bool:
+    return "hostname vm1" in site.shell(typed).out
+
+
 def walk(site: Site) -> dict[str, str]:
     """Type all lines; what each of them printed."""
     printed = {}
@@ -36,7 +41,7 @@ def walk(site: Site) -> dict[str, str]:
         typed = line.replace(".venv/bin/chronova", own)
         printed[line] = site.shell(typed).out
         if line.startswith("openstack console"):  # a real guest has more to say a little later
-            site.until(lambda t=typed: "hostname vm1" in site.shell(t).out, "the console", 120)
+            site.until(partial(_named, site, typed), "the console", 120)
             printed[line] = site.shell(typed).out
         site.until(lambda: settled(site, "vm1"), f"vm1 has no task after {line}")
     return printed

@@ -22,7 +22,7 @@ class CountingCursor(Cursor):
         super().copy_expert(sql, file, size)
 
 
-class CountingConnection(PsycopgConnection):
+class CountingConnection(PsycopgConnection):  # type: ignore[misc] # psycopg2 has no types
     """A connection that notes what is sent through it."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

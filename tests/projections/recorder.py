@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from events import topics
 from events.compute.flavor import FlavorSnapshot
@@ -147,7 +148,7 @@ def deleted(server_id: str, at: int, project_id: str = "project") -> f.ServerDel
 
 def boot(server_id: str, at: int = START, project_id: str = "project") -> list[Event]:
     """From its creation to its guest's start: five facts."""
-    same = {"server_id": server_id, "generation": 1}
+    same: dict[str, Any] = {"server_id": server_id, "generation": 1}
     return [
         created(server_id, at, project_id),
         f.HostSelected(at=at + 10, host="host-1", node="node-1", deadline=LATER, **same),

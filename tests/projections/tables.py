@@ -15,7 +15,8 @@ def rows(control: Connection, query: str, *arguments: Any) -> list[tuple[Any, ..
     """What a query gives."""
     with control.cursor() as cursor:
         cursor.execute(query, arguments or None)
-        return cursor.fetchall()
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+        return found
 
 
 def content(control: Connection, schema: str) -> dict[str, list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ def told(request: pytest.FixtureRequest, log: PostgresLog, url: str, control: Co
     """``told(story)``: the actions and steps that a story of (event, request id) comes to."""
     recorder = Recorder(log)
 
-    def tell(story: list[tuple[Event, str]]) -> tuple[list[object], list[object]]:
+    def tell(story: list[tuple[Event, str]]) -> tuple[list[Any], list[Any]]:
         recorder.write([recorder.outgoing(event, 0, request_id) for event, request_id in story])
         one = follower(log, url, new_build(control, log), records_max=request.param)
         catch_up(one)

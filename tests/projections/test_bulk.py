@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def any_log_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk, "EVENTS_MIN", 1)
 
 
-def read_by(log: PostgresLog, url: str, **options: int) -> Rebuild:
+def read_by(log: PostgresLog, url: str, **options: Any) -> Rebuild:
     """A rebuild with processes."""
     return Rebuild(log, url, opener=partial(PostgresLog, url), **options)
 

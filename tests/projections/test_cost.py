@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ class Cloud:
             clock=wall_clock,
             pause=lambda seconds: None,
         )
-        self.steps = {
+        self.steps: dict[str, Callable[[float], int]] = {
             "decider": self.decider.step,
             "agent": self.agent.step,
             "projector": one.step,
@@ -129,7 +129,7 @@ def cloud(
         return run(statement, timeout_s)
 
     monkeypatch.setattr(log._pool, "run", counted)
-    one.connection.sent.clear()  # type: ignore[attr-defined]
+    one.connection.sent.clear()
     yield made
     made.agent.close()
     made.decider.close()
@@ -177,11 +177,11 @@ def test_what_a_boot_costs(cloud: Cloud, control: Connection) -> None:
     # The request; three decisions, each an append to one journal (compute, fleet, compute); answer
     # and work together; the host's reports; their decision. Nothing is read back.
     assert cloud.statements == {"SELECT log.write": 7}
-    sent = cloud.follower.connection.sent  # type: ignore[attr-defined]
+    sent = cloud.follower.connection.sent
     looks = [text for text in sent if text.startswith("SELECT")]
     assert len(looks) == 1 and "FROM allocations" in looks[0]
     assert len(sent) == 2 + 1, "one round trip for each batch of events"
-    assert len(cloud.follower.connection.statements()) == 19  # type: ignore[attr-defined]
+    assert len(cloud.follower.connection.statements()) == 19
     assert cloud.quiet()
 
 
@@ -197,6 +197,6 @@ def test_what_a_stop_costs(cloud: Cloud, control: Connection) -> None:
     }
     # The request, its decision, answer and work, the host's report, its decision.
     assert cloud.statements == {"SELECT log.write": 5}
-    assert len(cloud.follower.connection.sent) == 2  # type: ignore[attr-defined]
-    assert len(cloud.follower.connection.statements()) == 15  # type: ignore[attr-defined]
+    assert len(cloud.follower.connection.sent) == 2
+    assert len(cloud.follower.connection.statements()) == 15
     assert cloud.quiet()

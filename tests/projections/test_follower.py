@@ -9,7 +9,8 @@ import orjson
 import pytest
 
 from events import topics
-from events.compute.server import Server, evolve
+from events.aggregate import AGGREGATES
+from events.compute.server import Server
 from events.compute.server import facts as f
 from events.fleet.heartbeat import Heartbeat
 from events.log.contract import Outgoing
@@ -43,7 +44,7 @@ def test_the_rows_are_the_fold(
     assert catch_up(one) == len(story) + 2
     folded: Server | None = None
     for event in story:
-        folded = evolve(folded, event)
+        folded = AGGREGATES["server"].evolve(folded, event)
     found = rows(
         control,
         "SELECT id, vm_state, task_state, host, sequence, state, document"
@@ -162,10 +163,10 @@ def test_one_event_costs_one_round_trip(
     costs = {}
     for event in boot("one") + deletion("one", START + 500):
         recorder.append([event])
-        one.connection.sent.clear()  # type: ignore[attr-defined]
+        one.connection.sent.clear()
         assert one.step(10.0) == 1
-        sent = one.connection.sent  # type: ignore[attr-defined]
-        costs[type(event).__name__] = (len(sent), one.connection.statements())  # type: ignore[attr-defined]
+        sent = one.connection.sent
+        costs[type(event).__name__] = (len(sent), one.connection.statements())
     one.close()
     # The first one also loads its project, which other facts may have changed before.
     trips, statements = costs["ServerCreated"]
@@ -199,10 +200,10 @@ def test_a_batch_costs_the_same_whatever_its_size(
     for n in range(100):
         recorder.append(boot(f"server-{n}"), 0, f"req-{n}")
     one = follower(log, url, new_build(control, log), factory=CountingConnection)
-    one.connection.sent.clear()  # type: ignore[attr-defined]
+    one.connection.sent.clear()
     assert one.step(10.0) == 500
-    assert len(one.connection.sent) <= 2  # type: ignore[attr-defined]
-    statements = one.connection.statements()  # type: ignore[attr-defined]
+    assert len(one.connection.sent) <= 2
+    statements = one.connection.statements()
     one.close()
     assert statements.count("EXECUTE upsert_servers") == 1
     assert sum(text.startswith("COPY") for text in statements) == 1
@@ -220,9 +221,9 @@ def test_states_out_of_the_cache_come_from_their_rows_in_one_statement(
     for name in ("one", "two"):
         recorder.append(boot(name)[2:])
     while one.behind():
-        one.connection.sent.clear()  # type: ignore[attr-defined]
+        one.connection.sent.clear()
         one.step(10.0)
-        assert sum(text.startswith("SELECT %s, id, state") for text in one.connection.sent) == 1  # type: ignore[attr-defined]
+        assert sum(text.startswith("SELECT %s, id, state") for text in one.connection.sent) == 1
     one.close()
     assert rows(control, "SELECT DISTINCT vm_state, sequence FROM projection_1.servers") == [
         ("active", 5)

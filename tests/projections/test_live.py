@@ -85,7 +85,7 @@ def test_a_read_is_one_round_trip(log: PostgresLog, url: str) -> None:
         connection.execute(SERVERS.select()).all()
         raw = connection.connection.dbapi_connection
         assert raw is not None
-        assert raw.info.transaction_status == 0, "no transaction was begun"  # type: ignore[attr-defined]
+        assert raw.info.transaction_status == 0, "no transaction was begun"
     assert len(sent) == 1
     reads.dispose()
 

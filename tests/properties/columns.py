@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Float, Integer, LargeBinary, Table, Text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from events.bounds import too_nested
@@ -24,7 +36,8 @@ def hold(table: Table, row: Mapping[str, Any]) -> None:
             assert fits(column.type, value), (
                 f"{table.name}.{column.name} cannot hold {value!r:.200}"
             )
-    for index in (table.primary_key, *table.indexes):
+    keys: list[PrimaryKeyConstraint | Index] = [table.primary_key, *table.indexes]
+    for index in keys:
         size = indexed_bytes(index.columns, row)
         assert size <= INDEXED_BYTES_MAX, f"{index.name} of {table.name}: {size} bytes"
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as some
 
 from commands.fleet.aggregate import AddAggregateHost, CreateAggregate
-from commands.fleet.host import RegisterHost
 from commands.fleet.judges import FILTERS, WEIGHERS, Judges, judges
 from commands.fleet.place import PlaceServers, place_servers
 from commands.fleet.policy import Policy
@@ -55,7 +55,7 @@ def fleets(draw: some.DrawFn) -> Fleet:
     for name in HOSTS:
         known = register(name)
         facts = draw(messages(Hypervisor))
-        fleet.when(RegisterHost(**known_fields(known) | {"hypervisor": facts}))
+        fleet.when(msgspec.structs.replace(known, hypervisor=facts))
         if name not in fleet.states.get("host", {}):
             fleet.when(known)
     for number, host in enumerate(draw(some.lists(some.sampled_from(HOSTS), max_size=2))):
@@ -66,10 +66,6 @@ def fleets(draw: some.DrawFn) -> Fleet:
     return fleet
 
 
-def known_fields(host: RegisterHost) -> dict[str, object]:
-    return {name: getattr(host, name) for name in host.__struct_fields__}
-
-
 @examples(60)
 @given(fleets(), some.lists(PLACES, min_size=1, max_size=2), some.sampled_from(sorted(FILTERS)))
 def test_servers_are_placed_or_refused(
@@ -77,7 +73,9 @@ def test_servers_are_placed_or_refused(
 ) -> None:
     for place in places:
         for one in (DEFAULTS, severe([filter])):
-            decision = place_servers(fleet, CODEC.decode(CODEC.encode(place)), 1, one)
+            asked = CODEC.decode(CODEC.encode(place))
+            assert isinstance(asked, PlaceServers)
+            decision = place_servers(fleet, asked, 1, one)
             for event in decision.events:
                 assert CODEC.decode(CODEC.encode(event)) == event
         fleet.given(*decision.events)

@@ -61,7 +61,7 @@ def test_what_is_not_committed_cannot_be_written(evolving: Evolution) -> None:
     evolving.commit(first)
     old = evolving.codec()
     MESSAGES.clear()
-    changed = second()
+    changed: Any = second()
     with pytest.raises(SchemaNotCommitted, match="make schemas"):
         old.encode(changed(at=1, server_id="s", delay_s=2))
 

@@ -19,7 +19,7 @@ from tests.schemas.evolving import NAME, Evolution, first, second, third
 def written(evolving: Evolution) -> bytes:
     """A record of version 1, from when that was all there was."""
     evolving.commit(first)
-    message = MESSAGES[NAME](at=1, server_id="s-1", delay_s=3)  # type: ignore[call-arg]
+    message = MESSAGES[NAME](at=1, server_id="s-1", delay_s=3)
     return evolving.codec().encode(message)
 
 
@@ -69,21 +69,21 @@ def test_a_record_is_upcast_from_its_own_version(
     evolving: Evolution, written: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evolving.commit(second)
-    record = evolving.codec().encode(MESSAGES[NAME](at=1, server_id="s", delay_s=3, delay_ms=2500))  # type: ignore[call-arg]
+    record = evolving.codec().encode(MESSAGES[NAME](at=1, server_id="s", delay_s=3, delay_ms=2500))
     evolving.commit(third)
     monkeypatch.setitem(UPCASTERS, (NAME, 1), in_milliseconds)
     monkeypatch.setitem(UPCASTERS, (NAME, 2), with_a_reason)
     monkeypatch.setitem(UPCASTERS, ("schemas.Other", 2), in_milliseconds)
     assert read(evolving, record)["delay_ms"] == 2500
     assert read(evolving, record)["reason"] == "waited 2500 ms"
-    newest = MESSAGES[NAME](at=1, server_id="s", delay_s=3, delay_ms=1)  # type: ignore[call-arg]
+    newest = MESSAGES[NAME](at=1, server_id="s", delay_s=3, delay_ms=1)
     assert read(evolving, evolving.codec().encode(newest))["reason"] is None
 
 
 def test_each_record_says_its_version(evolving: Evolution, written: bytes) -> None:
     assert struct.unpack(">bI", written[:5]) == (0, id_of(NAME, 1))
     evolving.commit(second)
-    record = evolving.codec().encode(MESSAGES[NAME](at=1, server_id="s", delay_s=3))  # type: ignore[call-arg]
+    record = evolving.codec().encode(MESSAGES[NAME](at=1, server_id="s", delay_s=3))
     assert struct.unpack(">bI", record[:5]) == (0, id_of(NAME, 2))
 
 

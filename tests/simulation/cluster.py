@@ -96,6 +96,14 @@ class WatchedCluster(Cluster):
             del self.partitions[topic, number]
         self.written = [record for record in self.written if record.topic != topic]
 
+    def finish(self, fault: Fault | None, name: str, process: str) -> None:
+        """An append has taken place: others may see it before its caller hears of it."""
+        if name == "append":
+            self._world.kernel.give_way()
+            if process not in self._world.running:
+                raise Crash(process)
+        super().finish(fault, name, process)
+
     def _strikes(self, operation: Operation) -> Fault | None:
         world = self._world
         process = world.running.get(operation.process)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
+from events.log.contract import Outgoing
 from events.log.memory import Crash, Fault, Operation
 from handlers.compute.drivers.contract import (
     DiskFull,
@@ -61,10 +62,29 @@ class Crashes(FaultKind):
 
 
 class Duplicates(FaultKind):
-    """A client's or a host's append that happens twice."""
+    """A client's or a host's append that happens twice, at once or a while later."""
 
     name = "duplicate"
     rates = (0.05, 0.4)
+    every_s = 3.0
+    growth = 1.1
+    later_s = 60.0
+    """Senders try again for less long."""
+
+    def visit(self) -> None:
+        since = self.world.kernel.now - self.later_s * SECOND
+        recent = [
+            record
+            for record in self.world.cluster.written[-200:]
+            if record.headers.get("ce_replyto")
+            and record.topic.endswith(".commands")
+            and record.timestamp > since
+        ]
+        if recent:
+            record = self.rng.choice(recent)
+            self.said(f"{record.headers['ce_id']}, later")
+            again = Outgoing(record.topic, record.key, record.value, record.headers)
+            self.world.cluster.write(self.world.cluster.check([again]))
 
     def on_log(self, process: Process, operation: Operation) -> Fault | None:
         if operation.name != "append" or not self.hits():
@@ -160,18 +180,20 @@ class Refused(FaultKind):
 
 
 class SlowHosts(FaultKind):
-    """A host takes seconds, or minutes, for each step; it may stay so."""
+    """A host takes seconds, or minutes, for each step or for some; it may stay so."""
 
     name = "slow"
     growth = 1.4
     every_s = 5.0
-    steps_s: tuple[float, ...] = (0.0, 1.0, 20.0, 150.0, 400.0)
+    steps_s: tuple[float, ...] = (0.0, 1.0, 20.0, 150.0, 400.0, 700.0)
+    some = ("ensure_image", "ensure_disks", "ensure_running", "ensure_running")
 
     def visit(self) -> None:
         machine = self.rng.choice(self.world.machines)
         machine.was_slow = True
         machine.slow_s = self.rng.choice(self.steps_s)
-        self.said(f"{machine.host}: {machine.slow_s} s a step")
+        machine.slow_step = self.rng.choice(self.some) if self.rng.random() < 0.5 else ""
+        self.said(f"{machine.host}: {machine.slow_s} s {machine.slow_step or 'a step'}")
 
 
 class LostHosts(FaultKind):
@@ -220,7 +242,7 @@ class ClockJumps(FaultKind):
     every_s = 6.0
 
     def visit(self) -> None:
-        process = self.rng.choice([*self.world.deciders, *self.world.agents, *self.world.clients])
+        process = self.rng.choice([*self.world.deciders, *self.world.agents, *self.world.apis])
         process.skew = int(self.rng.choice((-90.0, -5.0, 0.0, 0.5, 30.0, 90.0)) * SECOND)
         self.said(f"{process.name} is {process.skew / SECOND} s off")
 
@@ -252,13 +274,13 @@ class Guests(FaultKind):
 
 
 class Restarts(FaultKind):
-    """A decider or an agent is stopped in order and started again: a rolling upgrade."""
+    """A process is stopped in order and started again: a rolling upgrade."""
 
     name = "restart"
     every_s = 6.0
 
     def visit(self) -> None:
-        process = self.rng.choice([*self.world.deciders, *self.world.agents])
+        process = self.rng.choice([*self.world.deciders, *self.world.agents, *self.world.apis])
         if process.alive and not process.frozen:
             self.said(process.name)
             process.stopping = True

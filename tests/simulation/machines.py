@@ -8,6 +8,8 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Literal
 
+from api.image.store import NotStored
+from events.log.contract import Record
 from events.log.memory import Crash
 from handlers.compute.drivers.contract import ImageUnavailable, PowerState
 from handlers.compute.drivers.simulated import SimulatedDriver, simulated_resources
@@ -15,6 +17,7 @@ from handlers.compute.drivers.simulated_faults import Fault, FaultPlan
 from handlers.compute.drivers.simulated_guests import SimulatedGuest, SimulatedHypervisor
 from handlers.compute.image_fetch import Transfer
 from handlers.compute.presence import Identity
+from tests.simulation.arrivals import Ended
 from tests.simulation.process import RESTART_S, Process
 
 if TYPE_CHECKING:
@@ -53,6 +56,7 @@ class Forgetful:
         self._world = world
         self._rng = Random(world.seed)
         self._kept: bytes | None = None
+        self._ended = Ended(world.codec)
 
     def load(self) -> bytes | None:
         if self._rng.random() < 0.1:
@@ -62,6 +66,14 @@ class Forgetful:
 
     def save(self, content: bytes) -> None:
         self._kept = content
+        world = self._world
+        if {"restored", "topics"} & set(world.faults.names):
+            return  # what is not there any more cannot be looked at
+        for piece in self._ended.unreported(content, self._work, world.observer.reported):
+            world.complain("unreported", f"{piece} has ended by the bookmark")
+
+    def _work(self, topic: str) -> list[Record]:
+        return list(self._world.cluster.partition((topic, 0)).records)
 
 
 class Kept:
@@ -86,6 +98,8 @@ class Machine:
         self.hypervisor = Hypervisor(world, host)
         self.resources = simulated_resources(host, vcpus, ram_mib, disk_gib)
         self.slow_s = 0.0
+        self.slow_step = ""
+        """The step that is slow; empty: each is."""
         self.was_slow = False
         self.off = False
         self.driver: SimulatedDriver | None = None
@@ -168,7 +182,7 @@ class Plan(FaultPlan):
 
     def due(self, step: str, server_name: str, when: Literal["before", "after"]) -> Fault | None:
         process, machine = self._process, self._machine
-        if when == "before" and machine.slow_s:
+        if when == "before" and machine.slow_s and machine.slow_step in ("", step):
             process.pause(machine.slow_s)
         else:
             process.world.kernel.give_way()
@@ -187,10 +201,14 @@ class Plan(FaultPlan):
 
 def fetch_for(process: Process, checksum: str, path: Path, transfer: Transfer) -> None:
     """``handlers.compute.image_fetch.Fetch`` once the process is bound."""
-    size = len(IMAGES[checksum])
+    try:
+        content = IMAGES.get(checksum) or process.world.fetched(checksum)
+    except NotStored as error:
+        raise ImageUnavailable(str(error)) from error
+    size = len(content)
     for quarter in range(4):
         process.pause(0.05)
         transfer.moved(size * quarter // 4, size)
     if process.world.faults.image_away(process):
         raise ImageUnavailable("The image service does not answer.")
-    path.write_bytes(IMAGES[checksum])
+    path.write_bytes(content)

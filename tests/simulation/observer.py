@@ -28,6 +28,7 @@ from events.log.terms import Terms, begins_term, is_control
 from events.message import Event
 from events.outcome import CommandFailed, CommandRefused, Reply
 from handlers.decider.marks import Marks, marks_of
+from tests.simulation.arrivals import Arrivals, Line
 from tests.simulation.transitions import TRANSITIONS, unlawful
 
 OVERDUE = 300 * limits.SECOND
@@ -53,17 +54,6 @@ TRACED = frozenset(TRANSITIONS) - {fact.type_name for fact in UNASKED}
 """Facts that are steps of what somebody asked for."""
 
 
-class Line:
-    """One partition of events as it stands."""
-
-    def __init__(self) -> None:
-        self.position = 0
-        self.hash = GENESIS
-        self.at = 0
-        self.marks = Marks()
-        self.causes: dict[str, tuple[int, set[tuple[str, ...]]]] = {}
-
-
 class Observer:
     """Folds what is written. ``complain(kind, text, subject)`` is told of each violation."""
 
@@ -77,7 +67,9 @@ class Observer:
         self.usage: dict[str, dict[str, Resources]] = {}
         self.held: dict[str, dict[str, Resources]] = {}
         self.answers: dict[str, Reply] = {}
-        self.accepted: set[str] = set()
+        self.arrivals = Arrivals()
+        self.reported: set[str] = set()
+        """Ids of the work of hosts that reports followed from."""
         self.events = 0
         self.void = 0
         self._terms = Terms()
@@ -94,6 +86,8 @@ class Observer:
         """Servers that are stopped because they ran although nobody wanted that."""
         self.forgiven: set[str] = set()
         """Servers whose work may be lost: the topic of their host was deleted."""
+        self.blurred: set[str] = set()
+        """Servers of which a restored log has lost something: hosts may know better."""
         self.told: dict[str, list[tuple[int, str]]] = {}
         """By server, position and type of each fact about it."""
         self.unwanted: set[str] = set()
@@ -105,6 +99,7 @@ class Observer:
         """Return one that has seen nothing yet, of the same site."""
         fresh = Observer(self._codec, self._complain, self.unread)
         fresh.hypervisors, fresh.forgiven = self.hypervisors, self.forgiven
+        fresh.blurred, fresh.arrivals.arrived = self.blurred, self.arrivals.arrived
         fresh.excused, fresh.ahead, fresh.facts = self.excused, self.ahead, self.facts
         return fresh
 
@@ -113,6 +108,8 @@ class Observer:
     def wrote(self, records: Iterable[Record]) -> None:
         """One transaction, or one append."""
         for record in records:
+            self.arrivals.wrote(record)
+            self.reported.add(record.headers.get("ce_causationid", ""))
             if record.topic.endswith(".events"):
                 self._journal(record)
             elif record.topic == topics.REPLIES:
@@ -123,7 +120,7 @@ class Observer:
         if not self._terms.admits(record):
             self.void += 1
             return
-        line = self.lines.setdefault(record.source, Line())
+        line = self.lines.setdefault(record.source, Line(GENESIS))
         if begins_term(record):
             self._began[record.source] = record.timestamp
         if is_control(record):
@@ -172,6 +169,7 @@ class Observer:
         if event.folds:
             self._sequence(event, stamp.sequence)
         self._fold(event, record.partition)
+        self.arrivals.follow(record, event, self.states.get(event.subject) if event.folds else None)
 
     def _once(self, line: Line, record: Record, event: Event, position: int) -> None:
         """All facts of one command come from one decision. A host may say once more what it said
@@ -243,7 +241,7 @@ class Observer:
         known = self.answers.setdefault(reply.command_id, reply)
         if known != reply:
             self._complain("answered twice", f"{reply.command_id}: {known}, then {reply}")
-        line = self.lines.setdefault((reply.topic, reply.partition), Line())
+        line = self.lines.setdefault((reply.topic, reply.partition), Line(GENESIS))
         if reply.position > line.position:
             self._complain(
                 "lost",
@@ -370,7 +368,8 @@ class Observer:
             and server_id in hypervisor.guests
             and hypervisor.guests[server_id].state == 1
         ]
-        if others:
+        # A guest that a restored log does not know is left alone, and its server built once more.
+        if others and server_id not in self.blurred:
             self._complain("runs twice", f"runs on {host} and on {others}", server_id)
 
     def guest_removed(self, host: str, server_id: str, generation: int) -> None:

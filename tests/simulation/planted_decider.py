@@ -29,11 +29,11 @@ from handlers.decider.partition import ForeignLog, Partition
 from handlers.decider.router import Router
 from tests.simulation.planting import planted, swapped
 
-LOST_WAYS = ("lost", "in flight", "unattended", "allocation", "guest", "deadline")
+LOST_WAYS = ("undelivered", "lost", "in flight", "unattended", "allocation", "guest", "deadline")
 """What is seen of an effect that never arrives."""
 
 
-@planted("chain", workload="boots", faults=("zombie",))
+@planted("chain", "time", workload="boots", faults=("zombie",))
 def fence_dropped() -> Iterator[None]:
     """An owner that has lost its journal goes on writing, and its records count."""
 

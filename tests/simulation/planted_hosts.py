@@ -14,11 +14,27 @@ from handlers.performer.bookmark import Bookmark
 from handlers.performer.lanes import Lanes
 from handlers.performer.mark import Mark
 from handlers.performer.perform import Performance, PieceTask
+from handlers.performer.performer import Performer
 from handlers.performer.piece import Outcome, Piece
 from tests.simulation.planting import planted, replaced, swapped
 
 
-@planted("unattended", "guest", "in flight", "wish", workload="boots", faults=("crash", "restart"))
+@planted("unreported", workload="boots", faults=("unavailable",))
+def ended_before_reported() -> Iterator[None]:
+    """The agent notes that work has ended first, and writes what came of it afterwards."""
+
+    def flush(self: Performer) -> None:
+        ended, self._ended = self._ended, []
+        for topic, offset in ended:
+            self._bookmark.settle(topic, offset)
+        self._bookmark.save()
+        self._outbox.flush()
+
+    with swapped(Performer, "_flush", flush):
+        yield
+
+
+@planted("unreported", workload="boots", faults=("crash", "restart"))
 def unfinished_work_forgotten() -> Iterator[None]:
     """The bookmark passes work that is still under way."""
 

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from events.log.contract import Record
+from events.log.records import Codec
+from handlers.decider.effects import Effect
 from handlers.decider.partition import Partition
+from handlers.decider.snapshot import Snapshots, Stored
 from tests.simulation.planted_decider import LOST_WAYS
 from tests.simulation.planting import planted, swapped
 
@@ -32,4 +35,31 @@ def damaged_snapshot_believed() -> Iterator[None]:
             yield file.read(int.from_bytes(file.read(4), "big"))
 
     with swapped(module, "_frames", frames):
+        yield
+
+
+@planted(*LOST_WAYS, workload="boots", faults=("crash", "restart", "topics", "unavailable"))
+def snapshot_without_undelivered_effects() -> Iterator[None]:
+    """What was on its way when a snapshot was taken is not in it."""
+    right = Snapshots.save
+
+    def save(self: Snapshots, partition: Partition, undelivered: list[Effect]) -> None:
+        right(self, partition, [])
+
+    with swapped(Snapshots, "save", save):
+        yield
+
+
+@planted("decided twice", "answered twice", workload="boots", faults=("duplicate", "restart"))
+def snapshot_without_remembered_ids() -> Iterator[None]:
+    """Who begins with a snapshot does not know which commands were decided."""
+    right = Snapshots._restored
+
+    def restored(
+        self: Snapshots, stored: Stored, domain: str, number: int, codec: Codec
+    ) -> Partition:
+        stored.remembered.clear()
+        return right(self, stored, domain, number, codec)
+
+    with swapped(Snapshots, "_restored", restored):
         yield

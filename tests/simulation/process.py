@@ -37,6 +37,7 @@ class Process(Owner):
         self.incarnation = 0
         self.decider: Any = None
         self.agent: Any = None
+        self.bus: Any = None
         self.fenced = False
         self.known = 1
         """Which version it is started as next, by the feature level that this knows."""
@@ -115,7 +116,7 @@ class Process(Owner):
         assert not self.alive
         self.incarnation += 1
         self.alive, self.stopping, self.frozen, self.fenced = True, False, False, False
-        self.decider = self.agent = None
+        self.decider = self.agent = self.bus = None
         self.log = MemoryLog(cluster=self.world.cluster, process=f"{self.name}.{self.incarnation}")
         self.runs, self.said_at = self.known, None
         self.codec = self.world.codec_of(self)

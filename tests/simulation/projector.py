@@ -16,6 +16,7 @@ from projections.builds import Place
 from projections.fold import Fold, Folded, Key
 from projections.model import read_model
 from projections.table import Row
+from projections.waiting import Reached
 
 STATES_MAX = 8
 """A small cache, so that states come from rows as well."""
@@ -29,6 +30,8 @@ class Tables:
         self.codec = codec
         self.places: dict[TopicPartition, Place] = dict.fromkeys(sources, Place())
         self.rows: dict[Key, tuple[Row, bytes, int]] = {}
+        self.shown: list[Reached] = []
+        """Who waits, in processes of the API, until something shows."""
         self.begin()
 
     def begin(self) -> None:
@@ -61,3 +64,5 @@ class Tables:
             self.rows[name, id] = (row, encode_state(state), sequence)
         self.places.update(batch.reached)
         self._fold.keep(batch)
+        for reached in self.shown:
+            reached.advance((source, place.position) for source, place in self.places.items())

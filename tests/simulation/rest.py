@@ -17,6 +17,7 @@ from events.message import Command
 from events.state_codec import encode_state
 from handlers.compute.drivers.contract import PowerState
 from handlers.decider import Decider
+from tests.simulation import identity, images
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -54,6 +55,8 @@ def in_flight(world: World) -> tuple[str, str]:
     for (name, id), state in world.observer.states.items():
         if name == "server" and state is not None and state.task_state is not None:
             return id, f"server {id} is {state.vm_state}, {state.task_state}"
+    if uploading := images.under_way(world):
+        return "", uploading
     undecided = _undecided(world)
     if undecided:
         return "", undecided
@@ -100,6 +103,11 @@ def check(world: World) -> None:
     _projected(world)
     _running(world)
     _wished(world)
+    images.check(world)
+    identity.check(world)
+    partitions = {topic.name: topic.partitions for topic in world.cluster.topics.values()}
+    for effect in world.observer.arrivals.missing(world.observer.lines, partitions.__getitem__):
+        world.complain("undelivered", effect)
 
 
 def _wished(world: World) -> None:
@@ -170,7 +178,7 @@ def _as_folded(world: World) -> None:
     for process in world.deciders:
         if process.decider is None:
             continue
-        for domain in ("compute", "fleet"):
+        for domain in topics.DOMAINS:
             for number in range(world.cluster.topics[topics.events(domain)].partitions):
                 _compare(world, process.name, process.decider, domain, number)
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from chronova.membership import Say
+from events import topics
 from events.fleet.heartbeat import COMPUTE, CONDUCTOR, PROJECTOR
 from events.log.contract import LogError
 from handlers.compute.agent import Agent
@@ -21,7 +22,6 @@ from tests.simulation.builds import Member
 from tests.simulation.machines import Machine, fetch_for
 from tests.simulation.process import Process, Stop, TaskPool
 
-DOMAINS = ("compute", "fleet")
 WAIT_S = 30.0
 REPORT_INTERVAL_S = 10.0
 SERVICE_DOWN_S = 60.0
@@ -36,7 +36,7 @@ def decider(process: Process) -> None:
     member = _member(process, CONDUCTOR)
     one = Decider(
         process.log,
-        DOMAINS,
+        topics.DOMAINS,
         snapshots=folder,
         clock=process.clock,
         codec=process.codec,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ class Outcome(msgspec.Struct):
     @property
     def command(self) -> str:
         """How to run it again."""
-        chosen = ",".join(self.faults) or "none"
+        chosen = shlex.quote(",".join(self.faults) or "none")
         return (
             f"python -m tests.simulation --seed {self.seed} --workload {self.workload}"
             f" --faults {chosen}"

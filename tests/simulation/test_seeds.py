@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +65,16 @@ def test_every_operation_belongs_to_a_workload() -> None:
 def test_the_command_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--seeds", "2", "--workload", "boots", "--faults", "none"]) == 0
     assert "transitions seen" in capsys.readouterr().out
+
+
+def test_the_command_that_is_told_runs_the_same_again(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where the names of its faults have spaces."""
+    outcome = run_seed(7, "boots", ("clock", "far clock"))
+    asked = shlex.split(outcome.command)
+    assert asked[:3] == ["python", "-m", "tests.simulation"]
+    assert main(asked[3:]) == 0
+    told = capsys.readouterr().out
+    assert f"events           │ {outcome.events} " in told
 
 
 def test_an_unknown_fault_is_refused_with_a_sentence() -> None:

@@ -17,36 +17,38 @@ from random import Random
 from types import TracebackType
 
 import handlers.decider.loop
-from chronova.domains import load_handlers
+from api.image.store import ImageStore
+from chronova.domains import load_handlers, load_projections
 from events import topics
 from events.compute.flavor import FlavorSnapshot
 from events.compute.server import Server
 from events.log.contract import Record, TopicPartition
 from events.log.records import Codec
 from events.message import Command
-from tests.simulation import rest, roles
+from tests.simulation import api, images, rest, roles
 from tests.simulation.builds import TODAY, BuildCodec, Builds, enabled, judge, younger
 from tests.simulation.clients import Client
 from tests.simulation.cluster import CachingCodec, WatchedCluster
 from tests.simulation.faults import Faults
-from tests.simulation.kernel import SECOND, Kernel
+from tests.simulation.kernel import SECOND, START, Kernel
 from tests.simulation.machines import Machine
 from tests.simulation.observer import Observer
 from tests.simulation.process import Process
 from tests.simulation.projector import Tables
+from tests.simulation.virtual import virtual
 from tests.simulation.workloads import Workload
 
 load_handlers()
+load_projections()
 
 PARTITIONS = 2
-DOMAINS = ("compute", "fleet", topics.REPLIES, topics.FEATURES)
 STEPS_MAX = 400_000
 REST_S = 4000.0
 """Within this virtual time of good health everything must be at rest: three builds' deadlines."""
 LINGERS_S = (0.0, 0.0, 20.0, 150.0, 700.0)
 """How long faults go on when nobody asks for anything any more: deadlines pass."""
-LOOKS_S = 150.0
-"""At rest, the hosts look at their guests at least twice more."""
+LOOKS_S = 250.0
+"""At rest, the hosts look at their guests at least twice more after what they did last is old."""
 STORY_LINES = 400
 CLOCK_EVERY = 32
 LOOK_EVERY = 8
@@ -79,18 +81,20 @@ class World:
         self.story: deque[tuple[int, str, str]] = deque(maxlen=STORY_LINES)
         self.violation: Violation | None = None
         self.running: dict[str, Process] = {}
+        self._words = 0
+        self.stores: list[ImageStore] = []
         self.acknowledged: dict[str, Command] = {}
+        self.asked: dict[tuple[str, str], api.Asked] = {}
+        """By request and type, the commands that the API has sent."""
         self.operations: Counter[str] = Counter()
         self.struck: Counter[str] = Counter()
         self.codec = CODEC
         self.codec.forget()
         self.cluster = WatchedCluster(self)
         for topic in topics.all_topics(PARTITIONS):
-            if topic.name.partition(".")[0] in DOMAINS:
-                self.cluster.create(topic)
+            self.cluster.create(topic)
         self.observer = Observer(self.codec, self.complain, self._unread)
-        self.blurred: set[str] = set()
-        """Servers of which a restored log has lost something: hosts may know better."""
+        self.blurred = self.observer.blurred
         self.sources = [
             source for source in self.cluster.partitions if source[0].endswith(".events")
         ]
@@ -102,6 +106,8 @@ class World:
     def __enter__(self) -> World:
         if self.upgrading:
             self._patched.enter_context(younger())
+        self._virtual = virtual(self)
+        self._virtual.__enter__()
         self._snapshot_every = handlers.decider.loop.SNAPSHOT_EVERY
         handlers.decider.loop.SNAPSHOT_EVERY = SNAPSHOT_EVERY
         return self
@@ -116,6 +122,7 @@ class World:
         self._patched.close()
         for process in self._processes():
             process.crash()
+        self._virtual.__exit__(None, None, None)
         if self._folder is not None:
             self._folder.cleanup()
 
@@ -146,8 +153,9 @@ class World:
         self._clients = [
             Client(self, number, workload, workload.count) for number in range(workload.clients)
         ]
+        self.apis = [Process(self, f"api-{n}", api.serve) for n in range(rng.randint(1, 2))]
         self.clients = [client.process for client in self._clients]
-        for process in self.clients:
+        for process in (*self.apis, *self.clients):
             process.known = TODAY
 
     def _agent(self, number: int) -> Process:
@@ -155,7 +163,10 @@ class World:
         return Process(self, f"agent-{machines[0].host}", partial(roles.agent, machines))
 
     def _processes(self) -> list[Process]:
-        return [*self.deciders, *self.agents, self.projector, *self.clients]
+        return [*self._servers(), *self.clients]
+
+    def _servers(self) -> list[Process]:
+        return [*self.deciders, *self.agents, self.projector, *self.apis]
 
     def codec_of(self, process: Process) -> Codec:
         """What a process writes and reads with."""
@@ -171,6 +182,16 @@ class World:
         """Each machine's own; with damaged files it may be one for all."""
         shared = "files" in self.faults.names and self.seed % 3 == 0
         return self.snapshots() / ("shared" if shared else process)
+
+    def store(self) -> ImageStore:
+        """The image store that all processes of the API share."""
+        if not self.stores:
+            self.stores.append(ImageStore(self.snapshots() / "images"))
+        return self.stores[0]
+
+    def fetched(self, checksum: str) -> bytes:
+        """The data that a host fetches. Raises ``NotStored``."""
+        return images.fetched(self, checksum)
 
     # ------------------------------------------------- what the faults do here
 
@@ -203,6 +224,11 @@ class World:
             if name == "server" and any(id.encode() in record.value for record in lost)
         }
         self.observer = self.observer.without_history()
+        # What was decided since is undone: the deadlines of then may be long over.
+        then = self.cluster.written[-1].timestamp if self.cluster.written else START
+        self.observer.excused += self.kernel.now - then
+        # A report may be lost whose work the host has done: only its deadline ends that.
+        self.observer.forgiven |= self.blurred
         self.observer.wrote(self.cluster.written)
         asked = {record.headers.get("ce_id", "") for record in self.cluster.written}
         self.acknowledged = {id: c for id, c in self.acknowledged.items() if id in asked}
@@ -228,6 +254,8 @@ class World:
         if self.upgrading:
             judge(records, [*self.deciders, *self.agents, self.projector], self.complain)
         for record in records:
+            if record.topic.endswith(".commands") and record.headers.get("ce_replyto"):
+                self._sent(record)
             if record.topic != topics.HEARTBEATS:
                 type_name = record.headers.get("ce_type", "?").removeprefix("chronova.")
                 self.note(
@@ -235,6 +263,22 @@ class World:
                     f"{type_name} {record.headers.get('ce_subject', record.key)}",
                 )
         self.observer.wrote(records)
+
+    def _sent(self, record: Record) -> None:
+        """The API has written a command: it has to be answered, whatever the API heard."""
+        id, command = record.headers["ce_id"], self.codec.decode(record.value)
+        assert isinstance(command, Command)
+        self.acknowledged[id] = command
+        asked = self.asked.get((record.headers["ce_requestid"], command.type_name))
+        if asked is not None and id not in asked.ids:
+            asked.ids.append(id)
+            if len(asked.ids) > asked.times:
+                self.complain("sent twice", f"{command.type_name} has the ids {asked.ids}")
+
+    def new_word(self) -> str:
+        """A word that nobody else listens for."""
+        self._words += 1
+        return f"word {self._words}"
 
     def _unread(self, source: TopicPartition, offset: int) -> list[Record]:
         return self.cluster.partition(source).read(offset, STEPS_MAX)
@@ -266,7 +310,7 @@ class World:
         self._heal()
         rest_s = REST_S + self.observer.ahead / SECOND
         self._until(self._settled, "the site", rest_s)
-        self._for(LOOKS_S)
+        self._for(LOOKS_S + self.observer.ahead / SECOND)
         self._until(self._settled, "the site", rest_s)
         rest.check(self)
         if self.upgrading and not enabled(self.cluster.partition((topics.FEATURES, 0)).records):
@@ -275,7 +319,7 @@ class World:
             raise self.violation
 
     def _begin(self) -> None:
-        for process in (*self.deciders, *self.agents, self.projector):
+        for process in self._servers():
             process.start()
         self._for(3.0)
         for client in self._clients:
@@ -296,7 +340,7 @@ class World:
         self._revive()
 
     def _revive(self) -> None:
-        for process in (*self.deciders, *self.agents, self.projector):
+        for process in self._servers():
             if not process.alive:
                 process.start()
             elif process.stopping:

@@ -42,7 +42,7 @@ class Site:
         world.flavor()
 
     @property
-    def login(self) -> dict[str, str]:
+    def login(self) -> dict[str, Any]:
         return {
             "auth_url": f"{self.url}/identity/v3",
             "username": "demo",
@@ -103,7 +103,7 @@ def test_openstacksdk(site: Site) -> None:
         assert (server.status, server.vm_state, server.tags) == ("ACTIVE", "active", ["t"])
         assert server.flavor.original_name == "m1.tiny"
         assert [s.id for s in cloud.compute.servers(name="sdk")] == [server.id]
-        assert cloud.compute.find_server("sdk").id == server.id
+        assert cloud.compute.find_server("sdk", ignore_missing=False).id == server.id
         cloud.compute.set_server_metadata(server, role="web")
         assert cloud.compute.get_server_metadata(server).metadata == {"role": "web"}
         cloud.compute.delete_server_metadata(server, ["role"])

@@ -269,7 +269,11 @@ def test_an_image_whose_disk_is_larger_than_the_flavors(
     world: World, size_gib: int, virtual_size_gib: int | None, needed_gib: int
 ) -> None:
     virtual = None if virtual_size_gib is None else virtual_size_gib << 30
-    given = {"disk_format": "qcow2", "size_bytes": size_gib << 30, "virtual_size_bytes": virtual}
+    given: dict[str, Any] = {
+        "disk_format": "qcow2",
+        "size_bytes": size_gib << 30,
+        "virtual_size_bytes": virtual,
+    }
     body = {"imageRef": world.image("big", **given)}
     text = f"Flavor disk is {1 << 30} bytes, image is {needed_gib << 30} bytes."
     refused(world.create(body), 400, "badRequest", text)

@@ -80,7 +80,11 @@ def test_a_body_over_the_limit_of_unknown_length_is_413(world: World) -> None:
     environ.pop("CONTENT_LENGTH", None)
     environ |= {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input": Endless()}
     seen: list[str] = []
-    world.client.app(environ, lambda status, headers, exc_info=None: seen.append(status))
+
+    def begin(status: str, headers: Any, exc_info: Any = None) -> Any:
+        seen.append(status)
+
+    world.client.app(environ, begin)
     assert seen == ["413 Content Too Large"]
 
 

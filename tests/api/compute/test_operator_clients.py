@@ -34,7 +34,7 @@ class Site:
 
     def __init__(self, url: str, world: World, project_id: str) -> None:
         self.project_id = project_id
-        self.login = {
+        self.login: dict[str, Any] = {
             "auth_url": f"{url}/identity/v3",
             "username": "admin",
             "password": ADMIN_PASSWORD,
@@ -140,7 +140,7 @@ def test_novaclient_writes(site: Site) -> None:
 def test_openstacksdk(site: Site) -> None:
     with openstack.connect(**site.login) as sdk:
         assert [s.host for s in sdk.compute.services(binary="nova-compute")] == ["c1", "c2"]
-        found = sdk.compute.find_hypervisor("c2.test")
+        found = sdk.compute.find_hypervisor("c2.test", ignore_missing=False)
         assert sdk.compute.get_hypervisor(found.id).service_details["host"] == "c2"
         usage = sdk.compute.get_usage(site.project_id)
         assert [one["name"] for one in usage.server_usages] == ["vm1"]

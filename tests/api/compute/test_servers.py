@@ -141,7 +141,7 @@ def test_a_failed_build_shows_its_fault(world: World) -> None:
 def test_what_is_not_there(world: World, method: str, path: str) -> None:
     unknown = "00000000-0000-0000-0000-000000000000"
     server_id = world.boot()
-    body = {"server": {}, "metadata": {}, "tags": []}
+    body: dict[str, Any] = {"server": {}, "metadata": {}, "tags": []}
     for id, token in ((unknown, "member"), (unknown, "admin"), (server_id, "stranger")):
         key = path[1:] or "server"
         wanted = {key: body[key]} if method == "PUT" and key in body else None

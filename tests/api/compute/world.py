@@ -24,6 +24,7 @@ from api.services import ApiSettings, Services
 from commands.compute.boot import BuildGuest, ReportBootFailed, ReportDomainStarted
 from commands.compute.delete import RemoveGuest, ReportGuestRemoved
 from commands.compute.flavor import CreateFlavor
+from commands.compute.guest import GuestReport, GuestWork
 from commands.compute.key_pair import ImportKeyPair
 from commands.compute.power import (
     ReportGuestStarted,
@@ -145,7 +146,12 @@ class World:
         return self.post(f"/servers/{server_id}/action", body, **given)
 
     def flavor(self, name: str = "m1.tiny", **given: Any) -> str:
-        values = {"flavor_id": name, "vcpus": 1, "ram_mib": 512, "root_gib": 1} | given
+        values: dict[str, Any] = {
+            "flavor_id": name,
+            "vcpus": 1,
+            "ram_mib": 512,
+            "root_gib": 1,
+        } | given
         self.bus.send(CreateFlavor(name=name, **values), KEY)
         return str(values["flavor_id"])
 
@@ -231,13 +237,15 @@ class World:
             dispatched = self.bus.dispatched[self._done]
             work = dispatched.work
             self._done += 1
-            to = {
+            assert isinstance(work, GuestWork), work
+            to: dict[str, Any] = {
                 "host": dispatched.host,
                 "server_id": work.server_id,
                 "project_id": work.project_id,
                 "generation": work.generation,
                 "operation": work.operation,
             }
+            report: GuestReport
             if isinstance(work, BuildGuest):
                 report = (
                     ReportBootFailed(reason=fail, **to)

@@ -31,7 +31,8 @@ class Server:
 def call(
     counted: Counted, method: str, path: str, slow_s: float = 60.0
 ) -> tuple[falcon.testing.Result, list[Any]]:
-    app = falcon.App(middleware=[RequestIds(), Observed(["compute"], counted, slow_s)])
+    middleware: list[Any] = [RequestIds(), Observed(["compute"], counted, slow_s)]
+    app = falcon.App(middleware=middleware)
     app.add_route("/compute/v2.1/servers/{server_id}", Server())
     with structlog.testing.capture_logs() as lines:
         answer = falcon.testing.TestClient(app).simulate_request(method, path, query_string="s=x")
@@ -78,7 +79,8 @@ def test_the_id_is_bound_while_the_request_lasts() -> None:
         def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
             seen.append(structlog.contextvars.get_contextvars())
 
-    app = falcon.App(middleware=[RequestIds(), Observed([])])
+    middleware: list[Any] = [RequestIds(), Observed([])]
+    app = falcon.App(middleware=middleware)
     app.add_route("/x", Looks())
     answer = falcon.testing.TestClient(app).simulate_get("/x")
     assert seen[0]["request_id"] == answer.headers["x-openstack-request-id"]

@@ -15,7 +15,7 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerialize
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from events.log.contract import Log, Outgoing, Topic
+from events.log.contract import Log, Outgoing, Record, Topic
 from events.log.kafka import KafkaLog
 from events.log.postgres import PostgresLog
 from events.log.records import Codec, headers
@@ -77,7 +77,7 @@ def test_records_of_a_postgres_log(client: SchemaRegistryClient, database: Postg
             sent = messages("compute")
             append(log, "compute.events", sent)
             reader = log.reader({("compute.events", 0): 0})
-            records = []
+            records: list[Record] = []
             deadline = time.monotonic() + LIMIT_S
             while len(records) < len(sent) and time.monotonic() < deadline:
                 records += reader.poll(1.0)

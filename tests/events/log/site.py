@@ -158,6 +158,8 @@ class PostgresSite(ServedSite):
 class KafkaSite(ServedSite):
     """Topics and groups of its own on the session's broker."""
 
+    server: Broker
+
     def __init__(self, server: Broker) -> None:
         self.server = server
         self.url = f"kafka://{server.bootstrap}"

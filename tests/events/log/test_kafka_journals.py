@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import kafka.errors as errors
 import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
@@ -159,7 +160,7 @@ class AnswerLost(Connection):
         then, self.then = self.then, None
         assert then is not None
         then()
-        raise kafka_produce.errors.KafkaConnectionError("the answer was lost")
+        raise errors.KafkaConnectionError("the answer was lost")
 
     def post(self, request: Any, deadline: Deadline, node: Any = None) -> Any:
         answer = super().post(request, deadline, node)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import psycopg2.extensions
 import pytest
@@ -13,7 +14,7 @@ from events.log.postgres import PostgresLog
 from tests.events.log.site import PostgresSite, outgoing
 from tests.parts.postgres import PostgresServer
 
-Cursor = psycopg2.extensions.cursor
+Cursor: TypeAlias = psycopg2.extensions.cursor
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeAlias
 
 import psycopg2
 import psycopg2.extensions
@@ -12,22 +13,22 @@ import pytest
 from events.log.contract import (
     Fenced,
     Journal,
+    Log,
     LogError,
     LogUnavailable,
     Outgoing,
     RecordTooLarge,
     Unstorable,
 )
-from events.log.postgres import PostgresLog
 from events.log.postgres_connection import Connection
 from tests.events.log.site import LIMIT_S, PostgresSite, outgoing, read, read_to_end
 from tests.events.log.test_contract_journals import begin, facts
 from tests.parts.postgres import PostgresServer
 
-Cursor = psycopg2.extensions.cursor
+Cursor: TypeAlias = psycopg2.extensions.cursor
 
 
-def committed(log: PostgresLog, journal: Journal, *texts: str) -> object:
+def committed(log: Log, journal: Journal, *texts: str) -> object:
     """The outcome of one batch for one journal."""
     return log.commit([(journal, facts(journal.source, *texts))])[0]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import TypeAlias
 
 import psycopg2.extensions
 import pytest
@@ -11,7 +12,7 @@ from events.log.postgres_tail import Lengths
 from tests.events.log.site import PostgresSite, outgoing, read
 from tests.events.log.test_contract_members import join, share
 
-Cursor = psycopg2.extensions.cursor
+Cursor: TypeAlias = psycopg2.extensions.cursor
 
 
 @pytest.mark.parametrize("payload", ["", "no number", "1:2:3:4", "1:9:0:0,0,1:A"])

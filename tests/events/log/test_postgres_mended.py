@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import psycopg2.extensions
 import pytest
@@ -18,7 +19,7 @@ from tests.events.log.test_contract_journals import begin, facts
 from tests.events.log.test_contract_members import Following, join
 from tests.parts.postgres import ForeignServer, PostgresServer
 
-Cursor = psycopg2.extensions.cursor
+Cursor: TypeAlias = psycopg2.extensions.cursor
 SIZE_MIB = 4
 
 

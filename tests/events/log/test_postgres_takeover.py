@@ -107,7 +107,7 @@ def test_partitions_of_a_killed_owner_are_taken_over_soon(
         def server_is_up_for_long() -> bool:
             heir.step()
             sql.execute("SELECT clock_timestamp() - pg_postmaster_start_time() > interval '3 s'")
-            return sql.fetchall() == [(True,)]
+            return bool(sql.fetchall() == [(True,)])
 
         # Just after its start members get time to come back.
         until(server_is_up_for_long, "the server is up for long")

@@ -49,7 +49,12 @@ class Reported:
 
     def __init__(self) -> None:
         self.reports: list[Command] = []
-        self.report = self.progress = self.reports.append
+
+    def report(self, report: Command) -> None:
+        self.reports.append(report)
+
+    def progress(self, report: Callable[[], Command]) -> None:
+        self.reports.append(report())
 
     def happened(self) -> bool:
         return False

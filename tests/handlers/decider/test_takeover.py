@@ -21,7 +21,7 @@ from events.log.memory import Crash, Fault, Operation
 from events.message import Event
 from events.outcome import CommandFailed
 from handlers.decider import Decider
-from handlers.decider.partition import Partition
+from handlers.decider.partition import REMEMBERED_US, Partition
 from handlers.decider.snapshot import CHECKSUM_BYTES
 from tests.commands.compute.servers import create
 from tests.commands.fleet.fleet import register
@@ -108,6 +108,39 @@ def test_a_snapshot_that_another_decider_has_dropped_meanwhile_is_dropped(tmp_pa
         patch.setattr(Partition, "fold", fold)
         settle(second)
     assert flavors(second) == {"one", "two"}
+
+
+def test_a_refusal_that_was_said_twice_stays_one() -> None:
+    """The second time it stands in a mark. Who folded that called the command accepted when it
+    came a third time."""
+    site = Site()
+    site.ask_flavor("one")
+    id = site.ask_flavor("one", id="taken")
+    first = site.decider("first")
+    settle(first)
+    for process in ("second", "third"):
+        site.ask_flavor("one", id="taken")
+        settle(first)
+        first.close()
+        first = site.decider(process)
+        settle(first)
+    assert {reply.status for reply in site.answers()[id]} == {409}
+
+
+def test_ids_are_remembered_although_a_clock_is_ahead() -> None:
+    """An owner whose clock was minutes ahead forgot all that was decided just before."""
+    site = Site()
+    first = site.decider("first")
+    site.ask_flavor("one", id="known")
+    settle(first)
+    first.close()
+    site.now += 2 * REMEMBERED_US
+    second = site.decider("second")
+    site.ask_flavor("two")
+    settle(second)
+    site.ask_flavor("one", id="known")
+    settle(second)
+    assert {reply.status for reply in site.answers()["known"]} == {0}
 
 
 def test_a_damaged_snapshot_is_dropped(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import msgspec
 import orjson
@@ -219,7 +220,7 @@ def test_a_broken_connection_is_not_used_again(many: Engine) -> None:
     with pytest.raises(OperationalError), many.connect() as connection:
         connection.exec_driver_sql(end)
     raw = many.raw_connection()
-    with pytest.raises(GONE), raw.cursor() as cursor:
+    with pytest.raises(GONE), closing(raw.cursor()) as cursor:
         cursor.execute(end)
     raw.close()
     assert queries.find_server(many, f"{7:036}") is not None
