@@ -23,11 +23,12 @@ from events.fleet.host import Host
 from events.fleet.inventory import DISK_GB, MEMORY_MB, VCPU
 from events.fleet.request import Resources
 from events.log.contract import Record
-from events.log.records import GENESIS, Codec, chain_hash, control_hash, stamp_of
+from events.log.records import Codec, chain_hash, control_hash, stamp_of
 from events.log.terms import Terms, begins_term, is_control
 from events.message import Event
-from events.outcome import CommandFailed, CommandRefused, Reply
+from events.outcome import CommandFailed, Reply
 from handlers.decider.marks import Marks, marks_of
+from tests.simulation.line import REFUSED, Line
 from tests.simulation.transitions import TRANSITIONS, unlawful
 
 OVERDUE = 300 * limits.SECOND
@@ -51,17 +52,6 @@ UNASKED = (
 
 TRACED = frozenset(TRANSITIONS) - {fact.type_name for fact in UNASKED}
 """Facts that are steps of what somebody asked for."""
-
-
-class Line:
-    """One partition of events as it stands."""
-
-    def __init__(self) -> None:
-        self.position = 0
-        self.hash = GENESIS
-        self.at = 0
-        self.marks = Marks()
-        self.causes: dict[str, tuple[int, set[tuple[str, ...]]]] = {}
 
 
 class Observer:
@@ -128,6 +118,8 @@ class Observer:
             self._began[record.source] = record.timestamp
         if is_control(record):
             line.hash = control_hash(line.hash, record)
+            for sentence in line.refuse(self._codec.decode(record.value)):
+                self._complain("decided twice", sentence)
         else:
             self._event(record, line)
         marks = marks_of(record)
@@ -183,8 +175,7 @@ class Observer:
         fact = (event.type_name, *(str(getattr(event, field)) for _, field in event.folds))
         last, facts = line.causes.get(cause, (position - 1, set()))
         apart = last != position - 1 or fact in facts
-        mixed = isinstance(event, CommandRefused) and facts
-        if cause and (apart or mixed):
+        if cause and (apart or REFUSED in facts):
             self._complain("decided twice", f"{cause} led to {fact} as well as {facts}", subject)
         line.causes[cause] = (position, {*facts, fact})
 
