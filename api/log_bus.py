@@ -14,6 +14,7 @@ import os
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
@@ -24,7 +25,7 @@ from api.log_replies import Replies
 from api.trace_context import valid_traceparent
 from events import topics
 from events.features import NotEnabled
-from events.log.contract import Log, LogError, Outgoing, RecordTooLarge
+from events.log.contract import Log, LogError, Outgoing, RecordTooLarge, partition_of
 from events.log.records import Codec, headers
 from events.message import Command, Context
 from events.outcome import Reply
@@ -36,6 +37,8 @@ IN_FLIGHT_MAX = 256
 RETRY_AFTER_S = 2
 NOT_ENABLED_RETRY_S = 10
 """For what needs a feature level: it comes when the last process is upgraded."""
+WAITING_RETRY_S = 10
+"""A partition that waits for help is mended by a person; its decider says so every ten seconds."""
 
 logger = structlog.get_logger("bus")
 
@@ -72,7 +75,10 @@ class Unobserved:
 
 
 class LogBus:
-    """``api.bus.Bus`` over ``log``. Thread-safe; ``close`` closes it and its ``waiter``."""
+    """``api.bus.Bus`` over ``log``. Thread-safe; ``close`` closes it and its ``waiter``.
+
+    ``waits(domain, number)``: whether a partition is known to wait for help.
+    """
 
     def __init__(
         self,
@@ -84,10 +90,12 @@ class LogBus:
         in_flight_max: int = IN_FLIGHT_MAX,
         codec: Codec | None = None,
         observer: Observer | None = None,
+        waits: Callable[[str, int], bool] = lambda domain, number: False,
     ) -> None:
         self._log = log
         self._waiter = waiter
         self._observer = observer or Unobserved()
+        self._waits = waits
         self._decision_timeout_s = decision_timeout_s
         self._visible_timeout_s = visible_timeout_s
         self._codec = codec or Codec()
@@ -147,6 +155,7 @@ class LogBus:
     def _decided(
         self, replies: Replies, command: Command, key: str, actor: Actor, deadline: float
     ) -> Reply:
+        self._refuse_if_waiting(command, key)
         context = Context(
             id=str(uuid.uuid4()),
             time=time.time_ns() // 1000,
@@ -166,6 +175,16 @@ class LogBus:
             logger.warning("undecided", request_id=actor.request_id, command=command.type_name)
             raise Unavailable("No decision was made in time.", RETRY_AFTER_S)
         return reply
+
+    def _refuse_if_waiting(self, command: Command, key: str) -> None:
+        """Nobody would answer, and the client is not told what is wrong after the longest wait."""
+        domain = command.type_domain
+        number = partition_of(key, self._log.partitions(topics.commands(domain)))
+        if self._waits(domain, number):
+            raise Unavailable(
+                f"What decides about this ({domain}, partition {number}) waits for its operator.",
+                WAITING_RETRY_S,
+            )
 
     def _append(self, command: Command, key: str, context: Context, deadline: float) -> None:
         made = headers(context, command.type_name, SOURCE)

@@ -44,13 +44,14 @@ def acls(role: str, host: str = "") -> list[Acl]:
     commands = [topics.commands(domain) for domain in topics.DOMAINS]
     events = [topics.events(domain) for domain in topics.DOMAINS]
     reports = [topics.reports(domain) for domain in topics.REPORTING]
+    refusals = [topics.refusals(domain) for domain in topics.DOMAINS]
     if role == "api":
         # The events: to say in /healthz how far the projection is behind them.
         readable = [topics.REPLIES, *events]
         writable = [*commands, topics.HEARTBEATS]
         return [*_topics(writable, "Write"), *_topics(readable, "Read"), *_schemas("Write")]
     if role == "decider":
-        both = [*commands, *events, topics.HEARTBEATS]
+        both = [*commands, *events, *refusals, topics.HEARTBEATS]
         return [
             *_topics(both, "Read", "Write"),
             *_topics(reports, "Read"),
@@ -78,7 +79,7 @@ def acls(role: str, host: str = "") -> list[Acl]:
         ]
     if role == "admin":
         every = sorted(topic.name for topic in (*topics.all_topics(), site.TOPIC))
-        operations = ("Create", "Describe", "DescribeConfigs", "Read", "Write")
+        operations = ("AlterConfigs", "Create", "Describe", "DescribeConfigs", "Read", "Write")
         return [
             *_topics(every, *operations),
             Acl("topic", topics.DISPATCHES, operations, prefixed=True),

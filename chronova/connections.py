@@ -13,7 +13,7 @@ from chronova.settings import NoSite, Settings, SettingsError
 from events import topics
 from events.features import PROCESS
 from events.log import open_log
-from events.log.contract import Log
+from events.log.contract import Log, Topic
 from events.log.features_in_log import FeaturesInLog
 from events.log.written_schemas import LookUpInLog, publish
 from schemas.catalog import catalog
@@ -53,6 +53,11 @@ def database_of(settings: Settings) -> str:
     return settings.database_url
 
 
+def topics_of(settings: Settings) -> list[Topic]:
+    """Every topic as the settings want it, but those of hosts."""
+    return topics.all_topics(settings.partitions, settings.refusals_retention_s * 1000)
+
+
 def make_topics(settings: Settings, log: Log, hosts: Sequence[str] = ()) -> list[str]:
     """Make the topics that are missing, also those of ``hosts``; their names. The schemas of this
     version lie in the log then."""
@@ -60,7 +65,7 @@ def make_topics(settings: Settings, log: Log, hosts: Sequence[str] = ()) -> list
         own = [topics.of_host(host) for host in hosts]
     except ValueError as error:
         raise SettingsError(str(error)) from error
-    made = list(log.create_topics(topics.all_topics(settings.partitions) + own))
+    made = list(log.create_topics([*topics_of(settings), *own]))
     publish(log, catalog())
     return made
 

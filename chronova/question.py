@@ -25,7 +25,8 @@ class Question:
         self._id = f"cli-{uuid.uuid4()}"
         events = topics.events(command.type_domain)
         number = partition_of(key, log.partitions(events))
-        self._reader = log.reader({(events, number): LATEST})
+        refusals = topics.refusals(command.type_domain)
+        self._reader = log.reader({(events, number): LATEST, (refusals, number): LATEST})
         self._reader.poll(0.0)  # so that it stands at the end before the command is there
         context = Context(id=self._id, time=time.time_ns() // 1000)
         made = headers(context, command.type_name, "/chronova/cli")

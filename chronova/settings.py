@@ -91,8 +91,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rate_writes_project: Rate = "1000/second"
     """Requests of one project that may change something; beyond it: 429. Empty: no limit."""
     rate_refusals_project: Rate = "600/minute"
-    """Refused commands of one project, each of which is recorded for ever; beyond it its writes
-    are answered 429. Empty: no limit."""
+    """Refused commands of one project, each of which is recorded; beyond it its writes are answered
+    429. Empty: no limit."""
+    refusals_retention_s: Positive = 2_592_000
+    """How long the log keeps refused commands; `chronova topics` applies a change."""
     token_ttl_s: Positive = 3600
     """How long a token is valid."""
     decision_timeout_s: Positive = 15

@@ -152,7 +152,8 @@ def tap(
     type: Annotated[str, typer.Option(help="Only of this type, e.g. HostSelected.")] = "",
     request: Annotated[str, typer.Option(help="Only of this request's id.")] = "",
     kind: Annotated[
-        list[str] | None, typer.Option(help="commands, events, dispatch; may be repeated.")
+        list[str] | None,
+        typer.Option(help="commands, reports, events, refusals, dispatch; may be repeated."),
     ] = None,
     from_start: Annotated[bool, typer.Option(help="Begin with the first record.")] = False,
     follow: Annotated[bool, typer.Option(help="Go on with what comes.")] = True,
@@ -165,7 +166,7 @@ def tap(
     from chronova.inspect.state import known_hosts
 
     load_messages()
-    kinds = kind or ["events"]
+    kinds = kind or ["events", "refusals"]
     if unknown := [k for k in kinds if k not in taps.KINDS]:
         fail(f"there is no kind {unknown[0]!r}: {', '.join(taps.KINDS)}", 2)
     log = open_site_log(settings())
@@ -196,15 +197,25 @@ def trace(
     json: Json = False,
 ) -> None:
     """What happened, as a sequence diagram made from the real events."""
+    from chronova.connections import open_site_log
     from chronova.domains import load_messages
     from chronova.inspect import trace as traces
+    from chronova.inspect.refused import request_story
     from chronova.inspect.story import resolve, story
 
     load_messages()
     if format not in ("text", "mermaid", "json"):
         fail(f"there is no format {format!r}: text, mermaid or json", 2)
     engine = tables()
-    steps = story(engine, resolve(engine, subject))
+    subject = resolve(engine, subject)
+    if subject.startswith("req-"):
+        log = open_site_log(settings())
+        try:
+            steps = request_story(engine, log, subject, settings().refusals_retention_s)
+        finally:
+            log.close()
+    else:
+        steps = story(engine, subject)
     if json or format == "json":
         as_json(steps)
     elif format == "mermaid":

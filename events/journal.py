@@ -1,8 +1,8 @@
 """Control records: what lies in a journal beside its events.
 
 A journal (``<domain>.events/p``) belongs to one owner at a time. ``TermBegan`` says that an owner
-took it over, ``Marked`` what an owner answered without an event. Neither is an event: they
-have no position and no sequence, and change no aggregate. The hash chain covers them
+took it over, ``Marked`` what an owner answered without an event, or refused. Neither is an event:
+they have no position and no sequence, and change no aggregate. The hash chain covers them
 (``events.log.records.control_hash``). Which records count is said by ``events.log.terms``.
 """
 
@@ -36,9 +36,17 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     ] = 0
 
 
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the record of one refused command lies, as long as it is kept."""
+
+    command_id: CommandId
+    offset: Annotated[Large, "Offset in the topic <domain>.refusals, in the journal's partition."]
+
+
 class Marked(Message, frozen=True, kw_only=True):
     """Commands were answered without an event; the header ce_marks says how far inputs were
     taken."""
 
     at: Instant
     answers: Annotated[list[Answer], "The answers, in the order of the commands."] = []
+    refused: Annotated[list[Refused], "The refused commands, in their order."] = []

@@ -1,7 +1,7 @@
 """How commands ended, where no aggregate's own event says it, and the answers to senders.
 
-A refusal is recorded as well: an audit wants to see it. Such an event changes no aggregate; its
-subject is the command itself.
+A refusal is recorded as well: an audit wants to see it. It changes no aggregate; its subject is
+the command itself. It lies beside the journal, in a topic that may be cut.
 """
 
 from __future__ import annotations

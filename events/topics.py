@@ -4,6 +4,8 @@
 ever). Input and output of a decider have the same number of partitions: the state for partition
 p is the fold of events partition p.
 
+``<domain>.refusals`` what was refused: it changes nothing, so it is kept for a time only.
+
 What hosts read and write is apart, since a topic is the smallest thing that Kafka grants:
 ``compute.dispatch.<host>`` is the work of one host, ``<domain>.reports`` what hosts say. Reports
 are decided like commands, by the owner of the commands' partition of the same number.
@@ -43,6 +45,8 @@ FEATURES = "features"
 
 COMMANDS_RETENTION_MS = 14 * 24 * 3600 * 1000
 REPLIES_RETENTION_MS = 3600 * 1000
+REFUSALS_RETENTION_MS = 30 * 24 * 3600 * 1000
+"""Unless the site's settings say otherwise."""
 
 
 def commands(domain: str) -> str:
@@ -58,6 +62,11 @@ def events(domain: str) -> str:
 def reports(domain: str) -> str:
     """The topic of what hosts say to a domain."""
     return f"{domain}.reports"
+
+
+def refusals(domain: str) -> str:
+    """The topic of a domain's refused commands; its partitions are those of the events."""
+    return f"{domain}.refusals"
 
 
 def inputs(domain: str) -> list[str]:
@@ -77,13 +86,16 @@ def of_host(host: str) -> Topic:
     return Topic(dispatch(host), 1, COMMANDS_RETENTION_MS)
 
 
-def all_topics(partitions: int = PARTITIONS) -> list[Topic]:
+def all_topics(
+    partitions: int = PARTITIONS, refusals_retention_ms: int = REFUSALS_RETENTION_MS
+) -> list[Topic]:
     """Every topic with its settings, but those of hosts (``of_host``)."""
     topics = []
     for domain in DOMAINS:
         count = FLEET_SHARDS if domain == "fleet" else partitions
         topics += [Topic(name, count, COMMANDS_RETENTION_MS) for name in inputs(domain)]
         topics.append(Topic(events(domain), count))
+        topics.append(Topic(refusals(domain), count, refusals_retention_ms))
     topics += [
         Topic(REPLIES, partitions, REPLIES_RETENTION_MS),
         Topic(HEARTBEATS, 1, REPLIES_RETENTION_MS),

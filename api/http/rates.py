@@ -4,8 +4,8 @@ Three limits, each a text such as ``600/minute``, or empty for none:
 
 - ``requests_address``: all requests of one address, before anything is done for them.
 - ``writes_project``: requests of one project that may change something.
-- ``refusals_project``: commands of one project that were refused. A refusal is recorded for ever
-  and costs its sender nothing; once they are used up, the project's writes wait.
+- ``refusals_project``: commands of one project that were refused. A refusal is recorded, and
+  costs its sender nothing; once they are used up, the project's writes wait.
 
 Each process counts by itself: a limit is divided by the number of processes.
 """

@@ -19,7 +19,7 @@ import msgspec
 from events import topics
 from events.journal import Marked, TermBegan
 from events.message import Command, Event, Message, Work
-from events.outcome import Reply
+from events.outcome import CommandRefused, Reply
 from schemas.catalog import Catalog, Version, canonical
 from schemas.derive import Schema
 
@@ -108,6 +108,8 @@ def _topics(schemas: Catalog, classes: Mapping[str, type[Message]]) -> Iterator[
 
 def topics_of(cls: type[Message]) -> Sequence[str]:
     """The topics that records of a class may lie in."""
+    if cls is CommandRefused:
+        return [topics.refusals(domain) for domain in topics.DOMAINS]
     if issubclass(cls, Event):
         known = cls.type_domain in topics.DOMAINS
         return [topics.events(d) for d in ((cls.type_domain,) if known else topics.DOMAINS)]

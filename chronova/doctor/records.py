@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Iterator
 
+from chronova.connections import topics_of
 from chronova.doctor.finding import Finding, failed, ok, warning
 from chronova.settings import Settings
 from events import topics
@@ -33,7 +34,7 @@ def examine(settings: Settings, log: Log) -> Iterator[Finding]:
     seen = f"{kind} answers in {took * 1e3:.2f} ms"
     slow = "it should be in the same building: each write waits for it"
     yield warning("log", seen, slow) if took > PING_SLOW_S else ok("log", seen)
-    wanted = topics.all_topics(settings.partitions)
+    wanted = topics_of(settings)
     missing = list(_mismatches(log, wanted))
     yield from missing
     if not missing:

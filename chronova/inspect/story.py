@@ -112,13 +112,14 @@ def _step(row: Row[tuple[object, ...]], codec: Codec) -> Step:
         causation_id=row.causation_id,
         user_id=row.user_id,
         project_id=row.project_id,
-        sender=_sender(row.causation_id),
+        sender=sender_of(row.causation_id),
         decider=DECIDERS.get(row.domain, row.domain),
         fields=fields,
     )
 
 
-def _sender(causation_id: str) -> str:
+def sender_of(causation_id: str) -> str:
+    """Return who made the command with this id."""
     if _REPORT.match(causation_id):
         return HOST
     reaction = _REACTION.match(causation_id)

@@ -20,7 +20,7 @@ from events.message import UnknownMessage
 from projections.instants import EPOCH
 from schemas.catalog import UnknownSchema
 
-KINDS = ("commands", "reports", "events", "dispatch")
+KINDS = ("commands", "reports", "events", "refusals", "dispatch")
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,6 +28,7 @@ from api.http.observing import Observed
 from api.http.rates import RateSettings
 from api.log_bus import LogBus, Observer
 from api.services import ApiSettings, Services
+from api.waiting_partitions import WaitingPartitions
 from chronova import __version__, listening, observing
 from chronova.connections import database_of, open_site_log
 from chronova.consoles import HostConsoles
@@ -76,9 +77,11 @@ def services_of(settings: Settings, log: Log, observer: Observer) -> Services:
     """What the API's resources work with, in this process."""
     waiter = PositionWaiter(settings.database_url, _forget_callers)
     waiter.listen()
+    pool = engine(settings.database_url, settings.api_threads)
     bus = LogBus(
         log,
         waiter,
+        waits=WaitingPartitions(pool),
         decision_timeout_s=settings.decision_timeout_s,
         in_flight_max=settings.api_in_flight_max,
         observer=observer,
@@ -96,7 +99,6 @@ def services_of(settings: Settings, log: Log, observer: Observer) -> Services:
             processes=settings.api_workers,
         ),
     )
-    pool = engine(settings.database_url, settings.api_threads)
     return Services(bus, pool, api, HostConsoles(api.instances_path))
 
 

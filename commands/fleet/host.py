@@ -43,10 +43,11 @@ class RegisterHost(Command, frozen=True, kw_only=True):
 
 
 class ReportInventory(Command, frozen=True, kw_only=True):
-    """What a running agent sees now."""
+    """What a running agent sees now. Believed of the host whose compute node it names."""
 
     from_hosts = True
     host: HostName
+    node_id: Annotated[str, "UUID of the compute node; no other host knows it."]
     hypervisor: Annotated[Hypervisor, "Facts about the node."]
     inventories: Inventories
     traits: Traits = []
@@ -111,6 +112,8 @@ def report_inventory(host: Host | None, command: ReportInventory, at: int) -> De
     """Note what changed."""
     if host is None or host.deleted:
         return refuse(404, "itemNotFound", f"Compute host {command.host} could not be found.")
+    if host.node_id != command.node_id:
+        return refuse(403, "forbidden", f"Compute host {command.host} is another node.")
     if (reason := unsound(command.hypervisor, command.inventories)) is not None:
         return refuse(400, "badRequest", reason)
     return accept(*_changes(host, command, at))

@@ -199,7 +199,8 @@ class Log(Protocol):
         """The cluster's id: a projection of one log refuses to follow another."""
 
     def create_topics(self, topics: Sequence[Topic]) -> Sequence[str]:
-        """Make those that are missing; their names. Raises ``TopicMismatch``."""
+        """Make those that are missing; their names. Those that are there are kept for as long as
+        they say from now on. Raises ``TopicMismatch``."""
 
     def partitions(self, topic: str) -> int:
         """How many partitions a topic has (cached). Raises ``TopicMismatch`` for none."""

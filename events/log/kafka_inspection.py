@@ -6,16 +6,14 @@ For ``chronova doctor``; nothing that runs depends on it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import kafka.errors as errors
 import msgspec
-from kafka.protocol.admin import DescribeConfigsRequest
 from kafka.protocol.metadata import MetadataRequest
 
 from events.log.kafka_connection import Connection, Deadline
+from events.log.kafka_topics import describe
 
-_TOPIC = 2
 SETTINGS = (
     "cleanup.policy",
     "retention.ms",
@@ -83,21 +81,7 @@ def inspect(
 async def _settings(
     connection: Connection, names: Sequence[str], deadline: Deadline
 ) -> dict[str, dict[str, str]]:
-    resource: Any = DescribeConfigsRequest.DescribeConfigsResource
-    request = DescribeConfigsRequest(
-        resources=[
-            resource(resource_type=_TOPIC, resource_name=name, configuration_keys=list(SETTINGS))
-            for name in names
-        ],
-        include_synonyms=False,
-        include_documentation=False,
-        max_version=4,
-    )
-    response = await connection.send(request, deadline)
-    found = {}
-    for result in response.results:
-        error = errors.for_code(result.error_code)
-        if error is not errors.NoError:
-            raise error(f"{result.resource_name}: {result.error_message}")
-        found[result.resource_name] = {each.name: each.value or "" for each in result.configs}
+    found = await describe(connection, names, SETTINGS, deadline)
+    if unseen := sorted(set(names) - set(found)):
+        raise errors.TopicAuthorizationFailedError(f"{', '.join(unseen)}: settings are not shown")
     return found

@@ -6,7 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import kafka.errors as errors
-from kafka.protocol.admin import CreateTopicsRequest
+from kafka.protocol.admin import (
+    CreateTopicsRequest,
+    DescribeConfigsRequest,
+    IncrementalAlterConfigsRequest,
+)
 from kafka.protocol.consumer import ListOffsetsRequest
 from kafka.protocol.metadata import MetadataRequest
 
@@ -15,6 +19,9 @@ from events.log.kafka_connection import RETRY_S, Connection, Deadline
 from events.log.kafka_records import JOURNAL_BYTES_MAX, MESSAGE_BYTES_MAX
 
 _LATEST = -1
+_TOPIC = 2
+_SET = 0
+_RETENTION = "retention.ms"
 
 Ends = dict[TopicPartition, int]
 
@@ -64,7 +71,8 @@ def create(
     replication_factor: int,
     timeout_s: float,
 ) -> Sequence[str]:
-    """Make the missing ones and wait until all their partitions are led; their names.
+    """Make the missing ones and wait until all their partitions are led; their names. Those that
+    are there get the retention that they should have.
 
     One request asks for all of them: asked one by one, and followed, a thousand took minutes.
     """
@@ -72,6 +80,9 @@ def create(
     async def make(deadline: Deadline) -> Sequence[str]:
         names = [topic.name for topic in topics]
         missing = _missing(topics, await _described(connection, names, deadline))
+        there = [each for each in topics if each not in missing and each.retention_ms is not None]
+        if there:
+            await _keep(connection, there, deadline)
         if missing:
             request = _create_request(missing, replication_factor, deadline)
             await _create(connection, request, deadline)
@@ -261,6 +272,57 @@ def settings(topic: Topic, replication_factor: int) -> Mapping[str, str]:
         "retention.bytes": "-1",
         "message.timestamp.type": "LogAppendTime",
         "max.message.bytes": str(message_bytes_max),
+    }
+
+
+async def _keep(connection: Connection, topics: Sequence[Topic], deadline: Deadline) -> None:
+    """Change the retention of those that are kept for another time. A principal that may not look
+    or change leaves them as they are: ``chronova doctor`` tells of the difference."""
+    found = await describe(connection, [each.name for each in topics], [_RETENTION], deadline)
+    resource: Any = IncrementalAlterConfigsRequest.AlterConfigsResource
+    changes = [
+        resource(
+            resource_type=_TOPIC,
+            resource_name=each.name,
+            configs=[
+                resource.AlterableConfig(
+                    name=_RETENTION, config_operation=_SET, value=str(each.retention_ms)
+                )
+            ],
+        )
+        for each in topics
+        if found.get(each.name, {}).get(_RETENTION) not in (None, str(each.retention_ms))
+    ]
+    if changes:
+        request = IncrementalAlterConfigsRequest(
+            resources=changes, validate_only=False, max_version=1
+        )
+        response = await connection.send(request, deadline)
+        for result in response.responses:
+            error = errors.for_code(result.error_code)
+            if error not in (errors.NoError, errors.TopicAuthorizationFailedError):
+                raise error(f"{result.resource_name}: {result.error_message}")
+
+
+async def describe(
+    connection: Connection, names: Sequence[str], keys: Sequence[str], deadline: Deadline
+) -> dict[str, dict[str, str]]:
+    """Return these settings of these topics, but for those that may not be looked at."""
+    resource: Any = DescribeConfigsRequest.DescribeConfigsResource
+    request = DescribeConfigsRequest(
+        resources=[
+            resource(resource_type=_TOPIC, resource_name=name, configuration_keys=list(keys))
+            for name in names
+        ],
+        include_synonyms=False,
+        include_documentation=False,
+        max_version=4,
+    )
+    response = await connection.send(request, deadline)
+    return {
+        result.resource_name: {each.name: each.value or "" for each in result.configs}
+        for result in response.results
+        if errors.for_code(result.error_code) is errors.NoError
     }
 
 

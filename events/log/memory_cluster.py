@@ -128,6 +128,7 @@ class Cluster:
             raise TopicMismatch(
                 f"topic {topic.name} has {there.partitions} partitions, not {topic.partitions}"
             )
+        self.topics[topic.name] = topic
         if (topic.name, 0) in self.partitions:
             return False
         for number in range(topic.partitions):

@@ -163,6 +163,9 @@ BEGIN
     INSERT INTO {s}.topic (name, partitions, retention_ms)
     VALUES (p_name, p_partitions, p_retention_ms)
     ON CONFLICT (name) DO NOTHING RETURNING id INTO made_id;
+    UPDATE {s}.topic t SET retention_ms = p_retention_ms
+    WHERE t.name = p_name AND t.partitions = p_partitions
+        AND t.retention_ms IS DISTINCT FROM p_retention_ms;
     IF made_id IS NOT NULL THEN
         INSERT INTO {s}.partition (topic_id, number)
         SELECT made_id, n FROM generate_series(0, p_partitions - 1) n;

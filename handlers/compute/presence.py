@@ -156,7 +156,10 @@ class Presence:
 
     def _inventory(self, host: str, resources: HostResources) -> ReportInventory:
         return ReportInventory(
-            host=host, hypervisor=hypervisor_of(resources), inventories=inventories_of(resources)
+            host=host,
+            node_id=self._identities[host].node_id,
+            hypervisor=hypervisor_of(resources),
+            inventories=inventories_of(resources),
         )
 
     def _record(self, topic: str, key: str, message: Message) -> Outgoing:

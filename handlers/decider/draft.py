@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,7 +17,7 @@ import msgspec
 from commands.decision import DECIDERS, Decision, Refusal
 from events.aggregate import AGGREGATES
 from events.features import NotEnabled
-from events.journal import Answer, Marked
+from events.journal import Answer, Marked, Refused
 from events.log.contract import Outgoing, Record
 from events.log.records import (
     BadRecord,
@@ -36,6 +36,7 @@ from handlers.decider.effects import Effect, Effects, outcome_of
 from handlers.decider.inputs import Input, printable
 from handlers.decider.marks import MARKS, Followed, Marks, Waited
 from handlers.decider.partition import Partition, Remembered
+from handlers.decider.refusals import refusal_of
 
 ENVELOPE_BYTES_MAX = 32 * 1024
 """Key and headers of a record take less (``events.log.records.ENVELOPE_CHARS_MAX``)."""
@@ -83,6 +84,10 @@ class Draft:
         self.records: list[Outgoing] = []
         self.effects: list[tuple[int, Effect]] = []
         """What follows, each with the index of its record."""
+        self.refusals: list[Outgoing] = []
+        """Records of refused commands, to be appended before this is committed."""
+        self.refused_at: Sequence[int] = ()
+        """Their offsets, once they are."""
         self.decided: list[Decided] = []
         self.inputs: list[Input] = []
         self.changed_states: dict[Key, tuple[Any, Context]] = {}
@@ -96,6 +101,7 @@ class Draft:
         are part of it."""
         self._taken: dict[str, Followed] = {}
         self._answers: list[tuple[Answer, Context]] = []
+        self._refused_commands: list[tuple[CommandRefused, Context]] = []
         self._changes: dict[str, dict[str, Any]] = {}
         self._open: dict[str, str] | None = None
         """Headers of the last record, which may still get the marks."""
@@ -155,7 +161,7 @@ class Draft:
         known = self.remembered.get(id) or self.base.remembered.get(id)
         if known is None:
             return None
-        if item.context.reply_to:
+        if item.context.reply_to and not known.told:
             self._answer(item.context, known)
         return Decided("", "repeated")
 
@@ -201,21 +207,16 @@ class Draft:
         return any(size > record_max for size in sizes)
 
     def _refused(self, item: Input, command: Command, refusal: Refusal) -> Decided:
-        attempt = Attempt(self)
-        attempt.add(
-            CommandRefused(
-                at=self.now,
-                command_id=item.context.id,
-                command=command.type_name,
-                status=refusal.status,
-                code=refusal.code,
-                detail=refusal.detail,
-                target=_target(command),
-            ),
-            item.context,
-        )
-        self._take(attempt, item.context)
-        return self._done(item, command.type_name, "refused", 1)
+        """Write it down beside the journal (``refusals``); the mark will say so."""
+        event, record = refusal_of(self.base, item, command, refusal, self.now)
+        self.refusals.append(record)
+        self._refused_commands.append((event, item.context))
+        self.size_bytes += len(record.value) + sum(map(len, record.headers.values()))
+        if item.origin is None and item.place is not None:
+            self.remembered[item.context.id] = Remembered(
+                self.now, 0, refusal.status, refusal.code, refusal.detail
+            )
+        return Decided(command.type_name, "refused", request_id=item.context.request_id)
 
     def _failed(self, item: Input, error: Exception) -> Decided:
         text = "".join(traceback.format_exception(error))
@@ -307,12 +308,14 @@ class Draft:
     def finish(self, delivered: int, held: list[int], waited: Waited | None = None) -> bool:
         """Complete the records with marks; whether there is anything to commit.
 
-        ``delivered`` and ``held``: what of this journal's effects has been delivered.
+        ``delivered`` and ``held``: what of this journal's effects has been delivered. Where the
+        ``refusals`` lie is known by now.
         """
-        if not self.records and not self._answers and not waited and not self._mark_due():
+        answered = bool(self._answers or self.refusals)
+        if not self.records and not answered and not waited and not self._mark_due():
             return False
         self.marks = Marks(self.offsets, self._taken, delivered, held, waited)
-        control = bool(self._answers) or not self.records
+        control = answered or not self.records
         if control:
             self._seal()
             self._mark_record()
@@ -339,7 +342,11 @@ class Draft:
 
     def _mark_record(self) -> None:
         answers = [answer for answer, _ in self._answers]
-        marked = Marked(at=self.now, answers=answers)
+        refused = [
+            Refused(command_id=command.id, offset=offset)
+            for (_, command), offset in zip(self._refused_commands, self.refused_at, strict=True)
+        ]
+        marked = Marked(at=self.now, answers=answers, refused=refused)
         id = f"{self.base.topic}/{self.base.number}/{self.base.offset}+{len(self.records)}"
         context = Context(id=id, time=self.now)
         made = headers(context, Marked.type_name, self.base.source)
@@ -349,11 +356,6 @@ class Draft:
             for answer, command in self._answers
             if answer.reply_to
         ]
-
-
-def _target(command: Command) -> str:
-    """Return kind and id of what a command is about, empty where it is about no one thing."""
-    decider = DECIDERS[command.type_name]
-    if decider.aggregate is None or decider.key is None:
-        return ""
-    return printable(f"{decider.aggregate}/{getattr(command, decider.key)}")
+        for event, command in self._refused_commands:
+            if (reply := self.effects_of.reply(event, command, 0)) is not None:
+                self.effects.append((len(self.records) - 1, reply))

@@ -1,10 +1,10 @@
 """The decider: takes commands and reports, decides them, and commits what they led to.
 
-One process, one member of the group of deciders, any number of partitions. A batch's facts and the
-marks of its inputs are appended to the partition's journal as one record batch: that is the
-commit. Only then the state changes, and what follows from the facts is delivered: to partitions
-of this process in memory, to all others by the outbox. See ``ownership`` for how a partition is
-taken over, ``draft`` for how a command is decided.
+One process, one member of the group of deciders, any number of partitions. A batch's facts and
+its inputs' marks are appended to the partition's journal as one record batch: the commit. Only
+then the state changes, and what follows from the facts is delivered: to partitions of this process
+in memory, to all others by the outbox. See ``ownership`` for how a partition is taken over,
+``draft`` for how a command is decided, ``refusals`` for what is refused.
 
 Crash anywhere: what was committed is folded by the next owner, who goes on at its marks and
 delivers once more what may not have arrived; receivers take each effect once.
@@ -42,6 +42,7 @@ from handlers.decider.inputs import from_overdue
 from handlers.decider.intake import Intake
 from handlers.decider.outbox import Outbox
 from handlers.decider.ownership import AGAIN_US, BATCH_MAX, Owned, Ownership, Phase
+from handlers.decider.refusals import NotKept, keep
 from handlers.decider.router import Router
 from handlers.decider.snapshot import Snapshots
 from handlers.decider.watcher import Unwatched, Watcher
@@ -249,17 +250,18 @@ class Decider:
     def _turn(self) -> int:
         """Decide and commit one batch of each partition that has input; how many commands."""
         began, now = time.perf_counter(), self._clock()
-        drafts = [
-            (owned, draft)
+        drafted = [
+            (owned, self._drafted(owned))
             for owned in list(self._ownership.owned.values())
-            if self._has_input(owned, now) and (draft := self._drafted(owned)) is not None
+            if self._has_input(owned, now)
         ]
-        appends: list[tuple[Journal, Sequence[Outgoing]]] = [
-            (owned.journal, draft.records) for owned, draft in drafts if owned.journal is not None
-        ]
-        if not appends:
-            return 0
-        outcomes = self._log.commit(appends, COMMIT_S)
+        failures, drafts = keep(self._log, [draft for _, draft in drafted]), []
+        for (owned, draft), failure in zip(drafted, failures, strict=True):
+            if failure is not None:
+                self._not_committed(owned, draft, failure)
+            elif self._finished(owned, draft):
+                drafts.append((owned, draft))
+        outcomes = self._commit(drafts) if drafts else []
         decided = []
         for (owned, draft), outcome in zip(drafts, outcomes, strict=True):
             if isinstance(outcome, int):
@@ -268,16 +270,22 @@ class Decider:
                 self._not_committed(owned, draft, outcome)
         if decided:
             self._watcher.batch(decided, time.perf_counter() - began)
-        self._raise_if_away(outcomes)
+        self._raise_if_away([*failures, *outcomes])
         return len(decided)
 
-    def _drafted(self, owned: Owned) -> Draft | None:
-        """What a partition's next inputs lead to; None where there is nothing to commit."""
+    def _commit(self, drafts: Sequence[tuple[Owned, Draft]]) -> Sequence[Commit]:
+        """Append each draft to its journal."""
+        appends: list[tuple[Journal, Sequence[Outgoing]]] = [
+            (owned.journal, draft.records) for owned, draft in drafts if owned.journal is not None
+        ]
+        return self._log.commit(appends, COMMIT_S)
+
+    def _drafted(self, owned: Owned) -> Draft:
+        """What a partition's next inputs lead to."""
         now = self._clock()
         limits = (self._log.record_bytes_max, self._log.commit_bytes_max)
         draft = Draft(owned.partition, owned.effects, now, limits)
         draft.offsets.update(owned.passed)
-        waited = owned.waited(draft.now)
         for overdue in owned.partition.deadlines.overdue(draft.now, owned.passes(draft.now)):
             envelope = owned.partition.in_flight.get(overdue.key)
             draft.decide(from_overdue(overdue, envelope, draft.now))
@@ -290,12 +298,17 @@ class Decider:
                 draft.fail(item, LogError("what it led to could not be written to the log"))
             else:
                 draft.decide(item)
-        if not draft.finish(*self._outbox.progress(owned.journal_key), waited):
-            owned.passed = draft.offsets
-            for item in draft.inputs:
-                self._router.settle(item)
-            return None
         return draft
+
+    def _finished(self, owned: Owned, draft: Draft) -> bool:
+        """Complete a draft; False where there is nothing to commit."""
+        waited = owned.waited(draft.now)
+        if draft.finish(*self._outbox.progress(owned.journal_key), waited):
+            return True
+        owned.passed = draft.offsets
+        for item in draft.inputs:
+            self._router.settle(item)
+        return False
 
     def _committed(self, owned: Owned, draft: Draft, first: int) -> list[Decided]:
         owned.partition.take(draft, first)
@@ -332,15 +345,15 @@ class Decider:
             commands=len(draft.inputs),
             reason=f"{type(error).__name__}: {error}",
         )
-        if not isinstance(error, Fenced | LogUnavailable):
+        if not isinstance(error, Fenced | LogUnavailable | NotKept):
             self._shrink(owned, draft)
         if isinstance(error, RecordTooLarge | Unstorable):
             owned.queue.extendleft(reversed([i for i in draft.inputs if i.place or i.effect]))
             return
         owned.queue.extendleft(reversed(draft.inputs))
         self._router.take_back(owned)
-        pause = AGAIN_US if isinstance(error, Fenced) else 0
-        owned.wait(Phase.WAITING, self._clock() + pause, "" if pause else str(error))
+        until = self._clock() + (AGAIN_US if isinstance(error, Fenced | NotKept) else 0)
+        owned.wait(Phase.WAITING, until, "" if isinstance(error, Fenced) else str(error))
 
     def _shrink(self, owned: Owned, draft: Draft) -> None:
         """A batch failed for a reason that may lie in it: halve it, down to the one command."""
@@ -349,7 +362,7 @@ class Decider:
             owned.refused[id] = owned.refused.get(id, 0) + 1
         owned.batch_max = max(1, min(owned.batch_max, len(draft.inputs)) // 2)
 
-    def _raise_if_away(self, outcomes: Sequence[Commit]) -> None:
+    def _raise_if_away(self, outcomes: Sequence[Commit | None]) -> None:
         for outcome in outcomes:
             if isinstance(outcome, LogUnavailable):
                 raise outcome

@@ -56,6 +56,9 @@ class Remembered(msgspec.Struct, frozen=True, gc=False):
     status: int = 0
     code: str = ""
     detail: str = ""
+    told: bool = False
+    """Refused under an earlier owner: what was said lies beside the journal, and was said or will
+    be by what is delivered once more."""
 
 
 class ForeignLog(Exception):
@@ -169,7 +172,10 @@ class Partition:
             self._undelivered(record.offset, message, None, envelope)
             for answer in message.answers:
                 outcome = (answer.status, answer.code, answer.detail)
-                self._remember(answer.command_id, message.at, answer.position, outcome)
+                known = Remembered(message.at, answer.position, *outcome)
+                self._remember(answer.command_id, known)
+            for refused in message.refused:
+                self._remember(refused.command_id, Remembered(message.at, 0, told=True))
         self.hash = control_hash(self.hash, record)
         self.last_hash = chain_hash(record.key, record.value, record.headers)
 
@@ -193,7 +199,8 @@ class Partition:
         if event.folds:
             self._count(event.subject, stamp.sequence)
         self._undelivered(record.offset, event, subject, envelope)
-        self._remember(envelope.causation_id, event.at, stamp.position, outcome_of(event))
+        known = Remembered(event.at, stamp.position, *outcome_of(event))
+        self._remember(envelope.causation_id, known)
 
     def _undelivered(
         self, offset: int, message: Event | Marked, state: Any, envelope: Context
@@ -250,11 +257,9 @@ class Partition:
 
     # ---------------------------------------------------------- memory of ids
 
-    def _remember(
-        self, command_id: str, at: int, position: int, outcome: tuple[int, str, str]
-    ) -> None:
+    def _remember(self, command_id: str, known: Remembered) -> None:
         if command_id and origin_of(command_id) is None:
-            self._memorize(command_id, Remembered(at, position, *outcome))
+            self._memorize(command_id, known)
 
     def _memorize(self, command_id: str, known: Remembered) -> None:
         self.remembered[command_id] = known

@@ -14,13 +14,14 @@ import msgspec
 import structlog
 
 from events.journal import Marked
-from events.log.contract import Log, TopicPartition
+from events.log.contract import Log, Record, TopicPartition
 from events.message import Command
 from handlers.decider.effects import Effect
 from handlers.decider.inputs import Input, from_effect
 from handlers.decider.outbox import Outbox
 from handlers.decider.ownership import Owned, Ownership
 from handlers.decider.partition import Folded
+from handlers.decider.refusals import answers_again, read_back
 
 logger = structlog.get_logger("decider")
 
@@ -42,6 +43,8 @@ class Router:
     def resume(self, owned: Owned) -> None:
         """Deliver what, by a folded journal's marks, may not have been. Raises ``LogError``, having
         changed nothing."""
+        folded = list(owned.partition.undelivered)
+        kept = read_back(self._log, owned.domain, owned.number, folded)
         # Receivers of this process may have effects of an earlier owner of this journal unread.
         receivers = list(self._ownership.owned.values())
         ends = self._log.ends([one.commands for one in receivers])
@@ -49,15 +52,15 @@ class Router:
             one.handed_from = max(one.handed_from, ends[one.commands])
         partition, marks = owned.partition, owned.partition.marks
         self._outbox.reached(owned.journal_key, partition.offset - 1)
-        kept = [
+        saved = [
             effect
             for effect in partition.kept_effects
             if effect.offset > marks.delivered or effect.offset in marks.held
         ]
-        derived = [effect for folded in partition.undelivered for effect in _derived(owned, folded)]
+        derived = [effect for one in folded for effect in _derived(owned, one, kept)]
         partition.kept_effects = []
         partition.undelivered.clear()
-        self._outbox.put(owned.journal_key, [*kept, *derived])
+        self._outbox.put(owned.journal_key, [*saved, *derived])
 
     def appended(self, target: TopicPartition, offset: int) -> None:
         """From the outbox's thread: an effect lies in the log now."""
@@ -107,10 +110,10 @@ class Router:
             self._outbox.put_again((topic, number), effect)
 
 
-def _derived(owned: Owned, folded: Folded) -> list[Effect]:
-    """What follows from a record that was folded, once more."""
+def _derived(owned: Owned, folded: Folded, kept: dict[int, Record]) -> list[Effect]:
+    """What follows from a record that was folded, once more. ``kept``: refusals by offset."""
     try:
-        found = list(_following(owned, folded))
+        found = list(_following(owned, folded, kept))
     except Exception:
         logger.exception("effects_lost", partition=owned.partition.source, offset=folded.offset)
         return []
@@ -119,10 +122,11 @@ def _derived(owned: Owned, folded: Folded) -> list[Effect]:
     return found
 
 
-def _following(owned: Owned, folded: Folded) -> Iterator[Effect]:
+def _following(owned: Owned, folded: Folded, kept: dict[int, Record]) -> Iterator[Effect]:
     envelope, message = folded.envelope, folded.message
     if isinstance(message, Marked):
         yield from (owned.effects.answer(a, envelope) for a in message.answers if a.reply_to)
+        yield from answers_again(message, kept, owned.partition.codec, owned.effects)
         return
     yield from owned.effects.of(message, folded.state, envelope)
     command = msgspec.structs.replace(envelope, id=envelope.causation_id, causation_id="")

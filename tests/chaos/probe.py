@@ -1,7 +1,7 @@
 """Asks every partition's decider for a decision, past the API, and measures how long that takes.
 
-Each probe is a command about a server that does not exist: it is refused, which leaves exactly one
-event for each probe however often it was delivered.
+Each probe is a command about a server that does not exist: it is refused, of which the journal's
+marks tell exactly once for each probe, however often it was delivered.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from contextlib import closing
 
 from commands.compute.power import StopServer
 from events import topics
+from events.journal import Marked
 from events.log.contract import LATEST, Log, Outgoing
 from events.log.records import Codec, headers
+from events.log.terms import Terms, is_control
 from events.message import Context
-from events.outcome import CommandRefused, Reply
+from events.outcome import Reply
 
 CODEC = Codec()
 TOPIC = topics.commands("compute")
@@ -59,18 +61,19 @@ class Prober:
         return ids
 
     def decided(self) -> Counter[str]:
-        """How many events each probe has led to."""
+        """How often each probe was refused, by the marks of the journals."""
         topic = topics.events("compute")
         sources = {(topic, number): 0 for number in range(self.log.partitions(topic))}
         found: Counter[str] = Counter()
+        terms = Terms()
         with closing(self.log.reader(sources)) as reader:
             ends = reader.ends()
             until = time.monotonic() + 60
             while any(reader.positions()[source] < end for source, end in ends.items()):
                 assert time.monotonic() < until, "the events could not be read"
                 for record in reader.poll(1.0, 5000):
-                    cause = record.headers.get("ce_causationid", "")
-                    if cause in self.sent:
-                        assert isinstance(CODEC.decode(record.value), CommandRefused)
-                        found[cause] += 1
+                    if terms.admits(record) and is_control(record):
+                        marked = CODEC.decode(record.value)
+                        refused = marked.refused if isinstance(marked, Marked) else []
+                        found.update(one.command_id for one in refused)
         return found

@@ -137,6 +137,8 @@ def term(journal: TopicPartition) -> Outgoing:
         ("host", COMPUTE),
         ("host", topics.commands("fleet")),
         ("host", topics.commands("identity")),
+        ("host", topics.refusals("compute")),
+        ("api", topics.refusals("compute")),
         ("api", EVENTS),
         ("api", OWN),
         ("api", REPORTS),
@@ -158,7 +160,10 @@ def test_who_may_not_write(roles: Roles, role: str, topic: str) -> None:
 @pytest.mark.service
 @pytest.mark.parametrize(
     "topic",
-    [OTHERS, EVENTS, COMPUTE, REPORTS, REPLIES, topics.HEARTBEATS, topics.events("identity")],
+    [
+        *(OTHERS, EVENTS, COMPUTE, REPORTS, REPLIES, topics.HEARTBEATS),
+        *(topics.events("identity"), topics.refusals("compute")),
+    ],
 )
 def test_a_host_reads_its_own_work_only(roles: Roles, topic: str) -> None:
     with pytest.raises(LogError, match=r"(?i)authoriz"):

@@ -65,7 +65,8 @@ def test_tap(site: Site, server_id: str) -> None:
     spoken = site.chronova(*about, "--kind", "dispatch").out
     assert "compute.BuildGuest" in set(re.findall(r"compute\.\w+", spoken))
     wrong = site.chronova("tap", "--kind", "gossip", code=2).error
-    assert wrong == "chronova: there is no kind 'gossip': commands, reports, events, dispatch\n"
+    kinds = "commands, reports, events, refusals, dispatch"
+    assert wrong == f"chronova: there is no kind 'gossip': {kinds}\n"
 
 
 def test_status(site: Site) -> None:

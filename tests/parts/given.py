@@ -74,9 +74,11 @@ class Story:
         partition = self.partition
         draft = Draft(partition, self._effects, now, (BYTES_MAX, 8 * BYTES_MAX))
         draft.decide(from_record(record, partition.domain, now))
+        draft.refused_at = range(len(draft.refusals))
         draft.finish(-1, [])
         partition.take(draft, partition.offset)
         facts = [out for out in draft.records if not out.headers["ce_type"].endswith(".Marked")]
+        facts += draft.refusals
         effects = [effect for _, effect in draft.effects]
         self.outgoing: list[Outgoing] = [*facts, *(effect.record(CODEC) for effect in effects)]
         self.written = [CODEC.decode(out.value) for out in self.outgoing]

@@ -34,6 +34,7 @@ _OPERATIONS = {
     "Read": ACLOperation.READ,
     "Write": ACLOperation.WRITE,
     "Create": ACLOperation.CREATE,
+    "AlterConfigs": ACLOperation.ALTER_CONFIGS,
     "Describe": ACLOperation.DESCRIBE,
     "DescribeConfigs": ACLOperation.DESCRIBE_CONFIGS,
 }

@@ -16,20 +16,10 @@ from events import topics
 from events.log.contract import Record, TopicPartition, partition_of
 from events.log.records import Codec
 from events.message import Event
-from handlers.decider.marks import Marks, follow_id, origin_of
+from handlers.decider.marks import follow_id, origin_of
 from handlers.performer.bookmark import Place
 from handlers.reaction import Send, follows_of
-
-
-class Line:
-    """One partition of events as it stands."""
-
-    def __init__(self, genesis: str) -> None:
-        self.position = 0
-        self.hash = genesis
-        self.at = 0
-        self.marks = Marks()
-        self.causes: dict[str, tuple[int, set[tuple[str, ...]]]] = {}
+from tests.simulation.line import Line
 
 
 class Arrivals:

@@ -12,6 +12,7 @@ from events.log.memory_groups import Groups
 from events.log.records import Codec
 from events.log.terms import begins_term
 from events.message import Message
+from handlers.decider.marks import MARKS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +77,10 @@ class WatchedCluster(Cluster):
         return offsets
 
     def restore(self, count: int) -> list[Record]:
-        """Keep the first ``count`` records that were written; return those that are lost."""
+        """Keep the first ``count`` records that were written, without half a batch of a journal,
+        which no log keeps; return those that are lost."""
+        while count and _within_batch(self.written[count - 1]):
+            count -= 1
         lost = self.written[count:]
         del self.written[count:]
         for source in {record.source for record in lost} & set(self.partitions):
@@ -124,3 +128,9 @@ class WatchedCluster(Cluster):
 
     def _wakes(self, name: str) -> None:
         self._world.kernel.say(name)
+
+
+def _within_batch(record: Record) -> bool:
+    """Whether more of the same append follows: the marks are in its last record."""
+    journal = record.topic.endswith(".events")
+    return journal and MARKS not in record.headers and not begins_term(record)

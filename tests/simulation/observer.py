@@ -23,12 +23,13 @@ from events.fleet.host import Host
 from events.fleet.inventory import DISK_GB, MEMORY_MB, VCPU
 from events.fleet.request import Resources
 from events.log.contract import Record
-from events.log.records import GENESIS, Codec, chain_hash, control_hash, stamp_of
+from events.log.records import Codec, chain_hash, control_hash, stamp_of
 from events.log.terms import Terms, begins_term, is_control
 from events.message import Event
-from events.outcome import CommandFailed, CommandRefused, Reply
+from events.outcome import CommandFailed, Reply
 from handlers.decider.marks import Marks, marks_of
-from tests.simulation.arrivals import Arrivals, Line
+from tests.simulation.arrivals import Arrivals
+from tests.simulation.line import REFUSED, Line
 from tests.simulation.transitions import TRANSITIONS, unlawful
 
 OVERDUE = 300 * limits.SECOND
@@ -120,11 +121,13 @@ class Observer:
         if not self._terms.admits(record):
             self.void += 1
             return
-        line = self.lines.setdefault(record.source, Line(GENESIS))
+        line = self.lines.setdefault(record.source, Line())
         if begins_term(record):
             self._began[record.source] = record.timestamp
         if is_control(record):
             line.hash = control_hash(line.hash, record)
+            for sentence in line.refuse(self._codec.decode(record.value)):
+                self._complain("decided twice", sentence)
         else:
             self._event(record, line)
         marks = marks_of(record)
@@ -181,8 +184,7 @@ class Observer:
         fact = (event.type_name, *(str(getattr(event, field)) for _, field in event.folds))
         last, facts = line.causes.get(cause, (position - 1, set()))
         apart = last != position - 1 or fact in facts
-        mixed = isinstance(event, CommandRefused) and facts
-        if cause and (apart or mixed):
+        if cause and (apart or REFUSED in facts):
             self._complain("decided twice", f"{cause} led to {fact} as well as {facts}", subject)
         line.causes[cause] = (position, {*facts, fact})
 
@@ -241,7 +243,7 @@ class Observer:
         known = self.answers.setdefault(reply.command_id, reply)
         if known != reply:
             self._complain("answered twice", f"{reply.command_id}: {known}, then {reply}")
-        line = self.lines.setdefault((reply.topic, reply.partition), Line(GENESIS))
+        line = self.lines.setdefault((reply.topic, reply.partition), Line())
         if reply.position > line.position:
             self._complain(
                 "lost",

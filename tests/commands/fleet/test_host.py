@@ -104,7 +104,10 @@ def test_impossible_facts(cpu_info: str) -> None:
     command = register("a", cpu_info=cpu_info)
     Fleet().when(command).refused(400, "badRequest", "cpu_info must be a JSON object.")
     again = ReportInventory(
-        host="a", hypervisor=command.hypervisor, inventories=command.inventories
+        host="a",
+        node_id="node-a",
+        hypervisor=command.hypervisor,
+        inventories=command.inventories,
     )
     Fleet().when(register("a"), again).refused(400, "badRequest", "cpu_info")
 
@@ -117,7 +120,10 @@ def test_a_host_smaller_than_its_reservation_has_nothing_to_give() -> None:
 def report(name: str, **sizes: int) -> ReportInventory:
     known = {"vcpus": 4, "ram_mib": 8704, "disk_gib": 100} | sizes
     return ReportInventory(
-        host=name, hypervisor=hypervisor(name), inventories=host_inventories(**known)
+        host=name,
+        node_id=f"node-{name}",
+        hypervisor=hypervisor(name),
+        inventories=host_inventories(**known),
     )
 
 
@@ -127,6 +133,14 @@ def test_reports_of_inventory() -> None:
     assert [type(event) for event in f] == [InventoryChanged]
     assert f.host("a").largest_ram_mib == -4096
     f.when(report("unknown")).refused(404, "itemNotFound", "unknown could not be found")
+
+
+def test_a_host_is_not_believed_about_another() -> None:
+    f = Fleet().when(register("a"), register("b"))
+    known = f.host("a")
+    forged = msgspec.structs.replace(report("a", vcpus=64), node_id="node-b")
+    f.when(forged).refused(403, "forbidden", "another node")
+    assert f.host("a") == known
 
 
 def test_disk_available_least_bounds_what_is_weighed() -> None:

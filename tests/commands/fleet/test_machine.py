@@ -136,6 +136,7 @@ class FleetMachine(RuleBasedStateMachine):
         self.fleet.when(
             ReportInventory(
                 host=name,
+                node_id=f"node-{name}",
                 hypervisor=hypervisor(name),
                 inventories=host_inventories(4 + more, 6000 + more, 20 + more),
             )

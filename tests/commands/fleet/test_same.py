@@ -155,7 +155,10 @@ class SameDecisions(RuleBasedStateMachine):
         if gold:
             inventories["CUSTOM_GOLD"] = Inventory(total=2)
         facts = hypervisor(name, **facts_of(kind))
-        self.fleet.when(ReportInventory(host=name, hypervisor=facts, inventories=inventories))
+        told = ReportInventory(
+            host=name, node_id=f"node-{name}", hypervisor=facts, inventories=inventories
+        )
+        self.fleet.when(told)
 
     @rule(name=names, how=st.integers(0, 6))
     def service(self, name: str, how: int) -> None:

@@ -8,10 +8,11 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, TopicPartition
 
 from events.log.contract import Log, LogError, LogUnavailable, Outgoing, Topic, TopicMismatch
 from events.log.kafka_connection import Connection
+from events.log.kafka_inspection import inspect
 from tests.events.log.site import KafkaSite, outgoing, persistently, read_to_end, until
 from tests.parts.broker import Broker
 
@@ -132,3 +133,27 @@ def written(log: Log, name: str, partition: int) -> bool:
 
 def read_all(kafka: KafkaSite, name: str) -> list[bytes]:
     return [record.value for record in read_to_end(kafka.reader(name, log=kafka.open()))]
+
+
+def test_retention_follows_what_a_topic_should_have(kafka: KafkaSite) -> None:
+    name, kept = kafka.name("refusals"), kafka.name("kept")
+    kafka.log.create_topics([Topic(name, 1, 60_000), Topic(kept, 1)])
+    kafka.log.create_topics([Topic(name, 1, 120_000), Topic(kept, 1)])
+
+    def retention(topic: str) -> str:
+        found = inspect(kafka.server.bootstrap, {}, [topic])
+        return found.topics[topic].settings["retention.ms"]
+
+    until(lambda: retention(name) == "120000", "the topic is kept for longer")
+    assert retention(kept) == "-1"
+
+
+def test_a_reader_of_what_was_cut_begins_with_what_is_left(kafka: KafkaSite) -> None:
+    """As a later owner reads refusals, whose offsets it knows from marks."""
+    name = kafka.name("cut")
+    kafka.log.create_topics([Topic(name, 1, 3_600_000)])
+    kafka.log.append(outgoing(name, *map(str, range(10))))
+    with closing(KafkaAdminClient(bootstrap_servers=kafka.server.bootstrap)) as admin:
+        admin.delete_records({TopicPartition(name, 0): 6})
+    until(lambda: kafka.log.offset_at((name, 0), 0) == 6, "the first six are gone")
+    assert [r.offset for r in read_to_end(kafka.reader(name))] == [6, 7, 8, 9]

@@ -49,6 +49,16 @@ def test_retention_forgets_the_old_in_bounded_steps(
     assert len(read_to_end(postgres.reader(kept))) == 1
 
 
+def test_retention_follows_what_a_topic_should_have(
+    postgres: PostgresSite, sql: psycopg2.extensions.cursor
+) -> None:
+    topic = postgres.name("refusals")
+    for retention_ms in (60_000, 1):
+        postgres.log.create_topics([Topic(topic, 1, retention_ms)])
+        sql.execute(f"SELECT retention_ms FROM {postgres.schema}.topic WHERE name = %s", [topic])
+        assert sql.fetchall() == [(retention_ms,)]
+
+
 def test_a_reader_passes_over_what_is_wholly_forgotten(
     postgres: PostgresSite, sql: psycopg2.extensions.cursor
 ) -> None:
