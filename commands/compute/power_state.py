@@ -77,7 +77,7 @@ def _placed(server: Server, report: ReportPowerState, at: int) -> list[Event]:
         return []
     if report.operation > server.operation:
         raised = f.OperationNumberRaised(at=at, server_id=id, operation=report.operation)
-        return [raised, *_lost(server, report, at)]
+        return [raised, *_ended(server, report, at)]
     if server.vm_state in ("building", "rescued", "resized", "suspended", "error"):
         return []
     power = report.power_state
@@ -90,8 +90,11 @@ def _placed(server: Server, report: ReportPowerState, at: int) -> list[Event]:
     return [f.PowerStateObserved(at=at, server_id=id, power_state=power)]
 
 
-def _lost(server: Server, report: ReportPowerState, at: int) -> list[Event]:
-    """A guest that is gone is not reported again."""
+def _ended(server: Server, report: ReportPowerState, at: int) -> list[Event]:
+    """A guest that went off or is gone meanwhile: its host may not say so again for long."""
+    if server.vm_state == "active" and report.power_state in (*OFF, SUSPENDED):
+        id, power = server.server_id, report.power_state
+        return [f.GuestHalted(at=at, server_id=id, power_state=power)]
     if report.power_state != NOSTATE or server.power_state == NOSTATE:
         return []
     return [f.PowerStateObserved(at=at, server_id=server.server_id, power_state=NOSTATE)]

@@ -182,19 +182,22 @@ def site(
     hosts: int = 1,
     demo_images: Path | None = None,
     folder: str = "site",
+    variables: Mapping[str, str] | None = None,
+    closed: bool = False,
 ) -> Iterator[Site]:
     """A site that is up, and forgotten afterwards. ``demo_images``: built before, not again;
-    ``folder``: the name of its folder."""
+    ``folder``: the name of its folder; ``variables``: more of the environment's; ``closed``:
+    the folder above is closed to others."""
     # Not pytest's folder: a socket's path has to be short.
     above = Path(tempfile.mkdtemp(prefix="chronova-site-", dir="/var/tmp"))
-    above.chmod(0o711)  # QEMU's user passes it
+    above.chmod(0o700 if closed else 0o711)  # QEMU's user passes it
     data = above / folder
     environment = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("OS_", "CHRONOVA_"))
     }
-    environment |= {"CHRONOVA_VIRT_TYPE": "qemu", "COLUMNS": "100"}
+    environment |= {"CHRONOVA_VIRT_TYPE": "qemu", "COLUMNS": "100", **(variables or {})}
     if demo_images is not None:
         shutil.copytree(demo_images, data / "demo-image")
     options = ["--log", log, "--driver", driver, "--hosts", str(hosts), "--port", str(free_port())]

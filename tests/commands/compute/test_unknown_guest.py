@@ -144,6 +144,13 @@ def test_a_guest_that_was_removed_before_the_log_went_back_is_seen_as_gone() -> 
     assert story.state("server", S).operation == 5
 
 
+def test_a_guest_that_was_stopped_before_the_log_went_back_is_seen_as_off() -> None:
+    """By one report: the next one comes ten minutes later."""
+    story = compute(*active()).when(seen(power_state=4, operation=2, ahead=True))
+    story.happened(f.OperationNumberRaised, f.GuestHalted)
+    assert story.state("server", S).vm_state == "stopped"
+
+
 def test_removal_by_the_operator() -> None:
     story = compute().when(seen(operation=7))
     story.when(RemoveUnknownGuest(host=HOST, server_id=S)).happened(UnknownGuestRemovalOrdered)
