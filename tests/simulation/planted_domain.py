@@ -22,7 +22,6 @@ import commands.compute.reports
 import commands.fleet.room
 import commands.fleet.scheduling
 import commands.identity.project
-from api.image.store import ImageStore
 from commands.compute import create
 from commands.compute.boot import BUILDING, build_removed
 from commands.decision import View
@@ -186,16 +185,4 @@ def lease_without_an_end() -> Iterator[None]:
     right = AGGREGATES["image"]
     wrong = msgspec.structs.replace(right, deadline=lambda image: None)
     with replaced(AGGREGATES, "image", wrong):
-        yield
-
-
-@planted("image", workload="images", faults=())
-def data_of_others_released() -> Iterator[None]:
-    """An upload that came too late takes along what another one has stored for the image."""
-    right = ImageStore.release
-
-    def release(self: ImageStore, image_id: str, upload_id: str | None = None) -> None:
-        right(self, image_id)
-
-    with swapped(ImageStore, "release", release):
         yield

@@ -59,7 +59,7 @@ def reported_before_done() -> Iterator[None]:
         yield
 
 
-@planted("guest", "unattended", "in flight", workload="deletes", faults=())
+@planted("unreported", "guest", "unattended", "in flight", workload="deletes", faults=())
 def newer_work_dropped() -> Iterator[None]:
     """The agent performs what came first, whatever is newer."""
     right = Lanes._put
