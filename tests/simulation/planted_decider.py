@@ -17,10 +17,8 @@ from events.log.contract import (
 )
 from events.log.memory_cluster import Cluster
 from events.log.terms import TERM
-from events.message import Command
 from handlers.decider import Decider
 from handlers.decider.draft import Decided, Draft
-from handlers.decider.effects import Effect
 from handlers.decider.inputs import Input
 from handlers.decider.marks import Marks
 from handlers.decider.outbox import Outbox
@@ -125,21 +123,6 @@ def earlier_effects_dropped_after_an_unknown_outcome() -> Iterator[None]:
         owned.polled.clear()
 
     with swapped(Router, "take_back", take_back):
-        yield
-
-
-@planted(*LOST_WAYS, "wish", workload="batches", faults=("refused", "unavailable"))
-def handed_over_past_older_effects() -> Iterator[None]:
-    """Effects are handed over in memory although older ones are on their way through the log, or
-    lie there unread."""
-
-    def receiver(self: Router, owned: Owned, effect: Effect) -> Owned | None:
-        if not self._handing_over or not isinstance(effect.message, Command):
-            return None
-        found = self._ownership.owned.get(effect.target)
-        return found if found is not None and found.deciding else None
-
-    with swapped(Router, "_receiver", receiver):
         yield
 
 
