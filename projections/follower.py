@@ -49,6 +49,9 @@ BATCH_BYTES_MAX = 4 << 20
 
 RETRY_S = 10.0
 
+LOOK_S = 1.0
+"""How often a follower without batches sees whether its build is still live."""
+
 logger = structlog.get_logger("projector")
 
 
@@ -103,6 +106,7 @@ class Follower:
         self._retry_s = retry_s
         self._committed = committed
         self._waits: Waits | None = None
+        self._looked_at = time.monotonic()
         self._writer = Writer(model)
         self._connection: Connection | None = None
         self._reader: Reader | None = None
@@ -171,9 +175,7 @@ class Follower:
             raise RuntimeError("the follower is not open")
         self._waits.try_again()
         records = self._reader.poll(timeout_s, self.records_max)
-        if not records:
-            self._keep_alive()
-            return 0
+        self._look()
         events = [record for record in records if record.source in self.places]
         if events:
             self._project(events, self._waits)
@@ -256,6 +258,7 @@ class Follower:
                 raise
             self._writer.recover(self.connection)
             return False
+        self._looked_at = time.monotonic()
         self._take(batch)
         return True
 
@@ -297,9 +300,17 @@ class Follower:
             return False
         return True
 
-    def _keep_alive(self) -> None:
+    def _look(self) -> None:
+        """See now and then that the tables are still this build's: a batch would show it, but there
+        may be none for long. Keeps the session alive, too. Raises ``ProjectorFenced``."""
+        now = time.monotonic()
+        if now - self._looked_at < LOOK_S:
+            return
+        self._looked_at = now
         with self.connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+            cursor.execute(f"SELECT FROM positions WHERE build = {self.build.build} LIMIT 1")
+            if cursor.fetchone() is None:
+                raise ProjectorFenced(f"build {self.build.build} is not the live one any more")
 
     def _followed_start(self) -> dict[TopicPartition, int]:
         since = (time.time_ns() // 1000) - FOLLOWED_S * 1_000_000

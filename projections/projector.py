@@ -31,8 +31,10 @@ from projections.follower import Follower, event_sources
 from projections.model import ReadModel, read_model
 from projections.rebuild import Progress, Rebuild
 
-IDLE_S = 5.0
-"""How long one poll waits; bounds how often an idle projector looks after its session."""
+IDLE_S = 1.0
+"""How long one poll waits."""
+TURN_S = 5.0
+"""How long a projector that stands by waits before it looks again which build is live."""
 
 PAUSE_S_MIN, PAUSE_S_MAX = 0.1, 2.0
 
@@ -173,7 +175,7 @@ class Projector:
 
     def _held(self, connection: Connection, build: Build) -> bool:
         """Wait for one's turn; False: stopped, or look again which build is live."""
-        return not self._stopped.is_set() and builds.hold(connection, build.build, IDLE_S)
+        return not self._stopped.is_set() and builds.hold(connection, build.build, TURN_S)
 
     def _observed(self, events: int, follower: Follower) -> None:
         if events and self._observe is not None:

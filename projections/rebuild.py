@@ -52,6 +52,9 @@ RECORDS_MAX = 1000
 of CPU for an event, measured, against batches of 5,000)."""
 STATES_MAX = 20_000
 SWITCH_S_MAX = 30.0
+HANDED_OVER_S = 3.0
+"""How long the new build is held until the projector of the old one asks for it. A projector
+looks once a second whether its build is live."""
 
 
 class Rebuilt(msgspec.Struct, frozen=True):
@@ -149,6 +152,13 @@ class Rebuild:
         finally:
             control.close()
 
+    def _hand_over(self, control: Connection, build: Build) -> None:
+        """Hold the new build until a projector waits for it, so that it is followed all the time."""
+        deadline = time.monotonic() + HANDED_OVER_S
+        while not builds.followers(control, build.build, granted=False):
+            if self._stopped.wait(TICK_S) or time.monotonic() > deadline:
+                return
+
     def _nothing_missing(self, live: Build | None) -> bool:
         version = self._model.version()
         return self._only_missing and live is not None and live.version == version
@@ -212,7 +222,10 @@ class Rebuild:
             crew.show("verifying")
             verify.check_counts(control, build)
             crew.show("switching")
+            followed = live is not None and builds.followers(control, live.build) > 0
             self._switch(control, live, build, crew)
+            if followed:
+                self._hand_over(control, build)
             crew.show("done")
         finally:
             crew.close()
