@@ -153,7 +153,7 @@ class Rebuild:
             control.close()
 
     def _hand_over(self, control: Connection, build: Build) -> None:
-        """Hold the new build until a projector waits for it, so that it is followed all the time."""
+        """Hold the new build until a projector waits for it: it is followed all the time."""
         deadline = time.monotonic() + HANDED_OVER_S
         while not builds.followers(control, build.build, granted=False):
             if self._stopped.wait(TICK_S) or time.monotonic() > deadline:

@@ -31,8 +31,9 @@ from handlers.compute.host import AgentRefused, kinds_of_agent
 from handlers.compute.image_fetch import Fetch, ImageFetches
 from handlers.compute.performing import SecretsOf, kinds_of, unable, without_secrets
 from handlers.performer.bookmark import Keeper
-from handlers.performer.performer import IDLE_S, Performer, Watcher
+from handlers.performer.performer import IDLE_S, Performer
 from handlers.performer.pool import DaemonPool, Pool
+from handlers.performer.watcher import Watcher
 from handlers.performer.witness import Appender
 
 LOOKS_MAX = 10_000

@@ -10,6 +10,7 @@
 - ``deadlines``, ``snapshot``
 """
 
-from handlers.decider.loop import GROUP, Decider, run, wall_clock
+from handlers.decider.loop import GROUP, Decider, wall_clock
+from handlers.decider.running import run
 
 __all__ = ["GROUP", "Decider", "run", "wall_clock"]

@@ -397,13 +397,3 @@ class Decider:
             self._failure = error
             self._member.wake()
             raise
-
-
-def run(decider: Decider, stopped: Callable[[], bool], pause: Callable[[float], object]) -> None:
-    """Step until ``stopped()``; a log that is away is tried again after ``pause``."""
-    while not stopped():
-        try:
-            decider.step()
-        except LogError as error:
-            logger.warning("log_away", reason=str(error))
-            pause(RETRY_S)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
 
 import structlog
 
@@ -26,6 +25,7 @@ from handlers.performer.outbox import Outbox
 from handlers.performer.perform import Performance, PieceTask
 from handlers.performer.piece import Key, Outcome, Piece
 from handlers.performer.pool import Pool
+from handlers.performer.watcher import Unwatched, Watcher
 from handlers.performer.witness import Appender
 from schemas.catalog import UnknownSchema
 
@@ -46,26 +46,6 @@ IDLE_S = 1.0
 NOWHERE = ("", -1)
 
 logger = structlog.get_logger("performer")
-
-
-class Watcher(Protocol):
-    """Told what happens, for metrics. From any thread."""
-
-    def work(self, kind: str, outcome: str, seconds: float) -> None:
-        """A piece of work ended: done, failed, superseded or cancelled."""
-
-    def pending(self, subjects: int) -> None:
-        """How many subjects have work queued or under way."""
-
-
-class Unwatched:
-    """Counts nothing."""
-
-    def work(self, kind: str, outcome: str, seconds: float) -> None:
-        """Nothing."""
-
-    def pending(self, subjects: int) -> None:
-        """Nothing."""
 
 
 class Performer:

@@ -44,6 +44,11 @@ def beginnings(token: str, image: str) -> dict[str, bytes]:
     return {name: text.encode() for name, text in texts.items()}
 
 
+def _close(clients: list[socket.socket]) -> None:
+    for client in clients:
+        client.close()
+
+
 @contextmanager
 def slow_clients(address: tuple[str, int], requests: list[bytes]) -> Iterator[None]:
     """One client for each beginning: it sends a byte now and then, and reads next to nothing. One
@@ -52,7 +57,7 @@ def slow_clients(address: tuple[str, int], requests: list[bytes]) -> Iterator[No
     with ExitStack() as clients:
         connected = [_connected(address, request) for request in requests]
         dripping = threading.Thread(target=_drip, args=(address, connected, requests, ended))
-        clients.callback(lambda: [client.close() for client in connected])
+        clients.callback(_close, connected)
         clients.callback(dripping.join, 30)
         clients.callback(ended.set)
         dripping.start()

@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from cryptography.exceptions import InvalidTag
 
 from api.compute import secret_store
 from api.compute.secret_store import Sealed
@@ -113,7 +114,7 @@ def keys_of(site: Site) -> set[bytes]:
             for text in KEY.findall(content):
                 for decode in (base64.b64decode, base64.urlsafe_b64decode, bytes.fromhex):
                     try:
-                        found.add(decode(text.decode())[:32])  # type: ignore[operator]
+                        found.add(decode(text.decode())[:32])
                     except ValueError:
                         continue
     return {key for key in found if len(key) == 32}
@@ -127,7 +128,7 @@ def opened(sealed: Sealed, keys: set[bytes]) -> list[bytes]:
             for whole, about in ((wrapped, server_id.encode()), (sealed.content, b"")):
                 try:
                     found.append(secret_store._decrypted(key, whole, about))
-                except secret_store.InvalidTag:
+                except InvalidTag:
                     continue
     return found
 

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,9 +162,13 @@ def show(site: Site, id: str) -> dict[str, Any]:
         return {"status": found.status, "power_state": found.power_state}
 
 
+def _is(site: Site, id: str, status: str) -> bool:
+    return bool(show(site, id)["status"] == status)
+
+
 def wait(site: Site, servers: dict[str, str], status: str) -> None:
     for name, id in servers.items():
-        site.until(lambda id=id: show(site, id)["status"] == status, f"{name} is {status}")
+        site.until(partial(_is, site, id, status), f"{name} is {status}")
 
 
 def unknown(site: Site) -> list[dict[str, Any]]:

@@ -68,9 +68,14 @@ def test_a_quiet_log_is_followed_all_the_time_of_a_rebuild(
     recorder.append(boot("one"))
     lag = Lag(log, url)
     ended, unfollowed = threading.Event(), 0
+
+    def rebuilt() -> None:
+        rebuild(log, url)
+        ended.set()
+
     with running(Projector(log, url)) as raised:
         until(lambda: followed(lag))
-        made = threading.Thread(target=lambda: (rebuild(log, url), ended.set()))
+        made = threading.Thread(target=rebuilt)
         made.start()
         while not ended.wait(0.01):
             unfollowed += not lag.measure().followed

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from sqlalchemy import text
 
 from api.compute.secret_store import SecretStore, SecretsUnreadable
 from chronova.secrets_keeper import ORPHAN_S, SecretsKeeper
@@ -65,9 +66,9 @@ def shown(url: str) -> dict[str, bool]:
     """Whether each server of the tables is deleted."""
     engine = live.engine(url, 1)
     try:
-        with closing(engine.raw_connection()) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT id, deleted FROM servers")
-            return dict(cursor.fetchall())
+        with engine.connect() as connection:
+            rows = connection.execute(text("SELECT id, deleted FROM servers"))
+            return {str(row.id): bool(row.deleted) for row in rows}
     except Exception:  # noqa: BLE001 - there are no tables yet
         return {}
     finally:

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from events.log.contract import Record
-from events.log.records import Codec
 from handlers.decider.effects import Effect
 from handlers.decider.partition import Partition
-from handlers.decider.snapshot import Snapshots, Stored
+from handlers.decider.snapshot import Piece, Snapshots
 from tests.simulation.planted_decider import LOST_WAYS
 from tests.simulation.planting import planted, swapped
 
@@ -53,13 +52,13 @@ def snapshot_without_undelivered_effects() -> Iterator[None]:
 @planted("decided twice", "answered twice", workload="boots", faults=("duplicate", "restart"))
 def snapshot_without_remembered_ids() -> Iterator[None]:
     """Who begins with a snapshot does not know which commands were decided."""
-    right = Snapshots._restored
+    import handlers.decider.snapshot as module
 
-    def restored(
-        self: Snapshots, stored: Stored, domain: str, number: int, codec: Codec
-    ) -> Partition:
-        stored.remembered.clear()
-        return right(self, stored, domain, number, codec)
+    right = module._add
 
-    with swapped(Snapshots, "_restored", restored):
+    def add(piece: Piece, partition: Partition) -> None:
+        piece.remembered.clear()
+        right(piece, partition)
+
+    with swapped(module, "_add", add):
         yield

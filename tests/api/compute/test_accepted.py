@@ -99,7 +99,7 @@ MADE: dict[str, tuple[str, str, dict[str, Any]]] = {
 def test_what_does_not_show_is_not_refused(
     world: World, meanwhile: Any, method: str, path: str, body: Any
 ) -> None:
-    admin = {"token": "admin", "version": "2.90"}
+    admin: Any = {"token": "admin", "version": "2.90"}
     server_id = world.boot()
     given = {"aggregate": {"name": f"of {server_id}"}}
     aggregate = world.post("/os-aggregates", given, **admin).json["aggregate"]["id"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from random import Random
+from typing import Any
 
 from tests.bench.sites import Site
 from tests.chaos.history.caller import Caller
@@ -144,10 +145,13 @@ class Client:
             done = self._caller.ask(asked, "POST", f"{path}/metadata", body)
         else:
             hard = operation == "reboot" and self._chance.random() < 0.5
-            kinds = {"stop": {"os-stop": None}, "start": {"os-start": None}}
-            body = kinds.get(operation, {"reboot": {"type": "HARD" if hard else "SOFT"}})
+            kinds: dict[str, dict[str, Any]] = {
+                "stop": {"os-stop": None},
+                "start": {"os-start": None},
+            }
+            act = kinds.get(operation, {"reboot": {"type": "HARD" if hard else "SOFT"}})
             asked = _request(operation, server_id=server_id, hard=hard)
-            done = self._caller.ask(asked, "POST", f"{path}/action", body)
+            done = self._caller.ask(asked, "POST", f"{path}/action", act)
         if operation != "show":
             self._perhaps_look(server_id)
         if done.status == 404 or (operation == "delete" and done.status == 204):

@@ -12,7 +12,7 @@ import handlers.features as features
 import handlers.heartbeat
 from events.features import FeaturesEnabled, FeaturesRequired, Levels, Reached, TooOld
 from events.fleet.heartbeat import COMPUTE, CONDUCTOR, SCHEDULER, Heartbeat
-from events.log.contract import Log, Outgoing
+from events.log.contract import Log, Outgoing, Record
 from events.log.features_in_log import FeaturesInLog
 from events.log.records import Codec
 from events.message import Message
@@ -49,7 +49,7 @@ class Cloud:
     def written(self) -> list[Message]:
         with_codec = Codec()
         reader = self.site.reader(self._levels)
-        records = []
+        records: list[Record] = []
         while reader.positions()[self._levels, 0] < reader.ends()[self._levels, 0]:
             records += reader.poll(1.0)
         return [with_codec.decode(record.value) for record in records]
@@ -114,7 +114,7 @@ def test_a_level_never_goes_down(cloud: Cloud) -> None:
     new = cloud.process("new", 3)
     for level in (2, 3, 2):
         value = new.codec.encode(FeaturesEnabled(level=level, at=1, members=[]))
-        new.log.append([Outgoing(features.FEATURES, "x", value, {}, 0)])
+        new.log.append([Outgoing(in_log.SOURCE[0], "x", value, {}, 0)])
         new.levels.look()
     assert new.levels.reached == Reached(3, 3)
     assert cloud.process("another", 3).levels.look() == Reached(3, 3)
@@ -124,7 +124,7 @@ def test_an_owner_goes_on_where_the_last_one_died(cloud: Cloud) -> None:
     """Between the two records: what is required is not yet enabled."""
     new = cloud.process("new", 2)
     value = new.codec.encode(FeaturesRequired(level=2, at=1, members=[]))
-    new.log.append([Outgoing(features.FEATURES, "x", value, {}, 0)])
+    new.log.append([Outgoing(in_log.SOURCE[0], "x", value, {}, 0)])
     assert new.levels.look() == Reached(2, 1)
     new.beat()
     new.raiser.step({}, cloud.now())
@@ -193,7 +193,7 @@ class Between:
         self._happens: list[Callable[[], None]] = [happens]
 
     def append(self, records: Sequence[Outgoing], timeout_s: float = 10.0) -> Sequence[int]:
-        if records[0].topic == features.FEATURES and self._happens:
+        if records[0].topic == in_log.SOURCE[0] and self._happens:
             self._happens.pop()()
         return self._log.append(records, timeout_s)
 

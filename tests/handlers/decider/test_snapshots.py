@@ -16,8 +16,8 @@ import handlers.decider.snapshot as snapshot
 from events.state_codec import encode_state
 from handlers.decider.deadlines import STALE_MAX, Deadlines
 from handlers.decider.snapshot import Snapshots
+from tests.handlers.decider.booting import booting
 from tests.handlers.decider.site import Site, flavors, settle
-from tests.handlers.decider.test_takeover import booting
 
 COUNT = 30
 

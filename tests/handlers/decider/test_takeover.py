@@ -12,8 +12,7 @@ import commands.compute.overdue as overdue
 import handlers.decider.loop
 import handlers.decider.ownership as ownership
 import handlers.reactions
-from commands.compute.boot import BuildGuest, ReportBootFailed
-from commands.compute.create import CreateServers
+from commands.compute.boot import BuildGuest
 from events import topics
 from events.compute.server import Server
 from events.log.contract import Record
@@ -25,6 +24,7 @@ from handlers.decider.partition import REMEMBERED_US, Partition
 from handlers.decider.snapshot import CHECKSUM_BYTES
 from tests.commands.compute.servers import create
 from tests.commands.fleet.fleet import register
+from tests.handlers.decider.booting import booting
 from tests.handlers.decider.site import CODEC, HOST, Site, flavors, settle
 
 SNAPSHOT = "compute-0.snapshot"
@@ -229,131 +229,6 @@ def _boot_with_a_death(operation: str, fault: Fault, handing_over: bool, at: int
     assert {answer.status for answer in site.answers()[id]} == {0}
 
 
-def test_reports_that_lie_in_the_log_beat_a_deadline_that_has_passed() -> None:
-    """C5: the deciders were away for longer than a build may take."""
-    site = Site()
-    first, server = booting(site)
-    site.append(
-        topics.reports("compute"),
-        server.project_id,
-        failed_build(server),
-        id=f"late:{ReportBootFailed.type_name}",
-    )
-    first._log.expel()  # type: ignore[attr-defined]
-    site.now += 3_600_000_000
-    second = site.decider("second", domains=("compute", "fleet"))
-    settle(second)
-    reasons = [
-        getattr(CODEC.decode(r.value), "reason", "")
-        for r in site.events()
-        if "Build" in r.headers["ce_type"] or "BootFailed" in r.headers["ce_type"]
-    ]
-    assert reasons and reasons[0] == "no disk", reasons
-
-
-def test_a_deadline_waits_until_hosts_could_say_what_they_did() -> None:
-    """C5: their reports of the time in which the log was away come within the grace."""
-    site = Site()
-    first, server = booting(site)
-    first._log.expel()  # type: ignore[attr-defined]
-    site.now += 3_600_000_000
-    second = site.decider("second", domains=("compute", "fleet"))
-    settle(second)
-    states = second.states("compute", 0, "server")
-    assert states is not None and states[server.server_id].task_state is not None
-    site.now += ownership.GRACE_US + 1
-    settle(second)
-    states = second.states("compute", 0, "server")
-    assert states is not None and states[server.server_id].vm_state == "error"
-
-
-def succeed(site: Site, owner: Decider, seconds: int, name: str) -> Decider:
-    """Let another owner take over, and live for so long."""
-    owner._log.expel()  # type: ignore[attr-defined]
-    heir = site.decider(name, domains=("compute", "fleet"))
-    settle(heir)
-    for _ in range(seconds):
-        site.now += 1_000_000
-        settle(heir, turns=2)
-    return heir
-
-
-def state_of(decider: Decider, server_id: str) -> Server:
-    states = decider.states("compute", 0, "server")
-    assert states is not None
-    server: Server = states[server_id]
-    return server
-
-
-def test_a_deadline_passes_although_owners_change_more_often_than_the_grace() -> None:
-    site = Site()
-    owner, server = booting(site)
-    site.now += 3_600_000_000
-    for n in range(3):
-        owner = succeed(site, owner, 4, f"owner-{n}")
-        if n < 2:
-            assert state_of(owner, server.server_id).task_state is not None
-    assert state_of(owner, server.server_id).vm_state == "error"
-
-
-def test_a_pause_of_the_owner_is_no_time_in_which_it_listened() -> None:
-    """The log may have been away, without ending its term."""
-    site = Site()
-    owner, server = booting(site)
-    site.now += 3_600_000_000
-    owner = succeed(site, owner, 0, "first")
-    site.now += 9_000_000
-    settle(owner)
-    owner = succeed(site, owner, 2, "second")
-    assert state_of(owner, server.server_id).task_state is not None, "2 and 2 seconds were heard"
-    owner = succeed(site, owner, 6, "third")
-    assert state_of(owner, server.server_id).vm_state == "error"
-
-
-def test_what_was_waited_before_an_outage_is_no_grace_for_what_was_overdue_in_it() -> None:
-    """C5: hosts could not report what they did meanwhile."""
-    site = Site()
-    owner, server = booting(site)
-    second = create("22222222-2222-4222-8222-222222222222")
-    site.now += 300_000_000
-    site.ask(second, second.project_id)
-    settle(owner)
-    other = second.servers[0].server_id
-    assert state_of(owner, other).task_state == "networking"
-    site.now += 400_000_000
-    owner = succeed(site, owner, 9, "before")
-    assert state_of(owner, server.server_id).task_state is not None, "nothing was told too early"
-    site.now += 3_600_000_000
-    owner = succeed(site, owner, 3, "after")
-    assert state_of(owner, server.server_id).vm_state == "error", "it has had its ten seconds"
-    assert state_of(owner, other).task_state is not None, "hosts have had three seconds"
-    owner = succeed(site, owner, 11, "later")
-    assert state_of(owner, other).vm_state == "error"
-
-
-def test_deadlines_pass_although_the_log_has_dropped_old_input() -> None:
-    """What lay there when the term began is too old to be kept, and nothing new comes."""
-    site = Site()
-    first, server = booting(site)
-    first._log.expel()  # type: ignore[attr-defined]
-    site.append(
-        topics.reports("compute"),
-        server.project_id,
-        failed_build(server),
-        id=f"late:{ReportBootFailed.type_name}",
-    )
-    reports = site.cluster.partitions[topics.reports("compute"), 0]
-    reports.first, reports.records = reports.end, []
-    site.now += 3_600_000_000
-    second = site.decider("second", domains=("compute", "fleet"))
-    settle(second)
-    assert state_of(second, server.server_id).task_state is not None
-    site.now += ownership.GRACE_US + 1
-    settle(second)
-    states = second.states("compute", 0, "server")
-    assert states is not None and states[server.server_id].vm_state == "error"
-
-
 def test_a_timeout_belongs_to_the_request_that_it_ends() -> None:
     """M4: who waited for it finds it in the same request."""
     site = Site()
@@ -409,30 +284,3 @@ def test_a_takeover_of_any_length_keeps_its_membership(monkeypatch: pytest.Monke
     positions = [n for n, name in enumerate(polls) if name == "reader.poll"]
     between = [polls[a:b] for a, b in pairwise(positions)]
     assert all("poll" in names for names in between), between
-
-
-def booting(site: Site) -> tuple[Decider, Server]:
-    """A server whose host has its work and says nothing."""
-    decider = site.decider("first", domains=("compute", "fleet"))
-    settle(decider)
-    site.append(topics.reports("fleet"), "default", register(HOST))
-    settle(decider)
-    asked: CreateServers = create()
-    site.ask(asked, asked.project_id)
-    settle(decider)
-    states = decider.states("compute", 0, "server")
-    assert states
-    (server,) = states.values()
-    assert server.task_state == "networking"
-    return decider, server
-
-
-def failed_build(server: Server) -> ReportBootFailed:
-    return ReportBootFailed(
-        server_id=server.server_id,
-        project_id=server.project_id,
-        host=HOST,
-        generation=server.generation,
-        operation=server.operation,
-        reason="no disk",
-    )
