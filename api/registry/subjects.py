@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from events import topics
+from events.fleet.heartbeat import Heartbeat
 from events.journal import Marked, TermBegan
 from events.message import Command, Event, Message, Work
 from events.outcome import CommandRefused, Reply
@@ -119,7 +120,9 @@ def topics_of(cls: type[Message]) -> Sequence[str]:
         return [topics.DISPATCHES.rstrip(".")]  # each host's begins so
     if issubclass(cls, TermBegan | Marked):
         return [topics.events(domain) for domain in topics.DOMAINS]
-    return [topics.REPLIES if cls is Reply else topics.HEARTBEATS]
+    if issubclass(cls, Reply | Heartbeat):
+        return [topics.REPLIES if cls is Reply else topics.HEARTBEATS]
+    return [topics.FEATURES if cls.type_domain == "features" else cls.type_domain]
 
 
 def union(schemas: Iterable[Schema]) -> list[Any]:

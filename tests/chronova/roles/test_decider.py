@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 from chronova.roles.decider import _monitor
 from chronova.settings import Settings
 from chronova.stopping import Stop
 from events import topics
-from events.log.memory import Cluster, Fault, MemoryLog
-from events.log.memory_cluster import Operation
+from events.log.memory import Cluster, MemoryLog
 from handlers.decider import Decider
+from handlers.scheduler import LivenessMonitor
 
 
-def test_a_defect_of_the_monitor_ends_the_role() -> None:
-    def fault(operation: Operation) -> Fault | None:
-        if operation.name == "reader":
-            raise RuntimeError("a defect")
-        return None
+def test_a_defect_of_the_monitor_ends_the_role(monkeypatch: pytest.MonkeyPatch) -> None:
+    def step(self: LivenessMonitor) -> None:
+        raise RuntimeError("a defect")
 
-    log = MemoryLog(cluster=Cluster(lambda: 0, faults=fault))
+    monkeypatch.setattr(LivenessMonitor, "step", step)
+    log = MemoryLog(cluster=Cluster(lambda: 0))
     log.create_topics(topics.all_topics(1))
     decider = Decider(log, ["fleet"])
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
