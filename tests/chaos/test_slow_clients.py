@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.slow import COUNT, beginnings, percentile, slow_clients, timed
-from tests.chaos.victim import Victim
+from tests.chaos.victim import Victim, frozen
 
 READ_S_MAX = 0.1
 """99 of 100 reads take no longer, or no more than twice what they take without slow clients: a
@@ -50,3 +50,27 @@ def test_others_are_served_meanwhile(victim: Victim, image: str, kind: str) -> N
     print(f"\n{kind}: p99 {read_s * 1e3:.1f} ms (else {quiet_s * 1e3:.1f}), {health_s:.3f} s")
     assert read_s <= max(READ_S_MAX, 2 * quiet_s)
     assert health_s <= HEALTH_S_MAX
+
+
+def test_others_are_served_while_writes_wait_for_a_decision(victim: Victim) -> None:
+    """A frozen decider keeps all who write waiting: none of them holds a reader's thread."""
+    address = ("127.0.0.1", victim.site.settings.port)
+    token = victim.site.client().token
+    write = writing(victim.site.client("demo").token)
+    quiet_s = percentile(timed(address, PATH, token, READS), 0.99)
+    with frozen([victim.process("decider")]), slow_clients(address, [write] * COUNT):
+        read_s = percentile(timed(address, PATH, token, READS), 0.99)
+        health_s = timed(address, "/healthz", "", 1, statuses=(200, 503))[-1]
+    print(f"\nwrites: p99 {read_s * 1e3:.1f} ms (else {quiet_s * 1e3:.1f}), {health_s:.3f} s")
+    assert read_s <= max(READ_S_MAX, 2 * quiet_s)
+    assert health_s <= HEALTH_S_MAX
+
+
+def writing(token: str) -> bytes:
+    """A whole request that a decider has to decide."""
+    body = b'{"keypair": {"name": "waits"}}'
+    head = (
+        "POST /compute/v2.1/os-keypairs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"X-Auth-Token: {token}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
