@@ -118,6 +118,9 @@ class DeciderMeters:
             store, "decider_batch_seconds", "To decide a batch and commit it."
         ).of()
         self._owned = _gauge(store, "decider_partitions", "Partitions owned.", "livesum")
+        self._waiting = _gauge(
+            store, "decider_waiting", "Partitions and receivers that wait for help.", "livesum"
+        )
 
     def batch(self, decided: Sequence[Decision], seconds: float) -> None:
         """A batch was committed."""
@@ -135,6 +138,10 @@ class DeciderMeters:
     def owns(self, partitions: int) -> None:
         """How many partitions this process owns now."""
         self._owned.set(partitions)
+
+    def waiting(self, partitions: int) -> None:
+        """How many partitions, and receivers of what follows, wait for somebody's help."""
+        self._waiting.set(partitions)
 
 
 class ProjectorMeters:

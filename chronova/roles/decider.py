@@ -37,18 +37,22 @@ def serve(settings: Settings) -> None:
     log = observing.measured(open_site_log(settings), store, "decider")
     member = Membership(log, CONDUCTOR, settings.report_interval_s)
     member.enter(stop.pause)
+    meters = DeciderMeters(store)
     decider = Decider(
-        log,
-        settings.domains,
-        snapshots=settings.data_path / "snapshots",
-        watcher=DeciderMeters(store),
+        log, settings.domains, snapshots=settings.data_path / "snapshots", watcher=meters
     )
     stop.on_stop(decider.wake)
     failed: list[Exception] = []
     monitor: threading.Thread | None = None
     if "fleet" in settings.domains:
         monitor = _monitor(settings, log, decider, stop, failed)
-    member.troubles = decider.troubles
+
+    def troubles() -> list[str]:
+        found = decider.troubles()
+        meters.waiting(len(found))
+        return found
+
+    member.troubles = troubles
     beats = Watched("heartbeat", lambda: member.keep(stop.pause), decider.wake)
 
     def stopped() -> bool:

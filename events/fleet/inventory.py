@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from events.bounds import too_nested
+from events.bounds import Bound, too_nested
 from events.message import MOMENT, Text
 
 VCPU = "VCPU"
@@ -16,13 +16,15 @@ DISK_GB = "DISK_GB"
 AMOUNT_MAX = 2**42
 """The most of anything on one host: 4 EiB of memory in MiB. Exact in any arithmetic."""
 
+RATIO = Bound(ge=0, le=1_000_000)
+
 
 class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     """One resource class of one host, as in placement (min_unit and step_size are 1)."""
 
     total: Annotated[int, "What the host has, in the class's unit."]
     reserved: Annotated[int, "What is kept for the host itself."] = 0
-    allocation_ratio: Annotated[float, "How often each unit may be given away."] = 1.0
+    allocation_ratio: Annotated[float, RATIO, "How often each unit may be given away."] = 1.0
     max_unit: Annotated[int, "The most that one server may have; 0 means total."] = 0
 
     @property
