@@ -64,9 +64,12 @@ AMOUNT = Bound(ge=-INT4_MAX - 1, le=INT4_MAX)
 KEY = Bound(chars_max=640)
 """An id that is made of several; fits a B-tree alone."""
 
-BOUNDS = {str: NAME, int: AMOUNT}
+NUMBER = Bound(ge=-1e15, le=1e15)
+"""Its product with an amount is finite, and a whole number in a B-tree of ``bigint``."""
+
+BOUNDS = {str: NAME, int: AMOUNT, float: NUMBER}
 """For each kind of value without a bound of its own. A text under a name (in a dict) is in no
-index: it is bounded as ``TEXT``. Floats must be finite."""
+index: it is bounded as ``TEXT``."""
 
 
 def check(message: msgspec.Struct) -> None:

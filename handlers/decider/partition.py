@@ -188,19 +188,32 @@ class Partition:
                 f"{record.topic}/{record.partition}@{record.offset} is event {stamp.position},"
                 f" which does not follow event {self.position} of the state"
             )
+        evolved = self._evolved(record, event)
         self.position = stamp.position
         self.hash = self.last_hash = chain_hash(record.key, record.value, record.headers)
         self.last_at = max(self.last_at, event.at)
-        subject = None
-        for number, (aggregate, id) in enumerate(folds_of(event)):
-            state = aggregate.evolve(self.states[aggregate.name].get(id), event)
-            subject = subject if number else state
-            self._put((aggregate.name, id), state, envelope)
+        for key, state in evolved:
+            self._put(key, state, envelope)
+        subject = evolved[0][1] if evolved else None
         if event.folds:
             self._count(event.subject, stamp.sequence)
         self._undelivered(record.offset, event, subject, envelope)
         known = Remembered(event.at, stamp.position, *outcome_of(event))
         self._remember(envelope.causation_id, known)
+
+    def _evolved(self, record: Record, event: Event) -> list[tuple[Key, Any]]:
+        """Return what an event makes of the states that it is about. Raises ``ForeignLog`` for one
+        that no fold can take, whatever is wrong with it: others go on."""
+        try:
+            return [
+                ((each.name, id), each.evolve(self.states[each.name].get(id), event))
+                for each, id in folds_of(event)
+            ]
+        except Exception as error:
+            raise ForeignLog(
+                f"{record.topic}/{record.partition}@{record.offset} ({event.type_name}) cannot be"
+                f" folded: {type(error).__name__}: {error}"
+            ) from error
 
     def _undelivered(
         self, offset: int, message: Event | Marked, state: Any, envelope: Context

@@ -119,6 +119,8 @@ def test_every_number_and_text_of_every_record_has_a_bound() -> None:
         match kind:
             case msgspec.inspect.IntType(ge=None) | msgspec.inspect.IntType(le=None):
                 return [path]
+            case msgspec.inspect.FloatType(ge=None) | msgspec.inspect.FloatType(le=None):
+                return [path]
             case msgspec.inspect.StrType(max_length=None, pattern=None):
                 return [path]
             case msgspec.inspect.StructType():
