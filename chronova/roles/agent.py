@@ -135,6 +135,10 @@ def serve(settings: Settings) -> None:
         new_id=lambda: str(uuid.uuid4()),
         version=__version__,
     )
+    anew = _went_back(witness, stop)
+    if anew is None:
+        log.close()
+        return
     announce(presence.beat)
     fetch = LinkFetch(settings.url, image_key(settings))
     agent = Agent(
@@ -149,7 +153,7 @@ def serve(settings: Settings) -> None:
         watcher=AgentMeters(store),
         node_ids={host: one.node_id for host, one in identities.items()},
         appender=witness,
-        anew=_went_back(witness, stop),
+        anew=anew,
         secrets_of=SecretsFetch(settings.url, keys),
     )
     stop.on_stop(agent.wake)
@@ -175,15 +179,16 @@ def serve(settings: Settings) -> None:
         log.close()
 
 
-def _went_back(witness: Witness, stop: Stop) -> bool:
-    """Whether the log lost what this agent's hosts wrote; waits for a log that is away."""
+def _went_back(witness: Witness, stop: Stop) -> bool | None:
+    """Whether the log lost what this agent's hosts wrote; waits for a log that is away. None when
+    stopped meanwhile: nothing may be written then, it would pass for evidence."""
     while not stop.stopped():
         try:
             return witness.went_back()
         except LogError as error:
             logger.warning("log_away", reason=str(error))
             stop.pause(0.5)
-    return False
+    return None
 
 
 def _say_goodbye(presence: Presence) -> None:

@@ -147,10 +147,12 @@ async def _by_leader(
     outcomes: dict[TopicPartition, Outcome],
     deadline: Deadline,
 ) -> list[tuple[Any, dict[TopicPartition, Sending]]]:
-    """The requests to make, each with its node. What has no partition to go to is settled."""
+    """The requests to make, each with its node. What has no partition to go to is settled; what has
+    no known leader waits until all others are done, which might lose their time to it."""
     requests: list[tuple[Any, dict[TopicPartition, Sending]]] = []
     latest: dict[Any, tuple[dict[TopicPartition, Sending], int]] = {}
-    for source, sending in list(left.items()):
+    led = [source for source in left if connection.client.leader_of(source) not in (None, -1)]
+    for source, sending in [(source, left[source]) for source in led or left]:
         try:
             node = await connection.leader(source, deadline)
         except LogError as error:

@@ -109,7 +109,10 @@ class Decider:
         self._member = log.membership(GROUP, [t for d in domains for t in topics.inputs(d)])
         self._ownership = Ownership(log, self._codec, self._snapshots, self._ready, clock, owner)
         self._outbox = Outbox(
-            log, self._codec, appended=self._appended, clock=lambda: clock() / 1e6
+            log,
+            self._codec,
+            appended=self._appended,
+            clock=time.monotonic if threaded else lambda: clock() / 1e6,
         )
         self._router = Router(log, self._ownership, self._outbox, handing_over=handing_over)
         self._pace = Pace() if threaded else None
@@ -170,14 +173,12 @@ class Decider:
         self._outbox.close()
         if self._relay is not None:
             self._relay.join(RELAY_ENDS_S)
-        try:
-            for owned in self._ownership.owned.values():
-                if owned.deciding and owned.partition.offset > owned.saved:
-                    self._save(owned)
-                    self._snapshots.close()
-        finally:
-            self._ownership.give_up()
-            self._member.close()
+        self._ownership.give_up()
+        self._member.close()  # first: another decider goes on while this one saves
+        for owned in self._ownership.owned.values():
+            if owned.deciding and owned.partition.offset > owned.saved:
+                self._save(owned)
+                self._snapshots.close()
 
     def _patience(self, wait_s: float) -> float:
         """How long nothing is due."""

@@ -87,6 +87,8 @@ class Outbox:
         """By journal, the effects of each offset that are not delivered."""
         self._ways: dict[tuple[Journal, TopicPartition], int] = {}
         """How many effects of a journal wait for a receiver."""
+        self._handed: dict[tuple[Journal, TopicPartition], int] = {}
+        """How many effects of a journal are handed over to a receiver, and not yet taken."""
         self._last: dict[Journal, int] = {}
         self._again_at = 0.0
         self._closed = False
@@ -109,18 +111,25 @@ class Outbox:
     def put_again(self, journal: Journal, effect: Effect) -> None:
         """Deliver one that was handed over in vain."""
         with self._lock:
-            self._done(journal, effect)
+            self._taken(journal, effect)
         self.put(journal, [effect])
 
     def hand_over(self, journal: Journal, effect: Effect) -> None:
         """Count one that is handed over within the process; ``settle`` says that it was taken."""
         with self._lock:
             self._opened(journal, effect)
+            way = (journal, effect.target)
+            self._handed[way] = self._handed.get(way, 0) + 1
 
     def settle(self, journal: Journal, effect: Effect) -> None:
         """One that was handed over has been taken, and that is committed."""
         with self._lock:
-            self._done(journal, effect)
+            self._taken(journal, effect)
+
+    def handed(self, journal: Journal, target: TopicPartition) -> bool:
+        """Whether something from this journal is handed over to ``target`` and not yet taken."""
+        with self._lock:
+            return (journal, target) in self._handed
 
     def waits(self, journal: Journal, target: TopicPartition) -> bool:
         """Whether something from this journal is still on its way to ``target``."""
@@ -160,6 +169,7 @@ class Outbox:
             self._open.pop(journal, None)
             self._last.pop(journal, None)
             self._ways = {way: n for way, n in self._ways.items() if way[0] != journal}
+            self._handed = {way: n for way, n in self._handed.items() if way[0] != journal}
 
     @property
     def full(self) -> bool:
@@ -312,6 +322,16 @@ class Outbox:
             self._ways[way] = left
         else:
             self._ways.pop(way, None)
+        self._done(journal, effect)
+
+    def _taken(self, journal: Journal, effect: Effect) -> None:
+        """One that was handed over is so no more."""
+        way = (journal, effect.target)
+        left = self._handed.get(way, 0) - 1
+        if left > 0:
+            self._handed[way] = left
+        else:
+            self._handed.pop(way, None)
         self._done(journal, effect)
 
     def _done(self, journal: Journal, effect: Effect) -> None:

@@ -54,6 +54,7 @@ SLICE_US = 100_000
 
 AGAIN_US = 1_000_000
 """Pause after a lost term or a failure, before another is begun."""
+AWAY_US, TERM_S = 3_000_000, 3.0  # how long a beginning is waited for, then the pause
 ILL_US = 30_000_000
 """Pause before a journal that could not be folded is read once more."""
 GRACE_US = 10_000_000
@@ -286,9 +287,11 @@ class Ownership:
             owned.partition.topic, "term", self._codec.encode(began), made, owned.number
         )
         try:
-            owned.ends = self._ends(owned)
-            owned.journal = self._log.begin_term(owned.journal_key, record)
-        except LogUnavailable:
+            owned.ends = {topic: e for (topic, _), e in self._log.ends(owned.sources).items()}
+            owned.journal = self._log.begin_term(owned.journal_key, record, TERM_S)
+        except LogUnavailable as error:
+            # It may be this partition alone that is away: the others have their turn first.
+            owned.wait(Phase.WAITING, self._clock() + AWAY_US, str(error))
             raise
         except LogError as error:
             owned.wait(Phase.WAITING, self._clock() + AGAIN_US, str(error))
@@ -298,10 +301,6 @@ class Ownership:
             self._fold_from_first(owned)
             logger.warning("snapshot_dropped", reason="it is ahead of the log")
         owned.phase, owned.term_at = Phase.FOLDING, began.at
-
-    def _ends(self, owned: Owned) -> dict[str, int]:
-        ends = self._log.ends(owned.sources)
-        return {topic: end for (topic, _), end in ends.items()}
 
     # ------------------------------------------------------------ folding
 
@@ -313,9 +312,10 @@ class Ownership:
             if owned.phase is Phase.FOLDING and owned.journal_key not in self._reading
         ]
         if waiting and not self._reading:
-            self._reading = {owned.journal_key: owned for owned in waiting}
-            start = {key: owned.partition.reads_from for key, owned in self._reading.items()}
+            reading = {owned.journal_key: owned for owned in waiting}
+            start = {key: owned.partition.reads_from for key, owned in reading.items()}
             self._reader = self._log.reader(start)
+            self._reading = reading
         if self._reader is not None:
             records = self._reader.poll(0.2, SLICE_RECORDS)
             self._fold(records)

@@ -3,7 +3,8 @@
 Between partitions of one process an effect is handed over in memory, without a way through the log.
 The receiver remembers of each journal only the last effect that it took. So nothing may be handed
 over while an older effect of that journal is on its way through the log, or lies there unread: it
-would pass for taken. ``Owned.handed_from`` is the offset that the receiver must have read.
+would pass for taken. ``Owned.handed_from`` is the offset that the receiver must have read. Nor may
+one go through the log while an older one of its journal is handed over and not committed.
 """
 
 from __future__ import annotations
@@ -99,6 +100,8 @@ class Router:
         receiver = self._ownership.owned.get(effect.target)
         if receiver is None or not receiver.deciding:
             return None
+        if self._outbox.handed(owned.journal_key, effect.target):
+            return receiver  # else it would overtake what is handed over and not yet committed
         if receiver.polled.get(effect.target[0], -1) < receiver.handed_from:
             return None
         return None if self._outbox.waits(owned.journal_key, effect.target) else receiver
@@ -106,7 +109,8 @@ class Router:
     def _send_by_log(self, effect: Effect) -> None:
         topic, number = journal_of(effect)
         sender = self._ownership.owned.get((topic.replace(".events", ".commands"), number))
-        if sender is not None and sender.deciding:
+        # Also one whose term has ended as well: what it committed itself it does not derive again.
+        if sender is not None:
             self._outbox.put_again((topic, number), effect)
 
 

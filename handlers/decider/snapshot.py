@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import msgspec
+import psutil
 import structlog
 
 from events.aggregate import AGGREGATES
@@ -246,6 +247,7 @@ class Snapshots:
         fresh = path.with_suffix(f".{os.getpid()}.new")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            _remove_leftovers(path)
             checksum = hashlib.sha256()
             with fresh.open("wb") as file:
                 for one in (frozen.head, *frozen.pieces(codec)):
@@ -257,10 +259,18 @@ class Snapshots:
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(path)
-        except OSError as error:  # a full disk: the next owner folds more, that is all
-            logger.warning("snapshot_not_kept", path=str(path), reason=str(error))
+        except Exception as error:  # noqa: BLE001 - the next owner folds more, that is all
+            logger.warning("snapshot_not_kept", path=str(path), reason=f"{error!r}")
             with suppress(OSError):
                 fresh.unlink(missing_ok=True)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what processes that were killed in the middle have left of this snapshot."""
+    for left in path.parent.glob(f"{path.stem}.*.new"):
+        pid = left.suffixes[-2].removeprefix(".")
+        if pid.isdecimal() and int(pid) != os.getpid() and not psutil.pid_exists(int(pid)):
+            left.unlink(missing_ok=True)
 
 
 def _frames(file: BinaryIO, size: int) -> Iterator[bytes]:

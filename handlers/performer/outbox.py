@@ -2,7 +2,7 @@
 
 Reports are appended in the order in which they were made. One that the log refuses does not stop
 the others: it is set aside and tried again, or dropped when it can never be written. While the
-outbox is full no new work is begun, so its size is bounded also while the log is away.
+outbox is full, of either, no new work is begun, so its size is bounded also while the log is away.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import structlog
 
-from events.log.contract import LogError, LogUnavailable, Outgoing, RecordTooLarge
+from events.log.contract import LogError, LogUnavailable, Outgoing, RecordTooLarge, Unstorable
 from handlers.performer.witness import Appender
 
 RECORDS_MAX = 10_000
@@ -49,7 +49,7 @@ class Outbox:
         self._lock = threading.Lock()
         self._records: deque[Waiting] = deque()
         self._bytes = 0
-        self._aside: deque[Waiting] = deque(maxlen=ASIDE_MAX)
+        self._aside: deque[Waiting] = deque()
         self._flushes = 0
 
     def put(self, record: Outgoing, instead: Instead | None = None) -> None:
@@ -61,12 +61,18 @@ class Outbox:
     def full(self) -> bool:
         """Whether nothing new should be begun."""
         with self._lock:
-            return len(self._records) >= RECORDS_MAX or self._bytes >= BYTES_MAX
+            crowded = len(self._records) >= RECORDS_MAX or self._bytes >= BYTES_MAX
+            return crowded or len(self._aside) >= ASIDE_MAX
 
     def empty(self) -> bool:
         """Whether nothing waits to be written, but for what was set aside."""
         with self._lock:
             return not self._records
+
+    def all_written(self) -> bool:
+        """Whether nothing waits at all."""
+        with self._lock:
+            return not self._records and not self._aside
 
     def flush(self) -> None:
         """Write what is there. Raises ``LogUnavailable``: then the rest is kept."""
@@ -120,6 +126,9 @@ class Outbox:
     def _refused(self, waiting: Waiting, error: LogError) -> None:
         record = waiting.record
         kind = record.headers.get("ce_type", "?")
+        if isinstance(error, Unstorable):
+            logger.error("report_dropped", report=kind, topic=record.topic, reason=str(error))
+            return
         if not isinstance(error, RecordTooLarge):
             logger.error("report_refused", report=kind, topic=record.topic, reason=str(error))
             self._aside.append(waiting)

@@ -98,6 +98,7 @@ class Performer:
         self._lanes = Lanes(self._perform, self._may_begin, short, long)
         self._ended_lock = threading.Lock()
         self._ended: list[tuple[str, int]] = []
+        self._reported: list[tuple[str, int]] = []
         self._wishes: dict[Key, tuple[str, int]] = {}
         """Topic and offset of the wish that holds, by host and subject."""
         self._died: BaseException | None = None
@@ -159,8 +160,7 @@ class Performer:
         if self._lanes.running() and self._short is not None:
             self._short.wait(TURN_S)
         self._flush_if_possible()
-        if self._outbox.empty():
-            self._save(0)
+        self._save(0)
         self._reader.close()
 
     # ------------------------------------------------------------- reading
@@ -371,8 +371,11 @@ class Performer:
             with self._ended_lock:
                 self._ended = ended + self._ended
             raise
-        for topic, offset in ended:
-            self._bookmark.settle(topic, offset)
+        self._reported += ended
+        if self._outbox.all_written():
+            for topic, offset in self._reported:
+                self._bookmark.settle(topic, offset)
+            self._reported = []
 
     def _flush_if_possible(self) -> None:
         try:

@@ -63,6 +63,7 @@ class Witness:
         self._lock = threading.Lock()
         self._written = _decoded(keeper.load())
         self._saved_at = 0
+        self._back = ""
 
     def went_back(self) -> bool:
         """Whether the log may have lost what was written. Raises ``LogError``."""
@@ -87,7 +88,10 @@ class Witness:
         return [f"{source[0]}/{source[1]}" for source in known if ends[source] <= known[source]]
 
     def append(self, records: Sequence[Outgoing], timeout_s: float = 10.0) -> Sequence[int]:
-        """Write the records. Raises ``LogWentBack`` beside what the log raises."""
+        """Write the records. Raises ``LogWentBack`` beside what the log raises, from the first time
+        on: it is kept for the next process, by when the log may be as long as it was."""
+        if self._back:
+            raise LogWentBack(self._back)
         offsets = self._log.append(records, timeout_s)
         last: dict[str, int] = {}
         for record, offset in zip(records, offsets, strict=True):
@@ -98,7 +102,10 @@ class Witness:
                 before = self._written.offsets.get(name, -1)
                 # Two threads may append at once: the later one may come here first.
                 if offset < before and self._log.ends([_source(name)])[_source(name)] <= before:
-                    raise LogWentBack(f"{name} went back from offset {before} to {offset}")
+                    self._back = f"{name} went back from offset {before} to {offset}"
+                    self._written.at = 0
+                    self._save()
+                    raise LogWentBack(self._back)
                 self._written.offsets[name] = max(before, offset)
             self._written.at = self._clock()
             if not 0 <= self._written.at - self._saved_at < self._save_every:
@@ -108,7 +115,7 @@ class Witness:
     def save(self) -> None:
         """Keep what is known, at the end of the process."""
         with self._lock:
-            if self._written.offsets:
+            if self._written.offsets and not self._back:
                 self._save()
 
     def _save(self) -> None:

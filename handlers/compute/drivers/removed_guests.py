@@ -31,6 +31,8 @@ class RemovedGuests:
         self._lock = threading.Lock()
         self._known: dict[str, Removed] = {}
         self._lines = 0
+        self._torn = False
+        """Whether the file ends within a line."""
         if path is not None and path.exists():
             self._load(path)
 
@@ -72,6 +74,9 @@ class RemovedGuests:
 
     def _write(self, path: Path, mode: str, removed: list[Removed]) -> None:
         with path.open(mode) as file:
+            if self._torn:  # else this line would be lost with it
+                file.write(b"\n")
+                self._torn = False
             file.write(b"".join(msgspec.json.encode(one) + b"\n" for one in removed))
             if self._durable:
                 file.flush()
@@ -79,7 +84,9 @@ class RemovedGuests:
 
     def _load(self, path: Path) -> None:
         decoder = msgspec.json.Decoder(Removed)
-        for line in path.read_bytes().splitlines():
+        content = path.read_bytes()
+        self._torn = bool(content) and not content.endswith(b"\n")
+        for line in content.splitlines():
             try:
                 self._note(decoder.decode(line))
             except msgspec.DecodeError:

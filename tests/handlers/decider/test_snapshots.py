@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import subprocess
 import threading
 import weakref
 from pathlib import Path
@@ -159,3 +160,18 @@ def test_a_long_fold_leaves_no_more_deadlines_than_there_are() -> None:
         deadlines.note(("server", "one"), state)
         assert len(deadlines._heap) <= STALE_MAX + 3
         assert deadlines.next() == 5
+
+
+def test_what_a_killed_process_left_of_a_snapshot_is_removed(tmp_path: Path) -> None:
+    site = Site()
+    dead = subprocess.run(["sh", "-c", "echo $$"], check=True, capture_output=True, text=True)
+    left = tmp_path / f"compute-0.{dead.stdout.strip()}.new"
+    running = tmp_path / "compute-0.1.new"
+    for path in (left, running):
+        path.write_bytes(b"half")
+    decider = site.decider("first", snapshots=tmp_path)
+    site.ask_flavor("one")
+    settle(decider)
+    decider.close()
+    assert (tmp_path / "compute-0.snapshot").exists()
+    assert (left.exists(), running.exists()) == (False, True)

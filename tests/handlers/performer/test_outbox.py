@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
-from events.log.contract import LogUnavailable, Outgoing, Topic
+from events.log.contract import LogUnavailable, Outgoing, Topic, Unstorable
 from events.log.memory import Cluster, Fault, MemoryLog, Operation
 from handlers.performer import outbox as boxes
 from handlers.performer.outbox import Outbox
@@ -102,3 +104,44 @@ def test_it_is_full_by_number_and_by_size(monkeypatch: pytest.MonkeyPatch) -> No
     for _ in range(3):
         rig.outbox.put(record(b"3"))
     assert rig.outbox.full()
+
+
+def test_what_is_set_aside_is_not_passed_for_written() -> None:
+    rig = Rig()
+    rig.outbox.put(record(b"1", "network.reports"))
+    rig.outbox.flush()
+    assert rig.outbox.empty()
+    assert not rig.outbox.all_written()
+
+
+def test_it_is_full_of_what_was_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest fell out of it without a word."""
+    monkeypatch.setattr(boxes, "ASIDE_MAX", 2)
+    rig = Rig()
+    for value in (b"1", b"2", b"3"):
+        rig.outbox.put(record(value, "network.reports"))
+    rig.outbox.flush()
+    assert rig.outbox.full()
+    rig.cluster.create(Topic("network.reports", 1))
+    for _ in range(boxes.RETRY_EVERY):
+        rig.outbox.flush()
+    assert rig.written("network.reports") == [b"1", b"2", b"3"]
+    assert not rig.outbox.full()
+
+
+def test_what_can_never_be_written_is_dropped_with_a_word() -> None:
+    written: list[bytes] = []
+
+    class Log:
+        def append(self, records: Sequence[Outgoing], timeout_s: float = 10.0) -> Sequence[int]:
+            if any(one.value == b"1" for one in records):
+                raise Unstorable("a header is no Unicode text")
+            written.extend(one.value for one in records)
+            return [0] * len(records)
+
+    outbox = Outbox(Log())
+    for value in (b"1", b"2"):
+        outbox.put(record(value))
+    outbox.flush()
+    assert outbox.all_written()
+    assert written == [b"2"]

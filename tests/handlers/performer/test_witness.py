@@ -118,3 +118,23 @@ def test_it_is_kept_now_and_then_and_at_the_end() -> None:
     first = site.kept.content
     witness.save()
     assert first != site.kept.content
+
+
+def test_that_it_went_back_is_known_although_others_have_written_since() -> None:
+    """By the next start the topic may be as long as it was."""
+    site = Site()
+    site.now = 2 * AWAY_MAX
+    for _ in range(3):
+        site.write()
+    ends = {p: len(site.cluster.partitions[TOPIC, p].records) for p in (0, 1)}
+    for partition in (0, 1):
+        site.cut(partition, 0)
+    with pytest.raises(LogWentBack, match=TOPIC):
+        site.write()
+    with pytest.raises(LogWentBack, match=TOPIC):
+        site.write()
+    other = MemoryLog(cluster=site.cluster, process="another host")
+    while any(len(site.cluster.partitions[TOPIC, p].records) <= ends[p] for p in (0, 1)):
+        other.append([Outgoing(TOPIC, key, b"") for key in KEYS])
+    site.witness.save()
+    assert site.started().went_back()
