@@ -106,6 +106,7 @@ class Projector:
                 self._serve(self._live_build())
             except ProjectorFenced as error:
                 logger.info("projector_fenced", reason=str(error))
+                self._pause()
             except BuildUnderWay as error:
                 logger.info("projector_waits", reason=str(error))
                 self._pause()

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from handlers.decider.draft import Draft
 
 
+FACT_BYTES = 2048
+"""Key and headers of a fact: what a decision of many facts is counted with."""
+
+
+class TooLarge(Exception):
+    """One append cannot take what a command led to."""
+
+
 class Fact(msgspec.Struct):
     """An event that an attempt led to, with its envelope, its bytes and what follows from it."""
 
@@ -56,6 +64,7 @@ class Attempt:
         self.envelopes: dict[Key, Context] = {}
         self.sequences: dict[Key, int] = {}
         self.facts: list[Fact] = []
+        self._bytes = 0
 
     def get(self, aggregate: str, id: str) -> Any:
         """Return the state, or None."""
@@ -81,7 +90,8 @@ class Attempt:
 
     def add(self, event: Event, command: Context) -> None:
         """Fold a fact into this attempt, and ask what follows from it. Raises ``NotEnabled`` where
-        the fact, or what follows, may not be written yet."""
+        the fact, or what follows, may not be written yet, and ``TooLarge``: then nobody encodes
+        the rest in vain."""
         draft = self._draft
         event_id = f"{draft.base.topic}/{draft.base.number}/{draft.position + len(self.facts) + 1}"
         envelope = command.follow(event_id, command.id, draft.now)
@@ -96,6 +106,9 @@ class Attempt:
         for effect in effects:
             draft.base.codec.levels.require(effect.message)
         value = draft.base.codec.encode(event)
+        self._bytes += len(value) + FACT_BYTES
+        if self._bytes > draft.bytes_max:
+            raise TooLarge
         self.facts.append(Fact(event, envelope, sequence, value, effects))
 
     def _sequence(self, key: Key) -> int:

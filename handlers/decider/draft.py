@@ -30,7 +30,7 @@ from events.log.records import (
 from events.log.terms import TERM
 from events.message import Command, Context
 from events.outcome import CommandFailed, CommandRefused
-from handlers.decider.attempt import Attempt, Fact, Overlay
+from handlers.decider.attempt import Attempt, Fact, Overlay, TooLarge
 from handlers.decider.deadlines import Key
 from handlers.decider.effects import Effect, Effects, outcome_of
 from handlers.decider.inputs import Input, printable
@@ -40,9 +40,6 @@ from handlers.decider.refusals import refusal_of
 
 ENVELOPE_BYTES_MAX = 32 * 1024
 """Key and headers of a record take less (``events.log.records.ENVELOPE_CHARS_MAX``)."""
-
-FACT_BYTES = 2048
-"""Key and headers of most facts take less; for the sum of many."""
 
 Limits = tuple[int, int]
 """Bytes that the log takes in one record, and in one append to a journal."""
@@ -96,6 +93,8 @@ class Draft:
         self.marks = Marks()
         self.size_bytes = 0
         self._limits = limits
+        self.bytes_max = limits[1]
+        """Of what one command leads to."""
         self.offsets: dict[str, int] = {}
         """By input topic, where the next record to take is; earlier drafts that led to nothing
         are part of it."""
@@ -176,6 +175,8 @@ class Draft:
                 attempt.add(event, item.context)
             if self._too_large(attempt):
                 return self._refused(item, command, TOO_LARGE)
+        except TooLarge:
+            return self._refused(item, command, TOO_LARGE)
         except NotEnabled as error:
             return self._refused(item, command, Refusal(503, NOT_ENABLED, str(error)))
         except Exception as error:  # noqa: BLE001 - recorded as CommandFailed, nothing is lost
@@ -193,11 +194,9 @@ class Draft:
         return decider.decide(state, command, self.now)
 
     def _too_large(self, attempt: Attempt) -> bool:
-        """Whether the log could not take what the attempt led to: a fact, an effect, or all."""
-        record_max, commit_max = self._limits
+        """Whether the log could not take one fact or effect that the attempt led to."""
+        record_max = self._limits[0]
         sizes = [len(fact.value) + ENVELOPE_BYTES_MAX for fact in attempt.facts]
-        if sum(len(fact.value) + FACT_BYTES for fact in attempt.facts) > commit_max:
-            return True
         sizes += [
             len(self.base.codec.encode(effect.message)) + ENVELOPE_BYTES_MAX
             for fact in attempt.facts

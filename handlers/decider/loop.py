@@ -54,8 +54,8 @@ BATCH_BYTES = 1 << 20
 BATCH_US = 50_000
 """Bounds of one append beside ``BATCH_MAX``: what comes after them waits for the next."""
 
-QUEUED_MAX = 2_000
-"""Inputs that wait in memory, beyond which no more are read."""
+QUEUED_MAX, QUEUED_BYTES = 2_000, 64 << 20
+"""Inputs that wait in memory, beyond either of which they are read one by one."""
 
 TURNS_MAX = 20
 """Batches that follow from each other before the topics are looked at again."""
@@ -115,7 +115,7 @@ class Decider:
             clock=time.monotonic if threaded else lambda: clock() / 1e6,
         )
         self._router = Router(log, self._ownership, self._outbox, handing_over=handing_over)
-        self._pace = Pace() if threaded else None
+        self._pace = Pace() if threaded else Pace(0.0)
         self._intake = Intake(log, self._ownership, self._member, clock)
         self._failure: BaseException | None = None
         self._relay: threading.Thread | None = None
@@ -133,16 +133,14 @@ class Decider:
         if self._failure is not None:
             raise self._failure
         try:
-            if self._pace is not None:
-                self._pace.pause()
+            self._pace.pause()
             polled = self._member.poll(self._patience(wait_s), self._room())
             self._follow_ownership(polled)
             # Before a term may begin: then inputs are read once more, from the marks on.
             self._intake.queue(polled)
             self._ownership.advance()
             decided = self._turns()
-            if self._pace is not None:
-                self._pace.took(decided)
+            self._pace.took(decided)
         except LogUnavailable:
             self._ownership.give_up()
             raise
@@ -194,8 +192,10 @@ class Decider:
         return max(0.0, min([wait_s, *((moment - now) / 1e6 for moment in due)]))
 
     def _room(self) -> int:
-        queued = sum(len(owned.queue) for owned in self._ownership.owned.values())
-        return max(1, min(2 * BATCH_MAX, QUEUED_MAX - queued))
+        queued = [item for owned in self._ownership.owned.values() for item in owned.queue]
+        if sum(len(item.value) for item in queued) > QUEUED_BYTES:
+            return 1
+        return max(1, min(2 * BATCH_MAX, QUEUED_MAX - len(queued)))
 
     def _any_input(self) -> bool:
         now = self._clock()

@@ -13,10 +13,11 @@ from commands.compute.ping import Ping
 from commands.decision import DECIDERS, Decision
 from events import topics
 from events.aggregate import AGGREGATES
+from events.compute.server.facts import ServerCreated
 from events.log.contract import LogError, LogUnavailable, Outgoing, TopicPartition
 from events.log.memory import Crash, Fault, Operation
-from events.log.records import headers
-from events.message import Context
+from events.log.records import Codec, headers
+from events.message import Context, Message
 from events.outcome import CommandFailed
 from handlers.decider import Decider
 from handlers.decider.effects import Effect
@@ -289,8 +290,19 @@ def test_work_for_a_host_that_has_no_topic_waits_and_holds_back_nothing_else() -
     assert decider.troubles() == []
 
 
-def test_what_one_append_cannot_take_is_refused_and_nothing_else_waits() -> None:
-    """A decision is one batch: many servers with large user data may be too much for one."""
+def test_what_one_append_cannot_take_is_refused_and_nothing_else_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A decision is one batch: many servers with large texts may be too much for one. The rest of
+    it is not encoded once that is known: a thousand servers could be 250 MB."""
+    encoded: list[Message] = []
+    right = Codec.encode
+
+    def encode(self: Codec, message: Message) -> bytes:
+        encoded.append(message)
+        return right(self, message)
+
+    monkeypatch.setattr(Codec, "encode", encode)
     site = Site()
     log = site.log("decider")
     log.commit_bytes_max = 100_000
@@ -300,4 +312,5 @@ def test_what_one_append_cannot_take_is_refused_and_nothing_else_waits() -> None
     small = site.ask_flavor("one")
     settle(decider)
     assert [answer.status for answer in site.answers()[large]] == [413]
+    assert sum(isinstance(message, ServerCreated) for message in encoded) == 3
     assert [answer.status for answer in site.answers()[small]] == [0]
