@@ -9,6 +9,7 @@ import threading
 import time
 import wsgiref.simple_server
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,16 @@ def test_what_is_no_request(cloud: Cloud) -> None:
     changed = msgspec.json.decode(good, type=Request)
     forged = msgspec.structs.replace(changed, asked=changed.asked.replace(b'"h1"', b'"h2"'))
     assert posted(cloud, msgspec.json.encode(forged)).status_code == 403
+
+
+@pytest.mark.parametrize("name", ["host", "server_id", "project_id", "secrets_id"])
+def test_a_name_that_postgres_cannot_be_asked_for(cloud: Cloud, name: str) -> None:
+    """The host's name is looked up before any signature is checked: a NUL in it was a 500."""
+    guest, _ = cloud.boot("h1")
+    others = ("h/1", "h1\n", "h" * 201) if name == "host" else ("x" * 256,)
+    for bad in ("h\0", "\0", "h1\n\0", "", *others):
+        changed = partial(msgspec.structs.replace, **{name: bad})
+        assert posted(cloud, signed(cloud, guest, changed)).status_code == 400
 
 
 def test_the_first_key_of_a_host_counts(cloud: Cloud) -> None:
