@@ -93,6 +93,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rate_refusals_project: Rate = "600/minute"
     """Refused commands of one project, each of which is recorded; beyond it its writes are answered
     429. Empty: no limit."""
+    rate_secrets_host: Rate = "120/minute"
+    """Requests of one host to read secrets of its guests; beyond it: 429, and the host tries again.
+    Empty: no limit."""
     refusals_retention_s: Positive = 2_592_000
     """How long the log keeps refused commands; `chronova topics` applies a change."""
     token_ttl_s: Positive = 3600

@@ -31,7 +31,8 @@ Text = Annotated[str, TEXT]
 ServerId = Annotated[str, "UUID of the server."]
 ProjectId = Annotated[str, "Id of the project."]
 UserId = Annotated[str, "Id of the user."]
-HostName = Annotated[str, Bound(pattern=r"\A[A-Za-z0-9._-]{1,200}\Z"), "Name of the compute host."]
+HOST_NAME = Bound(pattern=r"\A[A-Za-z0-9._-]{1,200}\Z")
+HostName = Annotated[str, HOST_NAME, "Name of the compute host."]
 Generation = Annotated[
     int,
     Bound(ge=0, le=INT4_MAX),

@@ -21,6 +21,7 @@ from api.compute.faults import bad_request, forbidden, not_found
 from api.compute.fleet import host_key
 from api.compute.secret_store import SecretStore, SecretsUnreadable
 from api.http.body import read_bytes
+from api.http.rates import Limit
 from api.services import Services
 from commands.compute.read_secrets import ReadSecrets
 from commands.compute.secrets_request import INFO, VALID_S, Asked, Request, Sealed
@@ -37,11 +38,15 @@ class HostSecrets:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._store = SecretStore(services.settings.secrets_path)
+        rates = services.settings.rates
+        self._requests = Limit(rates.secrets_host, rates.processes)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """200 with the secrets, sealed. 400 for no request, 403 for another host's server or a
-        key that is not the host's, 404 for what is not there, 503 for an unknown host."""
+        key that is not the host's, 404 for what is not there, 429 for too many of one host, 503
+        for an unknown host."""
         asked = self._signed(read_bytes(req, BODY_BYTES_MAX))
+        self._requests.take(asked.host)
         command = ReadSecrets(
             server_id=asked.server_id,
             project_id=asked.project_id,

@@ -1,11 +1,13 @@
-"""How many requests a project and an address may make; beyond it 429 with Retry-After.
+"""How many requests a project, an address and a host may make; beyond it 429 with Retry-After.
 
-Three limits, each a text such as ``600/minute``, or empty for none:
+Four limits, each a text such as ``600/minute``, or empty for none:
 
 - ``requests_address``: all requests of one address, before anything is done for them.
 - ``writes_project``: requests of one project that may change something.
 - ``refusals_project``: commands of one project that were refused. A refusal is recorded, and
   costs its sender nothing; once they are used up, the project's writes wait.
+- ``secrets_host``: requests that a host has signed, to read its guests' secrets. Each is decided,
+  and what is refused is recorded (``api.compute.host_secrets`` counts them).
 
 Each process counts by itself: a limit is divided by the number of processes.
 """
@@ -38,6 +40,7 @@ class RateSettings(msgspec.Struct, frozen=True, kw_only=True):
     requests_address: str = ""
     writes_project: str = ""
     refusals_project: str = ""
+    secrets_host: str = ""
     processes: int = 1
 
 
@@ -79,6 +82,11 @@ class Limit:
                 self._keys_max = max(KEYS_MAX, 2 * len(self._full_at))
             return True
 
+    def take(self, key: str) -> None:
+        """Count one more. Raises 429 when there are too many."""
+        if not self.count(key):
+            raise self.refusal(key)
+
     def check(self, key: str) -> None:
         """Raise 429 when one more would be too many."""
         if self._amount and self._wait_s(key, self._clock()) > 0:
@@ -110,8 +118,8 @@ class Rates:
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Count the address. Raises 429."""
         address = req.remote_addr or ""
-        if req.path not in UNLIMITED and not self._requests.count(address):
-            raise self._requests.refusal(address)
+        if req.path not in UNLIMITED:
+            self._requests.take(address)
 
     def process_resource(
         self, req: falcon.Request, resp: falcon.Response, resource: Any, params: dict[str, Any]
@@ -121,8 +129,7 @@ class Rates:
         if req.method in READS or not project:
             return
         self._refusals.check(project)
-        if not self._writes.count(project):
-            raise self._writes.refusal(project)
+        self._writes.take(project)
 
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: Any, succeeded: bool

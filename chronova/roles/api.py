@@ -96,6 +96,7 @@ def services_of(settings: Settings, log: Log, observer: Observer) -> Services:
             requests_address=settings.rate_requests_address,
             writes_project=settings.rate_writes_project,
             refusals_project=settings.rate_refusals_project,
+            secrets_host=settings.rate_secrets_host,
             processes=settings.api_workers,
         ),
     )

@@ -2,7 +2,8 @@
 
 Each kind of request has threads of its own: while all that wait for decisions, logins, searches
 or slow downloads hold theirs, reads and ``/healthz`` are answered. Within a lane a caller (a
-token, or an address without one) gets a share of the threads and of the places to wait.
+token, or an address where none is needed or given) gets a share of the threads and of the places
+to wait.
 A request that has waited ``WAITS_S`` is answered 503: its client would have gone by its turn.
 
 The worker's loop alone calls these; the pools' threads only run what they are given.
@@ -43,6 +44,13 @@ _LOGIN = re.compile(rb"/+identity/v3/auth/tokens/*\Z")
 _FILE = re.compile(rb"/+image/v2/(images/[^/]+/(?:file|stage)|direct/[^/]+)/*\Z")
 
 
+_NO_TOKEN = re.compile(
+    rb"/+(?:identity/v3/(?:auth/tokens|users/[^/]+/password)|compute/v2\.1/host-secrets"
+    rb"|image/v2/direct/[^/]+)/*\Z"
+)
+"""Work that is done without a token: one that comes with it is not looked at, so any will do."""
+
+
 def lane_of(head: bytes) -> str:
     """The lane of a request, by its request line."""
     method, path, query = target_of(head)
@@ -60,9 +68,12 @@ def lane_of(head: bytes) -> str:
 
 
 def caller_of(head: bytes, address: str) -> str:
-    """Who shares threads: the requests of one token, or of one address without a token."""
+    """Who shares threads: the requests of one token, or of one address where a token is not given
+    or not verified."""
     token = _TOKEN.search(head)
-    return hashlib.blake2b(token[1], digest_size=16).hexdigest() if token else address
+    if not token or _NO_TOKEN.match(target_of(head)[1]):
+        return address
+    return hashlib.blake2b(token[1], digest_size=16).hexdigest()
 
 
 class Lane:

@@ -11,6 +11,8 @@ from typing import Annotated
 
 import msgspec
 
+from events.message import HOST_NAME
+
 PATH = "/compute/v2.1/host-secrets"
 INFO = b"chronova host-secrets 1"
 """The context that both sides bind the seal to."""
@@ -19,13 +21,15 @@ VALID_S = 300
 """For so long a request counts; hosts' clocks may differ by some minutes."""
 
 Key = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"\A[^\0]*\Z")]
+"""Postgres can hold U+0000 in no text, and cannot be asked for one either."""
+Host = Annotated[str, HOST_NAME.meta]
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What is signed. ``at``: when, in seconds since 1970; ``answer_key``: X25519, raw."""
 
-    host: Name
+    host: Host
     server_id: Name
     project_id: Name
     generation: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]

@@ -9,6 +9,8 @@ import threading
 import time
 import wsgiref.simple_server
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from api.compute.secret_store import SecretStore
+from api.http.rates import RateSettings
+from api.services import Services
 from chronova.host_keys import HostKey, host_key
 from chronova.secrets_fetch import SecretsFetch
 from commands.compute.boot import BuildGuest
@@ -58,8 +62,24 @@ class Cloud:
         self.world.work()
         return work.guest, data
 
-    def ask(self, host: str, guest: Guest, key: HostKey | None = None) -> GuestSecrets:
-        return SecretsFetch(self.url, {host: key or self.keys[host]})(host, guest)
+    def ask(
+        self, host: str, guest: Guest, key: HostKey | None = None, url: str = ""
+    ) -> GuestSecrets:
+        return SecretsFetch(url or self.url, {host: key or self.keys[host]})(host, guest)
+
+
+@contextmanager
+def served(world: World) -> Iterator[str]:
+    """The world's API on a port; its URL."""
+    server = wsgiref.simple_server.make_server("127.0.0.1", 0, world.client.app, Server, Quiet)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
 
 
 @pytest.fixture(scope="module")
@@ -67,13 +87,8 @@ def cloud(database: PostgresServer, tmp_path_factory: pytest.TempPathFactory) ->
     with store(database.url) as engine:
         folder = tmp_path_factory.mktemp("cloud")
         world = stocked(World.new(engine, folder))
-        server = wsgiref.simple_server.make_server("127.0.0.1", 0, world.client.app, Server, Quiet)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield Cloud(world, folder / "instances", f"http://127.0.0.1:{server.server_port}")
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
+        with served(world) as url:
+            yield Cloud(world, folder / "instances", url)
 
 
 def test_a_host_reads_what_its_guest_was_given(cloud: Cloud) -> None:
@@ -164,6 +179,36 @@ def test_what_is_no_request(cloud: Cloud) -> None:
     changed = msgspec.json.decode(good, type=Request)
     forged = msgspec.structs.replace(changed, asked=changed.asked.replace(b'"h1"', b'"h2"'))
     assert posted(cloud, msgspec.json.encode(forged)).status_code == 403
+
+
+@pytest.mark.parametrize("name", ["host", "server_id", "project_id", "secrets_id"])
+def test_a_name_that_postgres_cannot_be_asked_for(cloud: Cloud, name: str) -> None:
+    """The host's name is looked up before any signature is checked: a NUL in it was a 500."""
+    guest, _ = cloud.boot("h1")
+    others = ("h/1", "h1\n", "h" * 201) if name == "host" else ("x" * 256,)
+    for bad in ("h\0", "\0", "h1\n\0", "", *others):
+        changed = partial(msgspec.structs.replace, **{name: bad})
+        assert posted(cloud, signed(cloud, guest, changed)).status_code == 400
+
+
+def test_a_host_asks_so_often_and_then_tries_again(cloud: Cloud) -> None:
+    """Each refusal is recorded: a stolen host's were without limit, as it has no token."""
+    mine, data = cloud.boot("h1")
+    guest, _ = cloud.boot("h2")
+    rates = RateSettings(secrets_host="2/hour")
+    settings = msgspec.structs.replace(cloud.world.settings, rates=rates)
+    limited = World(Services(cloud.world.bus, cloud.world.engine, settings), cloud.world.bus)
+    with served(limited) as url:
+        for _ in range(3):  # what others sign in its name is not counted
+            with pytest.raises(DriverError, match="not signed"):
+                cloud.ask("h2", guest, cloud.keys["h1"], url)
+        for _ in range(2):
+            with pytest.raises(DriverError, match="is not placed on host h2"):
+                cloud.ask("h2", mine, url=url)
+        with pytest.raises(SecretsUnavailable, match="answered 429") as raised:
+            cloud.ask("h2", guest, url=url)
+        assert raised.value.transient
+        assert cloud.ask("h1", mine, url=url).user_data == data
 
 
 def test_the_first_key_of_a_host_counts(cloud: Cloud) -> None:

@@ -1,8 +1,8 @@
 """The API's worker with an application that waits: ``python -m tests.chronova.roles.served PORT``.
 
 GET answers at once, or with as many bytes as ``?bytes=`` says; a path that ends in ``file`` sends
-them from a file. POST reads its body and answers its length; a path that ends in ``held`` waits
-until it is asked for ``/release``.
+them from a file. POST reads its body and answers its length; a path that ends in ``held``, or
+``?held=1``, waits until it is asked for ``/release``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
     count = int(query.get("bytes", ["2"])[0])
     if path.endswith("/release"):
         released.set()
-    elif path.endswith("/held"):
+    elif path.endswith("/held") or "held" in query:
         released.wait()
     body = environ["wsgi.input"].read() if environ["REQUEST_METHOD"] != "GET" else b""
     answer = str(len(body)).encode() if body else b"x" * count

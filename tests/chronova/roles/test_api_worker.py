@@ -24,8 +24,8 @@ class Served:
     def __init__(self, port: int) -> None:
         self.port = port
 
-    def open(self, sent: bytes) -> socket.socket:
-        client = socket.create_connection(("127.0.0.1", self.port), timeout=LIMIT_S)
+    def open(self, sent: bytes, address: str = "127.0.0.1") -> socket.socket:
+        client = socket.create_connection(("127.0.0.1", self.port), LIMIT_S, (address, 0))
         client.sendall(sent)
         return client
 
@@ -100,6 +100,17 @@ def test_one_caller_has_a_share_and_no_more(served: Served) -> None:
         for _ in range(8):
             stack.enter_context(served.open(held.replace(b"\r\n", b"\r\n" + HOST, 1)))
         assert served.ask("POST", "/compute/v2.1/servers", b"abc", "other") == b"3"
+
+
+def test_one_address_has_a_share_of_logins_whatever_tokens_it_sends(served: Served) -> None:
+    """A login's token is verified by nobody: with random ones each login was another caller's."""
+    held = b"POST /identity/v3/auth/tokens?held=1 HTTP/1.1\r\nContent-Length: 0\r\n" + HOST
+    with ExitStack() as stack:
+        for number in range(CROWD):
+            stack.enter_context(served.open(held + b"X-Auth-Token: %d\r\n\r\n" % number))
+        served.answers()
+        with served.open(POST + b"Content-Length: 0\r\n\r\n", "127.0.0.2") as other:
+            assert other.recv(4096).startswith(b"HTTP/1.1 200 OK")
 
 
 def test_what_is_too_much_is_refused_at_once_and_what_waits_too_long(served: Served) -> None:

@@ -111,3 +111,18 @@ def test_requests_of_one_token_are_one_callers() -> None:
     assert caller_of(head("a"), "1.2.3.4") == caller_of(head("a"), "5.6.7.8")
     assert caller_of(head("a"), "1.2.3.4") != caller_of(head("b"), "1.2.3.4")
     assert caller_of(b"GET / HTTP/1.1\r\n\r\n", "1.2.3.4") == "1.2.3.4"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/identity/v3/auth/tokens",
+        "//identity/v3/auth/t%6fkens/",
+        "/identity/v3/users/1/password",
+        "/compute/v2.1/host-secrets",
+        "/image/v2/direct/ab?expires=1",
+    ],
+)
+def test_where_no_token_is_verified_an_address_is_one_caller(path: str) -> None:
+    head = f"POST {path} HTTP/1.1\r\nX-Auth-Token: any\r\n\r\n".encode()
+    assert caller_of(head, "1.2.3.4") == "1.2.3.4"
