@@ -102,6 +102,8 @@ def _decider(bus: Bus, pulse: Pulse, engine: sqlalchemy.Engine) -> Mapping[str, 
     figures = dict(pulse.check(bus, LIMIT_S * 0.9))
     with engine.connect() as connection:
         found = troubles(connection, time.time_ns() // 1000 - TROUBLES_US)
+    if told := figures.get(DEGRADED):
+        found.insert(0, told)
     return {**figures, DEGRADED: "; ".join(found)} if found else figures
 
 
