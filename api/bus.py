@@ -46,6 +46,13 @@ class Unavailable(Exception):
         self.maybe_sent = maybe_sent
 
 
+class PartitionWaits(Unavailable):
+    """The command's partition waits for its operator: nothing was sent, others may be served."""
+
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        super().__init__(detail, retry_after_s, maybe_sent=False)
+
+
 class Bus(Protocol):
     """Sends commands. Thread-safe."""
 

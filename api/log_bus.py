@@ -19,7 +19,7 @@ from typing import Protocol
 
 import structlog
 
-from api.bus import Actor, Refused, Unavailable
+from api.bus import Actor, PartitionWaits, Refused, Unavailable
 from api.log_appender import GroupAppender
 from api.log_replies import Replies
 from api.trace_context import valid_traceparent
@@ -58,7 +58,7 @@ class Observer(Protocol):
 
     def decided(self, command: str, outcome: str, seconds: float) -> None:
         """It was answered (accepted, refused), or was not (undecided: no answer in time,
-        unsent: the log did not take it), ``seconds`` after it was asked."""
+        unsent: it is in no log), ``seconds`` after it was asked."""
 
     def shown(self, command: str, seconds: float) -> None:
         """Its decision shows, or the wait for that has ended."""
@@ -119,8 +119,8 @@ class LogBus:
             opened = True
             reply = self._decided(replies, command, key, actor, deadline)
             outcome = "refused" if reply.status else "accepted"
-        except Unavailable:
-            outcome = "undecided"
+        except Unavailable as error:
+            outcome = "undecided" if error.maybe_sent else "unsent"
             raise
         except RecordTooLarge as error:
             raise Refused(413, "overLimit", "The request is larger than the log accepts.") from (
@@ -181,7 +181,7 @@ class LogBus:
         domain = command.type_domain
         number = partition_of(key, self._log.partitions(topics.commands(domain)))
         if self._waits(domain, number):
-            raise Unavailable(
+            raise PartitionWaits(
                 f"What decides about this ({domain}, partition {number}) waits for its operator.",
                 WAITING_RETRY_S,
             )

@@ -12,18 +12,30 @@ TIMEOUT_S = 5.0
 
 
 class Part(msgspec.Struct, frozen=True):
-    """One part's condition."""
+    """One part's condition. ``degraded``: what it cannot do while it does all else."""
 
     ok: bool
     reason: str = ""
+    degraded: str = ""
     figures: dict[str, object] = {}
 
 
 class Health(msgspec.Struct, frozen=True):
-    """The answer. ``status``: ``ok``, ``ill``, or ``away`` when there was none."""
+    """The answer. ``status``: ``ok``, ``degraded``, ``ill``, or ``away`` when there was none."""
 
     status: str
     parts: dict[str, Part] = {}
+
+    @property
+    def serves(self) -> bool:
+        """Whether the site works, if not for all."""
+        return self.status in ("ok", "degraded")
+
+    @property
+    def degraded(self) -> str:
+        """What the site cannot do while it does all else, in one line; empty when there is none."""
+        parts = self.parts.items()
+        return "; ".join(f"{name}: {part.degraded}" for name, part in parts if part.degraded)
 
     @property
     def hosts_up(self) -> int:

@@ -173,21 +173,23 @@ def _logged_in(client: Client, known: Credentials) -> bool | None:
 
 
 def _wait_until_healthy(settings: Settings, say: Say) -> None:
-    """Wait for /healthz and the hosts, as long as more and more of these come up."""
+    """Wait for /healthz and the hosts, as long as more and more of these come up.
+
+    A site that is degraded is up as well, and says so: no waiting mends it."""
     wanted, most = len(host_names(settings)), 0
     end = time.monotonic() + READY_S
     while True:
         seen = health.ask(settings.url)
-        if seen.status == "ok" and seen.hosts_up >= wanted:
+        if seen.serves and seen.hosts_up >= wanted:
+            if seen.degraded:
+                say(f"Degraded: {seen.degraded}")
             return
         if seen.hosts_up >= most + max(1, wanted // HOSTS_SHOWN):
             most, end = seen.hosts_up, time.monotonic() + READY_S
             if wanted > 1:
                 say(f"Hosts: {most} of {wanted} are up")
         if time.monotonic() > end:
-            ill = (
-                seen.reasons if seen.status != "ok" else f"{seen.hosts_up} of {wanted} hosts are up"
-            )
+            ill = f"{seen.hosts_up} of {wanted} hosts are up" if seen.serves else seen.reasons
             raise SiteError(
                 f"the site did not get healthy within {READY_S:.0f} s: {ill}; see"
                 f" {settings.data_path / 'logs'}"

@@ -20,6 +20,8 @@ from events.log.contract import TopicPartition
 from projections.connection import Connection
 
 ERROR_CHARS_MAX = 500
+ID_CHARS_MAX = 100
+"""Of an id where aggregates are named: one that was set aside may be of any length."""
 
 SET_ASIDE = Table(
     "set_aside",
@@ -90,6 +92,17 @@ def count(connection: Connection, schema: str) -> int:
         cursor.execute(f"SELECT count(*) FROM {schema}.set_aside")
         (found,) = cursor.fetchone() or (0,)
     return int(found)
+
+
+def first(connection: Connection, schema: str, named_max: int) -> list[str]:
+    """Return ``aggregate/id`` of what is set aside in the build in ``schema``, the oldest first, at
+    most ``named_max`` of them; ids are cut after ``ID_CHARS_MAX`` characters."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT aggregate, left(id, %s) FROM {schema}.set_aside ORDER BY since, name LIMIT %s",
+            (ID_CHARS_MAX, named_max),
+        )
+        return [f"{aggregate}/{id}" for aggregate, id in cursor.fetchall()]
 
 
 class Waiting(msgspec.Struct, frozen=True):

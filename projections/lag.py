@@ -8,7 +8,7 @@ connection and a reader open between measurements and makes them anew when they 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -25,12 +25,16 @@ RECORDS_MAX = 1000
 READ_S_MAX = 0.5
 """Bounds of one measurement; beyond them the rest is told by its offsets."""
 
+NAMED_MAX = 5
+"""Aggregates set aside that are named; `chronova doctor` names more."""
+
 
 class Standing(msgspec.Struct, frozen=True):
     """Where the live build is. ``behind``: by topic, how many events it has still to read (beyond
     the bounds: offsets, which include Kafka's markers). ``seconds``: how long ago the oldest of
     them was appended. ``followed``: whether a projector has the build. ``set_aside``: how many
-    aggregates have no right row. ``waiting``: the partitions that wait, and why; they are not
+    aggregates have no right row; ``set_aside_named``: the oldest ``NAMED_MAX`` of them, as
+    ``aggregate/id``. ``waiting``: the partitions that wait, and why; they are not
     counted in ``behind`` and ``seconds``."""
 
     build: int
@@ -40,6 +44,7 @@ class Standing(msgspec.Struct, frozen=True):
     followed: bool
     set_aside: int = 0
     waiting: Mapping[str, str] = {}
+    set_aside_named: Sequence[str] = ()
 
 
 class Lag:
@@ -84,9 +89,11 @@ class Lag:
             sources = event_sources(self._log, self._model)
             self._reader = self._log.reader(dict.fromkeys(sources, LATEST))
         build, places, followed = _standing(self._connection)
-        set_aside, waiting = 0, []
+        set_aside, named, waiting = 0, list[str](), list[aside.Waiting]()
         if build.version == self._version:
             set_aside = aside.count(self._connection, build.schema)
+            if set_aside:
+                named = aside.first(self._connection, build.schema, NAMED_MAX)
             waiting = aside.waiting(self._connection, build.schema)
         held = {one.source for one in waiting}
         ends = {source: end for source, end in self._reader.ends().items() if source not in held}
@@ -98,6 +105,7 @@ class Lag:
             seconds=max(0.0, (self._clock() - oldest) / 1e6) if oldest is not None else 0.0,
             followed=followed,
             set_aside=set_aside,
+            set_aside_named=named,
             waiting={f"{one.topic}/{one.partition}": one.error for one in waiting},
         )
 

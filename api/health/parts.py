@@ -77,6 +77,7 @@ def _projection(lag: Lag) -> Mapping[str, Any]:
         "behind": sum(standing.behind.values()),
         "lag_s": round(standing.seconds, 1),
         "set_aside": standing.set_aside,
+        "set_aside_named": list(standing.set_aside_named),
         "waiting": dict(standing.waiting),
     }
     if not standing.followed:
@@ -92,7 +93,10 @@ def _degraded(standing: Standing) -> str:
     """What the tables do not show, empty when they show all."""
     told = []
     if standing.set_aside:
-        told.append(f"{standing.set_aside} aggregates are set aside")
+        named = ", ".join(standing.set_aside_named)
+        more = standing.set_aside - len(standing.set_aside_named)
+        and_more = f" and {more} more" if more > 0 else ""
+        told.append(f"{standing.set_aside} aggregates are set aside: {named}{and_more}")
     if standing.waiting:
         told.append(f"partitions wait: {', '.join(sorted(standing.waiting))}")
     return "; ".join(told)
@@ -102,6 +106,8 @@ def _decider(bus: Bus, pulse: Pulse, engine: sqlalchemy.Engine) -> Mapping[str, 
     figures = dict(pulse.check(bus, LIMIT_S * 0.9))
     with engine.connect() as connection:
         found = troubles(connection, time.time_ns() // 1000 - TROUBLES_US)
+    if told := figures.get(DEGRADED):
+        found.insert(0, told)
     return {**figures, DEGRADED: "; ".join(found)} if found else figures
 
 

@@ -1,7 +1,8 @@
 """Do the deciders decide? Any answer proves it; when none came lately, a ``Ping`` asks for one.
 
 So a busy site is never asked, and an idle one not more often than its health is. Pings take
-the partitions in turn, because each may have another decider.
+the partitions in turn, because each may have another decider. A partition that waits for its
+operator is passed over: no other API could do better. Where all of a domain wait, that is told.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ import itertools
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from api.bus import Actor, Bus, Refused, Unavailable
-from api.health.checks import Ill
+from api.bus import Actor, Bus, PartitionWaits, Refused, Unavailable
+from api.health.checks import DEGRADED, Ill
 from api.log_bus import Observer, Unobserved
 from commands.compute.ping import Ping as ComputePing
 from commands.fleet.ping import Ping as FleetPing
+from events.fleet.request import SHARD
 
 FRESH_S = 5.0
 """An answer counts as a sign of life for that long."""
@@ -40,6 +42,8 @@ class Pulse:
         self._answered = dict.fromkeys(PINGS, float("-inf"))
         self._turn = itertools.count()
         self._asking: dict[str, threading.Thread] = {}
+        self._waiting: set[str] = set()
+        """Domains of which the last ``Ping`` found no partition that does not wait."""
 
     def decided(self, command: str, outcome: str, seconds: float) -> None:
         """See ``Observer``; an answer is a sign of life of its domain's deciders."""
@@ -53,15 +57,21 @@ class Pulse:
         self._then.shown(command, seconds)
 
     def check(self, bus: Bus, limit_s: float) -> Mapping[str, Any]:
-        """When each domain last answered. Raises ``Ill``, naming those that do not."""
+        """When each domain last answered, and which wait for their operator as a whole. Raises
+        ``Ill``, naming those that do not answer."""
         silent = [domain for domain in PINGS if self._age(domain) > FRESH_S]
         asked = [self._ping(bus, domain) for domain in silent]
         deadline = time.monotonic() + limit_s
         for thread in asked:
             thread.join(max(0.0, deadline - time.monotonic()))
-        dead = [domain for domain in silent if self._age(domain) > FRESH_S]
+        silent = [domain for domain in silent if self._age(domain) > FRESH_S]
+        waiting = [domain for domain in silent if domain in self._waiting]
+        dead = [domain for domain in silent if domain not in waiting]
         if dead:
             raise Ill(f"no decider answers for {', '.join(dead)}", self._figures())
+        if waiting:
+            told = f"all partitions that were asked wait for their operator: {', '.join(waiting)}"
+            return {**self._figures(), DEGRADED: told}
         return self._figures()
 
     def _figures(self) -> dict[str, Any]:
@@ -76,6 +86,7 @@ class Pulse:
         """Ask, unless an earlier question still waits for its answer."""
         asking = self._asking.get(domain)
         if asking is None or not asking.is_alive():
+            self._waiting.discard(domain)
             asking = threading.Thread(
                 target=self._send, args=(bus, domain), name=f"ping-{domain}", daemon=True
             )
@@ -84,8 +95,19 @@ class Pulse:
         return asking
 
     def _send(self, bus: Bus, domain: str) -> None:
-        key = "default" if domain == "fleet" else f"ping-{next(self._turn) % KEYS}"
-        try:
-            bus.send(PINGS[domain](key=key), key, Actor("", "", f"req-{uuid.uuid4()}"))
-        except (Refused, Unavailable):
-            return  # what there was to learn, ``decided`` was told
+        for key in self._keys(domain):
+            try:
+                return bus.send(PINGS[domain](key=key), key, Actor("", "", f"req-{uuid.uuid4()}"))
+            except PartitionWaits:
+                continue
+            except (Refused, Unavailable):
+                return  # what there was to learn, ``decided`` was told
+        self._waiting.add(domain)
+
+    def _keys(self, domain: str) -> Iterator[str]:
+        """The keys to try, one after the other, until one is of a partition that does not wait."""
+        if domain == "fleet":
+            yield SHARD
+            return
+        for _ in range(KEYS):
+            yield f"ping-{next(self._turn) % KEYS}"

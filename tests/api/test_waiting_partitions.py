@@ -10,8 +10,8 @@ import psycopg2
 import pytest
 import sqlalchemy
 
-from api.bus import Actor, Unavailable
-from api.log_bus import LogBus
+from api.bus import Actor, PartitionWaits
+from api.log_bus import LogBus, Unobserved
 from api.waiting_partitions import WaitingPartitions
 from chronova.domains import load_handlers, load_projections
 from commands.compute.power import StopServer
@@ -76,12 +76,16 @@ def test_who_writes_to_an_ill_partition_is_told_at_once(engine: sqlalchemy.Engin
     waits = WaitingPartitions(engine)
     assert waits("compute", number) and not waits("compute", 1 - number)
     assert not waits("fleet", number)
-    with closing(LogBus(log, NoWaiter(), decision_timeout_s=20.0, waits=waits)) as bus:
+    heard = Heard()
+    made = LogBus(log, NoWaiter(), decision_timeout_s=20.0, waits=waits, observer=heard)
+    with closing(made) as bus:
         began = time.monotonic()
-        with pytest.raises(Unavailable, match="waits for its operator") as told:
+        with pytest.raises(PartitionWaits, match="waits for its operator") as told:
             bus.send(COMMAND, "key", ACTOR)
         assert time.monotonic() - began < 5.0, "not after the longest wait"
     assert told.value.retry_after_s >= 1
+    assert heard.outcomes == ["unsent"]
+    assert not told.value.maybe_sent, "secrets that came with it can be forgotten"
     assert log.ends([(topics.commands("compute"), number)])[topics.commands("compute"), number] == 0
 
 
@@ -108,6 +112,14 @@ def test_receivers_that_are_missing_concern_no_partition(engine: sqlalchemy.Engi
 def test_without_tables_nothing_is_known(engine: sqlalchemy.Engine) -> None:
     SERVICE_HEARTBEATS.drop(engine)
     assert not WaitingPartitions(engine)("compute", 0)
+
+
+class Heard(Unobserved):
+    def __init__(self) -> None:
+        self.outcomes: list[str] = []
+
+    def decided(self, command: str, outcome: str, seconds: float) -> None:
+        self.outcomes.append(outcome)
 
 
 class NoWaiter:

@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from chronova import health
+from chronova import health, site
+from chronova.settings import Settings
 
 
 @contextmanager
@@ -48,6 +49,37 @@ def test_an_ill_one_says_why() -> None:
     with answering(503, b'{"status": "ill", "parts": %b}' % parts) as url:
         seen = health.ask(url)
     assert (seen.status, seen.reasons, seen.hosts_up) == ("ill", "decider: no", 0)
+
+
+DEGRADED = b'{"ok": true, "degraded": "1 aggregates are set aside"}'
+
+
+def degraded(hosts: int) -> bytes:
+    """The body of a site whose projection has set something aside."""
+    up = b'{"ok": true, "figures": {"up": %d}}' % hosts
+    return b'{"status": "degraded", "parts": {"projection": %b, "hosts": %b}}' % (DEGRADED, up)
+
+
+def settings_of(url: str) -> Settings:
+    return Settings(port=int(url.rpartition(":")[2]), hosts=1, driver="simulated")
+
+
+def test_a_degraded_site_is_up_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Expected failure: ``SiteError``, for "nothing is ill"."""
+    monkeypatch.setattr(site, "READY_S", 1.0)
+    said: list[str] = []
+    with answering(200, degraded(hosts=1)) as url:
+        site._wait_until_healthy(settings_of(url), said.append)
+    assert said == ["Degraded: projection: 1 aggregates are set aside"]
+
+
+def test_a_degraded_site_waits_for_its_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(site, "READY_S", 0.3)
+    with (
+        answering(200, degraded(hosts=0)) as url,
+        pytest.raises(site.SiteError, match="0 of 1 hosts are up"),
+    ):
+        site._wait_until_healthy(settings_of(url), lambda text: None)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]"])

@@ -13,6 +13,7 @@ from events import topics
 from events.log.contract import Outgoing
 from events.log.postgres import PostgresLog
 from projections import builds
+from projections.aside import ID_CHARS_MAX
 from projections.connection import connect
 from projections.rebuild import Rebuild
 from tests.parts.fresh_database import fresh_database
@@ -22,9 +23,11 @@ from tests.projections.test_aside import model_of, too_large_a_number
 if TYPE_CHECKING:
     from tests.parts.postgres import PostgresServer
 
+UNUSED: Any = None
+"""What the part that is asked does not need."""
+
 
 def test_what_is_not_shown_is_said(database: PostgresServer) -> None:
-    unused: Any = None
     with fresh_database(database.url) as url, closing(PostgresLog(url)) as log:
         log.create_topics(topics.all_topics(2))
         recorder = Recorder(log)
@@ -32,16 +35,40 @@ def test_what_is_not_shown_is_said(database: PostgresServer) -> None:
         bad = recorder.outgoing(created("three"), 1)
         log.append([Outgoing(bad.topic, bad.key, b"?", bad.headers, 1)])
         Rebuild(log, url, model=model_of(too_large_a_number)).run()
-        check = parts(log, url, unused, unused, unused)["projection"]
+        check = parts(log, url, UNUSED, UNUSED, UNUSED)["projection"]
         with pytest.raises(Ill, match="no projector follows the log"):
             check()
         with closing(connect(url, "test")) as control:
             live = builds.live_build(control)
             assert live is not None and builds.hold(control, live.build, 1.0)
             found = check()
-    assert found["set_aside"] == 1
+    assert (found["set_aside"], found["set_aside_named"]) == (1, ["server/bad"])
     assert list(found["waiting"]) == ["compute.events/1"]
     assert "offset 0 cannot be read" in found["waiting"]["compute.events/1"]
-    told = "1 aggregates are set aside; partitions wait: compute.events/1"
+    told = "1 aggregates are set aside: server/bad; partitions wait: compute.events/1"
     assert found[DEGRADED] == told
     assert found["behind"] == 0, "what waits is not counted as late"
+
+
+def test_what_is_set_aside_is_named_within_bounds(database: PostgresServer) -> None:
+    """Expected failure: nothing is named, or the body grows with what is set aside."""
+    with fresh_database(database.url) as url, closing(PostgresLog(url)) as log:
+        log.create_topics(topics.all_topics(1))
+        Recorder(log).append(boot("bad") + boot("two"))
+        Rebuild(log, url, model=model_of(too_large_a_number)).run()
+        with closing(connect(url, "test")) as control:
+            live = builds.live_build(control)
+            assert live is not None and builds.hold(control, live.build, 1.0)
+            with control.cursor() as cursor:
+                for n in range(6):
+                    cursor.execute(
+                        f"INSERT INTO {live.schema}.set_aside SELECT %s, aggregate, %s, topic,"
+                        f" partition, event, error, since + %s, 1 FROM {live.schema}.set_aside"
+                        " WHERE id = 'bad'",
+                        (f"name-{n}", f"{n}" * 5000, 1 + n),
+                    )
+            found = parts(log, url, UNUSED, UNUSED, UNUSED)["projection"]()
+    assert found["set_aside"] == 7
+    named = ["server/bad", *(f"server/{f'{n}' * ID_CHARS_MAX}" for n in range(4))]
+    assert found["set_aside_named"] == named
+    assert found[DEGRADED] == f"7 aggregates are set aside: {', '.join(named)} and 2 more"
