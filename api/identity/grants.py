@@ -14,8 +14,10 @@ from sqlalchemy import Table
 from api.identity.directory import Directory, Resource, caller_of, not_found
 from api.identity.listings import answer_list
 from api.identity.policy import Target, authorize
+from commands.identity.application_credential import DeleteApplicationCredential
 from commands.identity.assignment import GrantRole, RevokeRole
 from events.identity.assignment import SYSTEM, ActorKind, TargetKind
+from projections.identity.application_credentials import credentials_on
 from projections.identity.assignments import assignments
 from projections.identity.domains import DOMAINS
 from projections.identity.groups import GROUPS
@@ -33,6 +35,7 @@ class Place(msgspec.Struct, frozen=True):
     """Whose roles on what: ids, and the domain in whose partition it is decided."""
 
     actor_id: str
+    actor_domain_id: str
     target_id: str
     domain_id: str
 
@@ -77,7 +80,7 @@ class Grants(Resource):
             raise not_found(self._target, target_id)
         if actor is None:
             raise not_found(self._actor, actor_id)
-        return Place(actor["id"], target_id, str(domain_id))
+        return Place(actor["id"], actor["domain_id"], target_id, str(domain_id))
 
 
 class Grant(Grants):
@@ -100,8 +103,20 @@ class Grant(Grants):
     def on_delete(self, req: falcon.Request, resp: falcon.Response, **ids: str) -> None:
         """204, or 404 when it is not granted."""
         place, command = self._change(req, "revoke", RevokeRole, ids)
+        if command.role_id in self._held(place):
+            self._end_credentials(req, place)
         self.directory.send(req, command, place.domain_id)
         resp.status = 204
+
+    def _end_credentials(self, req: falcon.Request, place: Place) -> None:
+        """End those of a user of another domain: ``RevokeRole`` is not decided where they lie."""
+        if self._actor != "user" or self._target != "project":
+            return
+        if place.actor_domain_id == place.domain_id:
+            return
+        for id in credentials_on(self.directory.engine, place.actor_id, place.target_id):
+            command = DeleteApplicationCredential(credential_id=id, user_id=place.actor_id)
+            self.directory.send(req, command, place.actor_domain_id)
 
     def _change(
         self,

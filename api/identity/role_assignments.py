@@ -75,9 +75,10 @@ def _filters(req: falcon.Request, effective: bool) -> dict[str, str]:
 
 
 def _effective(directory: Directory, found: Iterable[Held]) -> Iterator[Held]:
-    """Each user's roles: groups become their members, roles bring those they imply."""
+    """Each user's global roles: groups become their members, roles bring those they imply."""
     implied = implications(directory.engine)
-    role_names = {role["id"]: role["name"] for role in documents(directory.engine, ROLES)}
+    roles = documents(directory.engine, ROLES)
+    role_names = {role["id"]: role["name"] for role in roles if role["domain_id"] is None}
     found = list(found)
     users: dict[str, Item] = {}
     domains: dict[str, str] = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from commands.decision import Decision, View, accept, decides_on_view
-from commands.identity.rules import not_found
+from commands.identity.rules import credential_deletions_on, not_found
 from events.identity.assignment import (
     ActorKind,
     RoleGranted,
@@ -18,7 +18,7 @@ from events.identity.assignment import (
     assignment_id,
 )
 from events.identity.terms import RoleId
-from events.message import Command
+from events.message import Command, Event
 
 ActorOf = Annotated[ActorKind, "Who has it: a user, or a group for its members."]
 ActorId = Annotated[str, "Id of the user or group."]
@@ -69,7 +69,8 @@ def grant(view: View, command: GrantRole, at: int) -> Decision:
 
 @decides_on_view(RevokeRole)
 def revoke(view: View, command: RevokeRole, at: int) -> Decision:
-    """Refused when there is no such assignment."""
+    """A user's application credentials on the project end too, for good: those that are made in
+    this partition; who asks ends the others before. Refused when there is no such assignment."""
     id = _id(command)
     if view.get("assignment", id) is None:
         return not_found(
@@ -77,7 +78,10 @@ def revoke(view: View, command: RevokeRole, at: int) -> Decision:
             f"role {command.role_id} of {command.actor} {command.actor_id} "
             f"on {command.target} {command.target_id}",
         )
-    return accept(RoleRevoked(assignment_id=id, at=at))
+    ended: list[Event] = []
+    if command.actor == "user" and command.target == "project":
+        ended = list(credential_deletions_on(view, at, command.actor_id, command.target_id))
+    return accept(RoleRevoked(assignment_id=id, at=at), *ended)
 
 
 def _id(command: GrantRole | RevokeRole) -> str:

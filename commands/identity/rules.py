@@ -99,7 +99,11 @@ _assignments = lookup(
 _credentials = lookup(
     "application_credential.by_part",
     "application_credential",
-    lambda credential: (("user", credential.user_id), ("project", credential.project_id)),
+    lambda credential: (
+        ("user", credential.user_id),
+        ("project", credential.project_id),
+        ("user on project", (credential.user_id, credential.project_id)),
+    ),
 )
 
 
@@ -132,5 +136,14 @@ def credential_deletions(
     view: View, at: int, part: Literal["user", "project"], id: str
 ) -> Iterator[Event]:
     """Every application credential in this partition of this user or project ends."""
-    for credential in _credentials(view, (part, id)):
+    yield from _ended(view, at, (part, id))
+
+
+def credential_deletions_on(view: View, at: int, user_id: str, project_id: str) -> Iterator[Event]:
+    """Every application credential in this partition of this user on this project ends."""
+    yield from _ended(view, at, ("user on project", (user_id, project_id)))
+
+
+def _ended(view: View, at: int, key: Hashable) -> Iterator[Event]:
+    for credential in _credentials(view, key):
         yield ApplicationCredentialDeleted(credential_id=credential, at=at)

@@ -98,14 +98,15 @@ def create(view: View, command: CreateUser, at: int) -> Decision:
 
 @decides_on_view(ChangeUser)
 def change(view: View, command: ChangeUser, at: int) -> Decision:
-    """Only what differs happens. Refused: unknown, the new name is taken."""
+    """Only what differs happens. Who is disabled has no application credential any more, also
+    when enabled again. Refused: unknown, the new name is taken."""
     user: User | None = view.get("user", command.user_id)
     if user is None:
         return not_found("user", command.user_id)
     name = chosen(command.user_name, user.name)
     if name != user.name and name_taken(view, "user", name, user.domain_id):
         return _same_name(name)
-    return accept(*_changes(user, command, at))
+    return accept(*_changes(user, command, at), *_disabling(view, user, command, at))
 
 
 def _changes(user: User, command: ChangeUser, at: int) -> Iterator[Event]:
@@ -132,6 +133,11 @@ def _changes(user: User, command: ChangeUser, at: int) -> Iterator[Event]:
         yield UserPasswordChanged(user_id=id, password_hash=command.password_hash, at=at)
     if (enabled := chosen(command.enabled, user.enabled)) != user.enabled:
         yield (UserEnabled if enabled else UserDisabled)(user_id=id, at=at)
+
+
+def _disabling(view: View, user: User, command: ChangeUser, at: int) -> Iterator[Event]:
+    if user.enabled and command.enabled is False:
+        yield from credential_deletions(view, at, "user", user.user_id)
 
 
 _groups_of = lookup("group.by_member", "group", lambda group: group.members)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Engine, Index, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Engine, Index, Text, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from events.identity.application_credential import ApplicationCredential
@@ -57,6 +57,17 @@ def row(credential: ApplicationCredential) -> Row:
 
 
 project("application_credential", CREDENTIALS, row, VERSION)
+
+
+def credentials_on(engine: Engine, user_id: str, project_id: str) -> list[str]:
+    """Ids of a user's live credentials on a project."""
+    statement = select(CREDENTIALS.c.id).where(
+        CREDENTIALS.c.user_id == user_id,
+        CREDENTIALS.c.project_id == project_id,
+        ~CREDENTIALS.c.deleted,
+    )
+    with engine.connect() as connection:
+        return list(connection.execute(statement).scalars())
 
 
 ROLES_OF = text(

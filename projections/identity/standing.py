@@ -90,8 +90,10 @@ WITH RECURSIVE held(id) AS (
     CROSS JOIN LATERAL unnest(r.implies) AS implied
 )
 SELECT r.id, r.name FROM held JOIN identity_roles r ON r.id = held.id AND NOT r.deleted
+WHERE r.domain_id IS NULL
 ORDER BY r.name
 """
+"""Global roles only: a domain's own role counts through what it implies, never by its name."""
 
 EFFECTIVE = text(ROLES.format(begin=ASSIGNED))
 IMPLIED = text(ROLES.format(begin="SELECT unnest(CAST(:role_ids AS text[]))"))

@@ -107,6 +107,47 @@ def test_it_ends_with_its_makers_role(cloud: Cloud) -> None:
     assert cloud.client().try_login(right).status_code == 401
 
 
+def test_it_stays_ended_when_its_maker_has_the_role_again(cloud: Cloud) -> None:
+    demo, admin = cloud.demo(), cloud.admin()
+    made = make(demo, secret="s")
+    member = next(role["id"] for role in demo.body["roles"] if role["name"] == "member")
+    project, user = demo.body["project"]["id"], demo.body["user"]["id"]
+    grant = f"{V3}/projects/{project}/users/{user}/roles/{member}"
+    admin.call("DELETE", grant, expect=204)
+    admin.call("PUT", grant, expect=204)
+    assert cloud.client().try_login(proof(id=made["id"], secret="s")).status_code == 401
+    assert cloud.demo().call("GET", path_of(demo))["application_credentials"] == []
+
+
+def test_it_stays_ended_when_its_maker_is_enabled_again(cloud: Cloud) -> None:
+    demo, admin = cloud.demo(), cloud.admin()
+    made = make(demo, secret="s")
+    path = f"{V3}/users/{demo.body['user']['id']}"
+    for enabled in (False, True):
+        admin.call("PATCH", path, {"user": {"enabled": enabled}})
+    assert cloud.client().try_login(proof(id=made["id"], secret="s")).status_code == 401
+    assert cloud.demo().call("GET", path_of(demo))["application_credentials"] == []
+
+
+def test_it_stays_ended_though_its_maker_is_of_another_domain(cloud: Cloud) -> None:
+    admin, demo = cloud.admin(), cloud.demo()
+    domain = admin.call("POST", f"{V3}/domains", {"domain": {"name": "Guests"}}, expect=201)
+    fields = {"name": "guest", "password": "pw", "domain_id": domain["domain"]["id"]}
+    user = admin.call("POST", f"{V3}/users", {"user": fields}, expect=201)["user"]
+    member = next(role["id"] for role in demo.body["roles"] if role["name"] == "member")
+    grant = f"{V3}/projects/{demo.body['project']['id']}/users/{user['id']}/roles/{member}"
+    admin.call("PUT", grant, expect=204)
+    password = {"methods": ["password"], "password": {"user": {"id": user["id"], "password": "pw"}}}
+    guest = cloud.client().authenticate(password, project_scope("demo"))
+    made = make(guest, secret="s")
+    own = make(demo, secret="s")
+    admin.call("DELETE", grant, expect=204)
+    admin.call("DELETE", grant, expect=404)
+    admin.call("PUT", grant, expect=204)
+    assert cloud.client().try_login(proof(id=made["id"], secret="s")).status_code == 401
+    assert cloud.client().try_login(proof(id=own["id"], secret="s")).status_code == 201
+
+
 def test_a_restricted_one_makes_no_others(cloud: Cloud) -> None:
     demo = cloud.demo()
     made = make(demo, secret="s")

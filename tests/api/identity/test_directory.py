@@ -296,6 +296,26 @@ def test_effective_assignments_of_groups_are_those_of_their_members(cloud: Cloud
     assert user in {held["user"]["id"] for held in found}
 
 
+def test_a_domains_own_role_is_no_effective_one(cloud: Cloud) -> None:
+    admin = cloud.admin()
+    demo = cloud.demo()
+    user, project = demo.body["user"]["id"], demo.body["project"]["id"]
+    private = make(admin, "role", name="admin", domain_id="default")["id"]
+    auditor = make(admin, "role", name="auditor")["id"]
+    admin.call("PUT", f"{V3}/roles/{private}/implies/{auditor}", expect=201)
+    grant = f"{V3}/projects/{project}/users/{user}/roles/{private}"
+    admin.call("PUT", grant, expect=204)
+    again = cloud.demo()
+    assert [role["name"] for role in again.body["roles"]] == ["auditor", "member", "reader"]
+    again.call("GET", f"{V3}/users", expect=403)
+    path = f"{V3}/role_assignments?user.id={user}"
+    plain = admin.call("GET", path)["role_assignments"]
+    assert private in {held["role"]["id"] for held in plain}
+    effective = admin.call("GET", f"{path}&effective&include_names")["role_assignments"]
+    names = {held["role"]["name"] for held in effective}
+    assert names == {"auditor", "member", "reader"}
+
+
 def test_roles_and_what_they_imply(cloud: Cloud) -> None:
     admin = cloud.admin()
     inferences = admin.call("GET", f"{V3}/role_inferences")["role_inferences"]

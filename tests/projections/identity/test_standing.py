@@ -26,7 +26,7 @@ from projections.identity.accounts import Named, account, domain_id, project_id
 from projections.identity.assignments import assignments, targets_of
 from projections.identity.listing import Match, Page, UnknownMarker, documents
 from projections.identity.projects import PROJECTS
-from projections.identity.standing import Scope, standing
+from projections.identity.standing import Scope, implied_roles, standing
 from projections.table import PROJECTED
 from tests.parts.local_bus import LocalBus, store
 
@@ -65,6 +65,22 @@ def grant(role: str, actor_id: str, **fields: Any) -> GrantRole:
 def roles(bus: LocalBus, user_id: str, scope: Scope = DEMO) -> list[str] | None:
     found = standing(bus.engine, user_id, scope)
     return None if found is None else [name for _, name in found.roles]
+
+
+def test_a_domains_own_role_counts_only_through_what_it_implies(bus: LocalBus) -> None:
+    send(
+        bus,
+        CreateUser(user_id="ada", user_name="ada", domain_id="default"),
+        CreateRole(role_id="private", role_name="admin", domain_id="default"),
+        CreateRole(role_id="deeper", role_name="manager", domain_id="default"),
+        ImplyRole(role_id="private", implied_role_id="deeper"),
+        grant("private", "ada"),
+    )
+    assert roles(bus, "ada") is None
+    assert implied_roles(bus.engine, ["private"]) == []
+    send(bus, ImplyRole(role_id="deeper", implied_role_id="reader-role"))
+    assert roles(bus, "ada") == ["reader"]
+    assert implied_roles(bus.engine, ["private"]) == [("reader-role", "reader")]
 
 
 def test_names_and_roles_with_all_that_they_imply(bus: LocalBus) -> None:
