@@ -45,12 +45,17 @@ class Marks(msgspec.Struct, frozen=True, omit_defaults=True):
     waited: Waited | None = None
 
     def after(self, newer: Marks) -> Marks:
-        """Return these marks with what a newer append changed."""
+        """Return these marks with what a newer append changed.
+
+        A new owner tries once more what was held, and says before that comes to an end only that
+        less is delivered: what was held then is so still.
+        """
+        held = {offset for offset in self.held if offset > newer.delivered}
         return Marks(
             inputs={**self.inputs, **newer.inputs},
             taken={**self.taken, **newer.taken},
             delivered=max(self.delivered, newer.delivered),
-            held=newer.held,
+            held=sorted(held.union(newer.held)),
             waited=newer.waited or self.waited,
         )
 

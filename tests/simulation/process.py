@@ -13,6 +13,7 @@ from events.features import TooOld
 from events.log.contract import Fenced, LogUnavailable
 from events.log.memory import Crash, MemoryLog
 from events.log.records import Codec
+from handlers.performer.witness import LogWentBack
 from tests.simulation.kernel import SECOND, Owner, Task
 
 if TYPE_CHECKING:
@@ -93,6 +94,11 @@ class Process(Owner):
             except TooOld as error:
                 self.world.note(self.name, f"is refused: {error}")
                 self.known = self.known + 1  # the operator upgrades it
+                self.end()
+                self.world.restart_later(self, RESTART_S)
+            except LogWentBack as error:
+                # A host that ran while the log was restored: the next start says all again.
+                self.world.note(self.name, f"ends: {error}")
                 self.end()
                 self.world.restart_later(self, RESTART_S)
             except LogUnavailable as error:
