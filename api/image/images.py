@@ -23,7 +23,7 @@ from commands.image.create import CreateImage, created
 from commands.image.delete import DeleteImage
 from commands.image.update import UpdateImage
 from events.image.image import evolve
-from projections.image.queries import UnknownMarker, find_image, list_images
+from projections.image.queries import PAGE_BYTES, UnknownMarker, find_image, list_images
 from projections.image.rows import document
 
 BODY_BYTES_MAX = 512 * 1024
@@ -61,9 +61,9 @@ class Images:
                     description="Invalid marker. Image could not be found."
                 ) from None
         links = {"schema": "/v2/schemas/images", "first": listing.first()}
-        if found and len(found) == listing.limit:
-            links["next"] = listing.next(found[-1][0])
         shown = ", ".join(shown for _, shown in found).encode()
+        if found and (len(found) == listing.limit or len(shown) >= PAGE_BYTES):
+            links["next"] = listing.next(found[-1][0])
         return b'{"images": [' + shown + b"], " + orjson.dumps(links)[1:]
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:

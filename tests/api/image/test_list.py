@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from projections.image.queries import PAGE_BYTES
 from tests.api.image.conftest import Site
 
 
@@ -233,3 +234,18 @@ def test_the_links_keep_the_query(site: Site) -> None:
     assert page["first"] == "/v2/images?limit=1&name=%C3%BC+%26"
     assert page["next"] == f"/v2/images?limit=1&name=%C3%BC+%26&marker={id}"
     assert site.anna("GET", "/v2/images").json["first"] == "/v2/images"
+
+
+def test_a_page_has_so_many_bytes(site: Site) -> None:
+    """A thousand of the longest images would be a quarter of a GiB."""
+    long = {f"p{number}": "x" * 60_000 for number in range(4)}
+    made = [site.anna.create(**long)["id"] for _ in range(20)]
+    query, found, sizes = "limit=1000&sort=created_at:asc", list[str](), list[int]()
+    while query:
+        answer = site.anna("GET", "/v2/images", query_string=query)
+        sizes.append(len(answer.content))
+        found += [image["id"] for image in answer.json["images"]]
+        query = urlsplit(answer.json.get("next", "")).query
+    assert found == made
+    assert len(sizes) == 2
+    assert PAGE_BYTES <= sizes[0] < PAGE_BYTES + 300_000
