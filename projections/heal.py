@@ -117,24 +117,25 @@ class _Partition:
         return name_of(*key) in self._notes
 
     def _fold_until(self, end: Place) -> None:
-        while self._place.position < end.position:
+        name = f"{self._source[0]}/{self._source[1]}"
+        while (at := self._reader.positions()[self._source]) < end.offset:
             records = self._reader.poll(QUIET_S_MAX, RECORDS_MAX)
+            if not records and self._reader.positions()[self._source] == at:
+                break
             taken = [record for record in records if record.offset < end.offset]
             if len(taken) < len(records):
                 self._reader.seek(self._source, end.offset)
             reading = self._fold.read(taken, {self._source: self._place})
-            if not taken or reading.broken:
-                told = [str(error) for error in reading.broken.values()]
-                name = f"{self._source[0]}/{self._source[1]}"
-                raise ProjectionDiffers(
-                    told[0] if told else f"{name} holds no event up to offset {end.offset}"
-                )
+            for error in reading.broken.values():
+                raise ProjectionDiffers(str(error))
             batch = self._fold.fold(reading.reads, self._states, reading.reached, self._actions)
             self._states.update(batch.touched)
             self._failed.update({key: n.error for key, n in batch.aside.items() if n.error})
             self._fold.keep(batch)
-            self._place = reading.reached[self._source]
+            self._place = reading.reached.get(self._source, self._place)
             self._progress(len(reading.reads))
+        if self._place.position < end.position:
+            raise ProjectionDiffers(f"{name} holds no event up to offset {end.offset}")
 
     def _write(self) -> list[str]:
         """Within the transaction in which the build stands still."""

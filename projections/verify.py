@@ -192,9 +192,9 @@ class _Verification:
         states: dict[Key, Folded] = {}
         reader = self._log.reader({source: 0})
         try:
-            while reader.positions()[source] < end:
+            while (at := reader.positions()[source]) < end:
                 found = reader.poll(QUIET_S_MAX, RECORDS_MAX)
-                if not found and reader.positions()[source] < end:
+                if not found and reader.positions()[source] == at:
                     raise ProjectionDiffers(
                         f"{source[0]}/{source[1]} holds no event up to offset {end}, which the"
                         " projection has read: the log has lost records"

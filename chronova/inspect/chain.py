@@ -101,7 +101,7 @@ class _Journal:
         while (at := self._reader.positions()[self._source]) < self._end:
             records = self._reader.poll(QUIET_S_MAX, RECORDS_MAX)
             passed = self._reader.positions()[self._source]
-            if not records and passed < self._end:
+            if not records and passed == at:
                 reason = f"nothing can be read from offset {at} on, and the end is {self._end}"
                 return Walked(name, self._records, self._events, at, reason)
             broken = self._take([record for record in records if record.offset < self._end])

@@ -47,12 +47,7 @@ def serve(settings: Settings) -> None:
     if "fleet" in settings.domains:
         monitor = _monitor(settings, log, decider, stop, failed)
 
-    def troubles() -> list[str]:
-        found = decider.troubles()
-        meters.waiting(len(found))
-        return found
-
-    member.troubles = troubles
+    member.troubles = lambda: counted_troubles(decider, meters)
     beats = Watched("heartbeat", lambda: member.keep(stop.pause), decider.wake)
 
     def stopped() -> bool:
@@ -72,6 +67,13 @@ def serve(settings: Settings) -> None:
         log.close()
     if failed:
         raise failed[0]
+
+
+def counted_troubles(decider: Decider, meters: DeciderMeters) -> list[str]:
+    """Return what waits for help, for the heartbeat; a metric counts the same."""
+    found = decider.troubles()
+    meters.waiting(len(found))
+    return found
 
 
 def _enable_judges(settings: Settings) -> None:

@@ -126,7 +126,9 @@ class Reader(Protocol):
     """Reads chosen partitions, committed records only, each partition in order. One thread's."""
 
     def poll(self, timeout_s: float, records_max: int = 1000) -> Sequence[Record]:
-        """Records there are, or come within ``timeout_s``; empty after it or a ``wake``."""
+        """Records there are, or come within ``timeout_s``; empty after it or a ``wake``, and where
+        a position moved over what is no record (Kafka's markers of transactions): only who sees
+        nothing *and* its position unmoved has reached the end."""
 
     def seek(self, source: TopicPartition, offset: int) -> None:
         """Go on at ``offset`` (EARLIEST, LATEST or one seen)."""

@@ -9,10 +9,11 @@ from events.compute.server import facts as f
 from events.log.postgres import PostgresLog
 from projections import aside, builds, verify
 from projections.connection import Connection
-from projections.failures import ProjectionNotReady, ProjectorFenced
+from projections.failures import ProjectionDiffers, ProjectionNotReady, ProjectorFenced
 from projections.heal import heal
 from projections.lag import Lag
 from projections.rebuild import Rebuild
+from tests.parts.hopping_reader import let_hop
 from tests.projections.recorder import START, Recorder, boot, deletion, power
 from tests.projections.tables import catch_up, content, rows
 from tests.projections.test_aside import following, model_of, overflows, record, too_large_a_number
@@ -88,6 +89,40 @@ def test_what_still_cannot_be_written_stays_set_aside(
     assert lag.measure().set_aside == 1
     lag.close()
     assert heal(log, url).left == []
+
+
+def test_what_is_no_record_is_passed_over(
+    log: PostgresLog, url: str, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Expected failure: ``ProjectionDiffers``, for the first poll that returned nothing."""
+    record(recorder)
+    Rebuild(log, url, model=model_of(overflows)).run()
+    let_hop(log, monkeypatch)
+    assert heal(log, url).healed == ["server/bad"]
+    assert verify.verify(log, url).equal
+
+
+def test_a_log_that_lost_what_was_read_is_said(
+    log: PostgresLog,
+    url: str,
+    control: Connection,
+    recorder: Recorder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Expected failure: rows are made from half of their events."""
+    record(recorder)
+    Rebuild(log, url, model=model_of(overflows)).run()
+    live = builds.live_build(control)
+    assert live is not None
+    with control.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {live.schema}.positions SET position = position + 1,"
+            ' "offset" = "offset" + 1 WHERE position > 0'
+        )
+    monkeypatch.setattr("projections.heal.QUIET_S_MAX", 0.05)
+    with pytest.raises(ProjectionDiffers, match="holds no event up to offset"):
+        heal(log, url)
+    assert [note.id for note in aside.notes(control, live.schema)] == ["bad"]
 
 
 def test_nothing_live_nothing_to_heal(log: PostgresLog, url: str) -> None:

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from api.health.checks import DEGRADED, Ill
-from api.health.parts import parts
+from api.health.checks import DEGRADED, Checks, Ill
+from api.health.parts import LAG_S_MAX, parts
 from events import topics
 from events.log.contract import Outgoing
 from events.log.postgres import PostgresLog
 from projections import builds
 from projections.aside import ID_CHARS_MAX
 from projections.connection import connect
+from projections.lag import Lag
 from projections.rebuild import Rebuild
+from tests.api.health.test_checks import client
 from tests.parts.fresh_database import fresh_database
 from tests.projections.recorder import Recorder, boot, created
 from tests.projections.test_aside import model_of, too_large_a_number
@@ -23,6 +25,7 @@ from tests.projections.test_aside import model_of, too_large_a_number
 if TYPE_CHECKING:
     from tests.parts.postgres import PostgresServer
 
+EVENTS = (topics.events("compute"), 0)
 UNUSED: Any = None
 """What the part that is asked does not need."""
 
@@ -72,3 +75,39 @@ def test_what_is_set_aside_is_named_within_bounds(database: PostgresServer) -> N
     named = ["server/bad", *(f"server/{f'{n}' * ID_CHARS_MAX}" for n in range(4))]
     assert found["set_aside_named"] == named
     assert found[DEGRADED] == f"7 aggregates are set aside: {', '.join(named)} and 2 more"
+
+
+def test_a_frozen_projector_is_ill_once_reads_are_too_old(
+    database: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Expected failure: a projector that still has its build, and reads nothing, is called well."""
+    now = [0]
+    monkeypatch.setattr(
+        "api.health.parts.Lag", lambda log, url: Lag(log, url, clock=lambda: now[0])
+    )
+    with fresh_database(database.url) as url, closing(PostgresLog(url)) as log:
+        log.create_topics(topics.all_topics(1))
+        recorder = Recorder(log)
+        recorder.append(boot("one"))
+        Rebuild(log, url).run()
+        unread = boot("two")
+        asked = parts(log, url, UNUSED, UNUSED, UNUSED)
+        api = client(Checks({"projection": asked["projection"]}, limit_s=30.0, kept_s=0.0))
+        with closing(connect(url, "test")) as frozen:
+            live = builds.live_build(frozen)
+            assert live is not None and builds.hold(frozen, live.build, 1.0)
+            assert api.simulate_get("/healthz").json["status"] == "ok"
+            offset = log.ends([EVENTS])[EVENTS]
+            recorder.append(unread)
+            with closing(log.reader({EVENTS: offset})) as reader:
+                (record,) = reader.poll(30.0, 1)
+            now[0] = record.timestamp + int((LAG_S_MAX - 0.1) * 1e6)
+            young = api.simulate_get("/healthz").json
+            now[0] += 200_000
+            old = api.simulate_get("/healthz")
+    assert (young["status"], young["parts"]["projection"]["figures"]["behind"]) == (
+        "ok",
+        len(unread),
+    )
+    assert (old.status_code, old.json["ill"]) == (503, ["projection"])
+    assert old.json["parts"]["projection"]["reason"] == "reads are 5 s behind the log"

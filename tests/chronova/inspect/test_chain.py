@@ -21,6 +21,7 @@ from events.journal import Marked, TermBegan
 from events.log.contract import Outgoing, TopicPartition
 from events.log.postgres import PostgresLog
 from projections.connection import connect
+from tests.parts.hopping_reader import let_hop
 from tests.projections.recorder import START, Recorder, boot, created, power
 from tests.projections.tables import forge
 
@@ -56,6 +57,16 @@ def test_a_sound_log(log: PostgresLog, recorder: Recorder) -> None:
     assert (found.partition, found.records, found.events) == (f"{EVENTS}/0", events + 5, events)
     assert found.offset is None and found.reason == ""
     assert verified(log, (EVENTS, 1)) == Walked(f"{EVENTS}/1", 0, 0)
+
+
+def test_what_is_no_record_is_passed_over(
+    log: PostgresLog, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Expected failure: "nothing can be read", for the first poll that returned nothing."""
+    events = story(recorder)
+    let_hop(log, monkeypatch)
+    found = verified(log)
+    assert (found.events, found.offset, found.reason) == (events, None, "")
 
 
 def test_it_may_begin_anywhere(log: PostgresLog, recorder: Recorder) -> None:

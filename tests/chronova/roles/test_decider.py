@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import pytest
 
-from chronova.roles.decider import _monitor
+from chronova.domains import load_handlers
+from chronova.metrics.meters import DeciderMeters
+from chronova.metrics.store import Store
+from chronova.roles.decider import _monitor, counted_troubles
 from chronova.settings import Settings
 from chronova.stopping import Stop
 from events import topics
+from events.log.contract import Outgoing
 from events.log.memory import Cluster, MemoryLog
+from events.log.records import headers
+from events.message import Context
 from handlers.decider import Decider
 from handlers.scheduler import LivenessMonitor
+from tests.chronova.metrics.test_store import figures
 
 
 def test_a_defect_of_the_monitor_ends_the_role(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,3 +43,27 @@ def test_a_defect_of_the_monitor_ends_the_role(monkeypatch: pytest.MonkeyPatch) 
             signal.signal(number, handler)
         decider.close()
         log.close()
+
+
+def test_a_partition_that_waits_is_counted_in_the_metric(tmp_path: Path) -> None:
+    """Expected failure: the heartbeat says it, and the gauge stays at none."""
+    load_handlers()
+    log = MemoryLog(cluster=Cluster(lambda: 0))
+    log.create_topics(topics.all_topics(2))
+    store = Store(tmp_path, "decider")
+    meters = DeciderMeters(store)
+    decider = Decider(log, ["compute"], threaded=False, watcher=meters)
+    try:
+        assert counted_troubles(decider, meters) == []
+        assert figures(tmp_path)["chronova_decider_waiting[]"] == 0
+        made = headers(Context(id="x", time=1), "compute.ServerVanished", "/test", "server/s")
+        log.append([Outgoing(topics.events("compute"), "s", b"unreadable", made, 1)])
+        for _ in range(8):
+            decider.step(0.0)
+        (trouble,) = counted_troubles(decider, meters)
+        assert trouble.startswith("compute.events/1")
+        assert figures(tmp_path)["chronova_decider_waiting[]"] == 1
+    finally:
+        decider.close()
+        log.close()
+        store.close()
