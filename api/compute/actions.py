@@ -2,7 +2,7 @@
 
 Checks in Nova's order: one key in the body (400), a known one (400), its window of microversions
 (404), its schema (400), the server (404), the rule (403); then the row's command is sent and what
-the decider says is the answer. A row with ``run`` answers by itself.
+the decider says is the answer. An action that only Nova knows is refused after the server is found. A row with ``run`` answers by itself.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from api.compute.console import console_output
 from api.compute.faults import bad_request, not_found
 from api.compute.microversion import LATEST, OLDEST
 from api.compute.operation import Answer, Call, Operation
-from api.compute.server_access import find, is_admin
+from api.compute.server_access import find, is_admin, seen
 from api.compute.validation import Body, Build, Schema, always
 from api.policy import allowed
 from commands.compute.delete import DeleteServer
@@ -134,6 +134,28 @@ ACTIONS = (
 GONE = frozenset({"resetNetwork"})
 """Removed from Nova for good: 410."""
 
+UNSERVED = {
+    **dict.fromkeys(
+        (
+            *("confirmResize", "revertResize", "resize", "rebuild", "createImage", "createBackup"),
+            *("injectNetworkInfo", "os-resetState", "changePassword", "restore", "evacuate"),
+            *("migrate", "os-migrateLive", "pause", "unpause", "suspend", "resume", "rescue"),
+            *("unrescue", "addSecurityGroup", "removeSecurityGroup", "shelve", "shelveOffload"),
+            "unshelve",
+        ),
+        (OLDEST, LATEST),
+    ),
+    "trigger_crash_dump": (17, LATEST),
+    **dict.fromkeys(
+        ("addFloatingIp", "removeFloatingIp", "addFixedIp", "removeFixedIp"), (OLDEST, 43)
+    ),
+    **dict.fromkeys(
+        ("os-getVNCConsole", "os-getSPICEConsole", "os-getRDPConsole", "os-getSerialConsole"),
+        (OLDEST, 5),
+    ),
+}
+"""What Nova does and this cloud does not: the microversions from and until which Nova does it."""
+
 BY_KEY = {row.key: row for row in ACTIONS}
 BODIES = {
     row.key: Body(
@@ -157,7 +179,7 @@ def act(call: Call) -> Answer:
         raise falcon.HTTPGone(description="This API is no longer available")
     row = BY_KEY.get(key)
     if row is None:
-        raise bad_request(f"There is no such action: {key}")
+        raise _unserved(call, key)
     if not row.since <= call.version <= row.until:
         raise not_found()
     BODIES[key].check(call.body, call.version)
@@ -167,6 +189,16 @@ def act(call: Call) -> Answer:
     if row.command is not None:
         call.send(row.command(call, server, call.body[key]), server.project_id)
     return Answer(status=row.status)
+
+
+def _unserved(call: Call, key: str) -> falcon.HTTPError:
+    """400, unless the server is not there or Nova does not know the action by this version."""
+    if key in UNSERVED:
+        since, until = UNSERVED[key]
+        if not since <= call.version <= until:
+            return not_found()
+        seen(call)
+    return bad_request(f"There is no such action: {key}")
 
 
 OBJECT = Body(always({"type": "object"}))

@@ -1,6 +1,7 @@
 """Where a new server is asked to be: zone, host, hints.
 
-``zone:host`` and ``zone:host:node`` force a host past the scheduler's filters and are for admins;
+``zone:host`` and ``zone:host:node`` force a host past the scheduler's filters, in whatever zone
+it is, and are for admins;
 ``host`` and ``hypervisor_hostname`` (2.74) ask for one through them.
 """
 
@@ -40,7 +41,7 @@ def placement(call: Call, body: dict[str, Any], hints: dict[str, Any]) -> Placem
 
 
 def _zone(call: Call, given: str | None) -> tuple[str | None, str | None, bool]:
-    """(zone, host, forced) of ``availability_zone``."""
+    """(zone, host, forced) of ``availability_zone``. A forced host comes with its own zone."""
     if given is None:
         return None, None, False
     parts = given.split(":")
@@ -52,7 +53,7 @@ def _zone(call: Call, given: str | None) -> tuple[str | None, str | None, bool]:
         named = host or host_of_node(call.services.engine, node) or node
         if not named or not is_host(call.services.engine, named):
             raise bad_request(f"Compute host {host or node} could not be found.")
-        return zone or None, named, True
+        return None, named, True
     if zone not in available_zones(call.services):
         raise bad_request("The requested availability zone is not available")
     return zone, None, False

@@ -23,6 +23,13 @@ def is_admin(call: Call) -> bool:
 
 def find(call: Call, rule: str, deleted: bool = False) -> ServerRow:
     """The server named ``server_id`` in the path. Raises 404 or 403."""
+    server = seen(call, deleted)
+    enforce(call.caller, rule, server.project_id, server.user_id)
+    return server
+
+
+def seen(call: Call, deleted: bool = False) -> ServerRow:
+    """The server named ``server_id`` in the path, whatever is asked of it. Raises 404."""
     server_id = call.params["server_id"]
     server = find_server(call.services.engine, server_id)
     if (
@@ -31,7 +38,6 @@ def find(call: Call, rule: str, deleted: bool = False) -> ServerRow:
         or (server.project_id != call.caller.project_id and not is_admin(call))
     ):
         raise not_found(f"Instance {server_id} could not be found.")
-    enforce(call.caller, rule, server.project_id, server.user_id)
     return server
 
 

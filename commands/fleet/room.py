@@ -67,7 +67,10 @@ class Sieve:
 
 
 def sift(sieve: Sieve, question: Question, demand: Demand, excluded: list[str]) -> bool:
-    """Keep the hosts that the request may go to at all; whether any are left."""
+    """Keep the hosts that the request may go to at all; whether any are left.
+
+    A forced host is taken in whatever zone it is.
+    """
     spec = question.spec
     if not sieve.keep("Capacity", with_room(sieve.candidates, demand.resources)):
         return False
@@ -80,7 +83,8 @@ def sift(sieve: Sieve, question: Question, demand: Demand, excluded: list[str]) 
 
         if not sieve.keep("Traits", sieve.candidates.of_kind(suits)):
             return False
-    zone = spec.availability_zone
+    forced = spec.forced and spec.requested_host
+    zone = None if forced else spec.availability_zone
     if zone and not sieve.keep("AvailabilityZone", in_zone(sieve.candidates, zone, question)):
         return False
     if not sieve.keep("ComputeStatus", sieve.candidates.enabled()):

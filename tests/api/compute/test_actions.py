@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api.compute.actions import ACTIONS
+from api.compute.actions import ACTIONS, UNSERVED
 from api.policy import RULES
 from tests.api.compute.world import World, refused
 
@@ -102,6 +102,23 @@ def test_force_delete(world: World) -> None:
 )
 def test_what_is_no_action(world: World, body: Any, code: int, name: str, text: str) -> None:
     refused(world.act(world.boot(), body), code, name, text)
+
+
+@pytest.mark.parametrize("key", ["pause", "resize", "addFloatingIp", "os-getVNCConsole"])
+def test_what_only_nova_does_is_refused_after_the_server_is_found(world: World, key: str) -> None:
+    server_id, body = world.boot(), {key: None}
+    refused(world.act(server_id, body), 400, "badRequest", f"There is no such action: {key}")
+    refused(world.act(server_id, body, token="stranger"), 404, "itemNotFound", server_id)
+    refused(world.act("0" * 32, body), 404, "itemNotFound", "0" * 32)
+    refused(world.act("0" * 32, {"dance": None}), 400, "badRequest", "There is no such action")
+
+
+def test_what_only_nova_does_has_its_window_too(world: World) -> None:
+    server_id = world.boot()
+    for key, version in (("addFloatingIp", "2.44"), ("trigger_crash_dump", "2.16")):
+        answer = world.act(server_id, {key: None}, version=version)
+        refused(answer, 404, "itemNotFound")
+    assert not UNSERVED.keys() & {action.key for action in ACTIONS}
 
 
 BODIES: dict[str, Any] = {"reboot": {"type": "SOFT"}, "os-getConsoleOutput": {}}

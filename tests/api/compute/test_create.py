@@ -341,6 +341,18 @@ def test_admins_choose_hosts(world: World) -> None:
     refused(answer, 400, "badRequest")
 
 
+def test_a_forced_host_comes_with_its_own_zone(world: World) -> None:
+    def zone(server_id: str) -> str:
+        server = world.get(f"/servers/{server_id}", token="project-admin").json["server"]
+        return str(server["OS-EXT-AZ:availability_zone"])
+
+    wanted = {"availability_zone": "mars:c1"}
+    assert zone(world.boot(wanted, token="project-admin")) == "nova"
+    world.flavor("huge", ram_mib=2**30)
+    unplaced = world.create({**wanted, "flavorRef": "huge"}, token="project-admin")
+    assert zone(unplaced.json["server"]["id"]) == ""
+
+
 def test_a_server_group_that_does_not_exist(world: World) -> None:
     body = {"name": "x", "imageRef": world.image_id, "flavorRef": "m1.tiny"}
     hints = {"group": "0" * 32}

@@ -180,6 +180,18 @@ def test_zones() -> None:
     assert (claim.host, claim.availability_zone) == ("b", "z2")
 
 
+def test_a_forced_host_is_taken_in_whatever_zone_it_is() -> None:
+    f = Fleet().when(register("a"), register("b"))
+    f.when(*aggregate("one", {"availability_zone": "z1"}, "a"))
+    f.when(*aggregate("two", {"availability_zone": "z2"}, "b"))
+    wanted: dict[str, Any] = {"availability_zone": "z1", "requested_host": "b"}
+    (claim,) = f.when(place("s1", forced=True, **wanted))
+    assert isinstance(claim, AllocationClaimed)
+    assert (claim.host, claim.availability_zone) == ("b", "z2")
+    (refusal,) = f.when(place("s2", **wanted))
+    assert isinstance(refusal, AllocationRefused)
+
+
 def test_filters_by_aggregate_metadata() -> None:
     f = Fleet().when(register("a"), register("b"))
     f.when(

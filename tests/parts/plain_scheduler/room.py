@@ -87,7 +87,8 @@ def sift(
         ]
         if not sieve.keep("Traits", kept):
             return False
-    zone = spec.availability_zone
+    forced = spec.forced and spec.requested_host
+    zone = None if forced else spec.availability_zone
     if zone and not sieve.keep("AvailabilityZone", in_zone(sieve.hosts, zone, aggregates)):
         return False
     if not sieve.keep("ComputeStatus", [h for h in sieve.hosts if not h.disabled]):
