@@ -28,6 +28,11 @@ TROUBLE_CHARS_MAX = 500
 AGAIN_S = 1.0
 """Pause after a heartbeat that the log did not take."""
 
+SAY_S = 5.0
+GOODBYE_S = 2.0
+"""How long an append is waited for. A process that ends says so only if it costs no time: it is
+missed after a while anyway."""
+
 logger = structlog.get_logger("membership")
 
 
@@ -89,7 +94,8 @@ class Membership:
             process=str(os.getpid()),
             ending=ending,
         )
-        self._log.append([heartbeat_record(self._codec, beat, str(uuid.uuid4()))])
+        limit_s = GOODBYE_S if ending else SAY_S
+        self._log.append([heartbeat_record(self._codec, beat, str(uuid.uuid4()))], limit_s)
 
     def enter(self, pause: Callable[[float], bool] | None = None) -> None:
         """Announce the process, before it begins its work. Raises ``TooOld``.

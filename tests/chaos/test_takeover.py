@@ -18,7 +18,7 @@ from tests.chaos.probe import TOPIC, Prober
 from tests.chaos.victim import Victim, frozen, wait_until
 
 TAKEOVER_S = 8.0
-HANDOVER_S = 1.0
+HANDOVER_S = 2.0
 JOIN_S = 30.0
 
 
