@@ -15,8 +15,9 @@ from api.compute.filters import APPEARED, FILTERS, INSTANTS, JOINED, Wanted, boo
 from api.compute.operation import Answer, Call, Operation
 from api.compute.paging import limit_of, next_links
 from api.compute.validation import Property, Query
-from api.compute.views import DETAIL, ServerViews, links
+from api.compute.views import DETAIL, USER_DATA, ServerViews, links
 from api.policy import allowed, enforce
+from projections import pages
 from projections.compute import server_queries as queries
 from projections.compute.server_order import SORTABLE, Order
 from projections.compute.status import states_of
@@ -82,15 +83,23 @@ def index(call: Call) -> Answer:
 
 
 def detail(call: Call) -> Answer:
-    """``GET /servers/detail``: whole views."""
+    """``GET /servers/detail``: whole views; a page ends at ``PAGE_BYTES``."""
     found = _page(call, "os_compute_api:servers:detail", queries.list_servers)
     views = ServerViews(call, DETAIL, (s.host for s in found))
-    body: dict[str, Any] = {"servers": [views.view(s) for s in found]}
-    return _answer(call, "/servers/detail", body, [s.id for s in found])
+    shown, size = list[dict[str, Any]](), 0
+    for server in found:
+        if size >= pages.PAGE_BYTES:  # with user data, which is in no table
+            break
+        shown.append(views.view(server))
+        size += len(server.document.encode()) + len(shown[-1].get(USER_DATA) or "")
+    ids = [server["id"] for server in shown]
+    return _answer(call, "/servers/detail", {"servers": shown}, ids, size >= pages.PAGE_BYTES)
 
 
-def _answer(call: Call, path: str, body: dict[str, Any], ids: list[str]) -> Answer:
-    following = next_links(call, path, ids, limit_of(call))
+def _answer(
+    call: Call, path: str, body: dict[str, Any], ids: list[str], cut: bool = False
+) -> Answer:
+    following = next_links(call, path, ids, limit_of(call), cut)
     if following:
         body["servers_links"] = following
     return Answer(body)

@@ -16,9 +16,12 @@ def limit_of(call: Call) -> int:
     return most if asked is None else min(int(asked), most)
 
 
-def next_links(call: Call, path: str, ids: Sequence[str], limit: int) -> list[dict[str, str]]:
-    """The link to the next page; empty when this one is not full."""
-    if not ids or len(ids) < limit:
+def next_links(
+    call: Call, path: str, ids: Sequence[str], limit: int, cut: bool = False
+) -> list[dict[str, str]]:
+    """The link to the next page; empty when this one is not full. ``cut``: it was full of bytes
+    before it had so many items."""
+    if not ids or (len(ids) < limit and not cut):
         return []
     given: list[tuple[str, str]] = []
     for name, value in call.req.params.items():

@@ -23,8 +23,9 @@ from commands.image.create import CreateImage, created
 from commands.image.delete import DeleteImage
 from commands.image.update import UpdateImage
 from events.image.image import evolve
-from projections.image.queries import PAGE_BYTES, UnknownMarker, find_image, list_images
+from projections.image.queries import UnknownMarker, find_image, list_images
 from projections.image.rows import document
+from projections.pages import PAGE_BYTES
 
 BODY_BYTES_MAX = 512 * 1024
 """Twice what all properties of an image may hold together."""

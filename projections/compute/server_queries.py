@@ -24,6 +24,7 @@ from sqlalchemy.exc import DataError
 
 from projections.compute.server_order import Order, after, complete, ordering
 from projections.compute.servers import SERVERS
+from projections.pages import directed, page_of
 
 C = SERVERS.c
 
@@ -137,12 +138,12 @@ class ServerQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list_servers(engine: Engine, query: ServerQuery) -> list[Viewed]:
-    """A page of servers. Raises ``UnknownMarker`` or ``BadPattern``."""
+    """A page of servers, cut as ``page_of`` says. Raises ``UnknownMarker`` or ``BadPattern``."""
     return [Viewed(*tuple(found)) for found in _page(engine, query, VIEWED)]
 
 
 def list_names(engine: Engine, query: ServerQuery) -> list[Named]:
-    """As ``list_servers``, ids and names only."""
+    """As ``list_servers``, ids and names only; all that the limit allows."""
     return [Named(*tuple(found)) for found in _page(engine, query, NAMED)]
 
 
@@ -150,15 +151,17 @@ def _page(
     engine: Engine, query: ServerQuery, columns: Sequence[ColumnElement[Any]]
 ) -> Sequence[Row[Any]]:
     order = complete(query.order)
-    statement = select(*columns).where(_matching(query)).limit(query.limit)
-    for item in order:
-        column = ordering(item.key)
-        statement = statement.order_by(column.desc() if item.descending else column.asc())
+    ordered = [(ordering(item.key), item.descending) for item in order]
+    statement = select(*columns).where(_matching(query))
     with engine.connect() as connection:
         if query.marker is not None:
             statement = statement.where(after(order, _marked(connection, order, query)))
         if query.none or not query.limit:
             return []
+        if columns is VIEWED:
+            statement = page_of(statement, ordered, query.limit)
+        else:
+            statement = statement.order_by(*directed(ordered)).limit(query.limit)
         try:
             return connection.execute(statement).all()
         except DataError as error:

@@ -24,11 +24,9 @@ from sqlalchemy import (
 
 from events.image.image import DELETED
 from projections.image.tables import images
+from projections.pages import page_of
 
 SECOND = 1_000_000
-PAGE_BYTES = 4 << 20
-"""A list ends with the document that reaches it. One document has up to 256 KiB, so a thousand
-would take a quarter of a GiB of an API's memory."""
 
 SORT_KEYS: dict[str, ColumnElement[Any]] = {
     "name": func.coalesce(images.c.name, ""),
@@ -155,28 +153,9 @@ def list_images(
     matching = and_(images.c.status != DELETED, _visible(wanted), _filtered(wanted))
     if marker is not None:
         matching = and_(matching, _after(connection, wanted, sort, marker))
-    keys = [SORT_KEYS[key].label(f"key{number}") for number, (key, _) in enumerate(sort)]
-    page = (
-        select(images.c.id, images.c.document, *keys)
-        .where(matching)
-        .order_by(*_ordered(keys, sort))
-        .limit(limit)
-        .subquery()
-    )
-    order = _ordered([page.c[key.name] for key in keys], sort)
-    before = func.sum(func.octet_length(page.c.document)).over(order_by=order, rows=(None, -1))
-    # Postgres knows a long text's length without reading it: what is cut is never read.
-    sized = select(page.c.id, page.c.document, func.coalesce(before, 0).label("before")).subquery()
-    query = (
-        select(sized.c.id, sized.c.document)
-        .where(sized.c.before < PAGE_BYTES)
-        .order_by(sized.c.before)
-    )
+    found = select(images.c.id, images.c.document).where(matching)
+    query = page_of(found, [(SORT_KEYS[key], down) for key, down in sort], limit)
     return [(id, document) for id, document in connection.execute(query)]
-
-
-def _ordered(keys: Sequence[ColumnElement[Any]], sort: Sort) -> list[ColumnElement[Any]]:
-    return [key.desc() if down else key.asc() for key, (_, down) in zip(keys, sort, strict=True)]
 
 
 def _visible(wanted: Filter) -> ColumnElement[bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,6 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from commands.compute.lock import LockServer
+from projections import pages
+from projections.compute.server_queries import ServerQuery, list_servers
 from projections.instants import microseconds
 from tests.api.compute.world import OTHER, PROJECT, World, refused, stocked
 from tests.parts.local_bus import store
@@ -308,3 +311,33 @@ def test_a_marker_of_another_project_is_unknown(fleet: Fleet) -> None:
 def test_host_status_is_listed_for_admins(fleet: Fleet) -> None:
     listed = fleet.world.get("/servers/detail?all_tenants=1", version="2.16", token="admin").json
     assert {server["host_status"] for server in listed["servers"]} == {"UP"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"metadata": {f"{number:0250}": "x" * 250 for number in range(120)}},
+        {"user_data": base64.b64encode(bytes(45_000)).decode()},
+    ],
+    ids=["metadata", "user_data"],
+)
+def test_a_page_has_so_many_bytes(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, body: dict[str, Any]
+) -> None:
+    """Each server here has 60 kB; a thousand would be 60 MB in one answer."""
+    monkeypatch.setattr(pages, "PAGE_BYTES", 100_000)
+    world = fleet.world
+    made = [world.boot({"name": "long"} | body, token="project-admin") for _ in range(3)]
+    query, found = "name=long&sort_dir=asc&limit=500", list[list[str]]()
+    while query:
+        answer = world.get(f"/servers/detail?{query}", version="2.3", token="project-admin").json
+        found.append([server["id"] for server in answer["servers"]])
+        (link,) = answer.get("servers_links", [{"href": ""}])
+        query = urlsplit(link["href"]).query
+    assert found == [made[:2], made[2:]]
+    if "metadata" in body:
+        rows = list_servers(world.engine, ServerQuery(exact={"uuid": made}))
+        assert [row.id for row in rows] == made[:0:-1]
+    for id in made:
+        world.delete(f"/servers/{id}", token="project-admin")
+    world.work()

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from projections.image.queries import PAGE_BYTES
+from projections.pages import PAGE_BYTES
 from tests.api.image.conftest import Site
 
 
