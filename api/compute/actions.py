@@ -2,7 +2,8 @@
 
 Checks in Nova's order: one key in the body (400), a known one (400), its window of microversions
 (404), its schema (400), the server (404), the rule (403); then the row's command is sent and what
-the decider says is the answer. An action that only Nova knows is refused after the server is found. A row with ``run`` answers by itself.
+the decider says is the answer. An action that only Nova knows is refused after the server is found.
+A row with ``run`` answers by itself.
 """
 
 from __future__ import annotations

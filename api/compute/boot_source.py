@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from api.compute.faults import bad_request, forbidden
+from api.compute.image_properties import check_properties
 from api.compute.operation import Call
 from api.policy import allowed, enforce
 from commands.compute.bootable import BOOTABLE_FORMATS
@@ -60,6 +61,7 @@ def _image(call: Call, image_id: str) -> ImageSnapshot:
     disk_format = image.disk_format or "raw"
     if disk_format not in BOOTABLE_FORMATS:
         raise bad_request(f"Disk format {disk_format} is not acceptable")
+    check_properties(image.properties)
     return ImageSnapshot(
         image_id=image.id,
         name=image.name or "",

@@ -29,6 +29,7 @@ EXTENSIONS = (
     ("os-availability-zone", "AvailabilityZone", "Availability zones."),
     ("os-config-drive", "ConfigDrive", "A drive with a server's metadata."),
     ("os-console-output", "ConsoleOutput", "What a server prints to its console."),
+    ("os-consoles", "Consoles", "Consoles of servers."),
     ("os-extended-hypervisors", "ExtendedHypervisors", "A hypervisor's address."),
     ("os-extended-quotas", "ExtendedQuotas", "Quotas set by force, or reset."),
     ("os-extended-services", "ExtendedServices", "Why a service is disabled."),

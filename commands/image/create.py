@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from commands.decision import Decision, View, accept, decides_on_view, refuse
-from commands.image.rules import mixed_formats, over_quota
+from commands.image.rules import over_quota
 from events.image.attributes import (
     ContainerFormat,
     DiskFormat,
@@ -42,12 +42,13 @@ class CreateImage(Command, frozen=True, kw_only=True):
 
 @decides_on_view(CreateImage)
 def create(view: View, command: CreateImage, at: int) -> Decision:
-    """Accepted unless the id was ever used, a quota exceeded or the formats do not go together."""
+    """Accepted unless the id was ever used, or a quota is exceeded.
+
+    Any formats go together, as in version 2 of Glance's API: the data is checked when it comes.
+    """
     if any(view.get(kind, command.image_id) is not None for kind in ("image", "used_image_id")):
         return refuse(409, "conflictingRequest", f"Image ID {command.image_id} already exists!")
-    refusal = over_quota(command.properties, sorted(set(command.tags))) or mixed_formats(
-        command.disk_format, command.container_format
-    )
+    refusal = over_quota(command.properties, sorted(set(command.tags)))
     return refusal or accept(created(command, at))
 
 

@@ -17,12 +17,16 @@ PLAIN = frozenset({"raw", "gpt", "luks"})
 encrypted volume, all of them the guest's own matter."""
 
 
+ENCLOSING = frozenset({"ovf", "ova", "docker", "compressed"})
+"""Containers whose data is not the disk's own; ami, ari and aki are bare files."""
+
+
 def contradiction(disk_format: str, container_format: str, detected: Sequence[str]) -> str | None:
     """The sentence that says how ``detected`` contradicts the record, or None.
 
-    A container other than bare has its disk inside, where nobody looks.
+    An enclosing container has its disk inside, where nobody looks.
     """
-    if container_format not in ("bare", disk_format):
+    if container_format in ENCLOSING:
         return None
     found = set(detected)
     if disk_format in INSPECTED:

@@ -18,7 +18,6 @@ PROPERTIES_BYTES_MAX = 256 * 1024
 """All names and values together: an event must fit a record of the log (1 MiB in Kafka)."""
 
 VISIBILITIES = ("public", "community", "shared", "private")
-AMAZON_FORMATS = frozenset({"ami", "ari", "aki"})
 
 
 def unknown(image_id: str) -> Decision:
@@ -49,19 +48,6 @@ def over_quota(
     total = sum(len(k.encode()) + len(v.encode()) for k, v in properties.items())
     if total > PROPERTIES_BYTES_MAX:
         return refuse(413, "overLimit", _limit("property bytes", total, PROPERTIES_BYTES_MAX))
-    return None
-
-
-def mixed_formats(disk_format: str | None, container_format: str | None) -> Decision | None:
-    """400 when one of the formats is an Amazon one and the other is not the same."""
-    pair = {disk_format, container_format} - {None}
-    if len(pair) == 2 and pair & AMAZON_FORMATS:
-        return refuse(
-            400,
-            "badRequest",
-            f"Invalid mix of disk and container formats: {disk_format} and {container_format}. "
-            "When one of them is aki, ari or ami, both must be the same.",
-        )
     return None
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import msgspec
 
 from commands.decision import Decision, accept, decides, refuse
-from commands.image.rules import mixed_formats, over_quota, unknown
+from commands.image.rules import over_quota, unknown
 from events.image import attributes as a
 from events.image.image import QUEUED, Image
 from events.message import Command, Event, Text
@@ -65,8 +65,6 @@ def update(image: Image | None, command: UpdateImage, at: int) -> Decision:
             return refusal
     base["tags"] = sorted(set(base["tags"]))
     refusal = over_quota(properties, base["tags"], image)
-    if any(base[key] != getattr(image, key) for key in FORMATS):
-        refusal = refusal or mixed_formats(base["disk_format"], base["container_format"])
     return refusal or accept(*_facts(image, base, properties, at))
 
 

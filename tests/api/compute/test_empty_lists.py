@@ -16,6 +16,7 @@ def test_extensions(world: World) -> None:
     assert all(set(each) == fields for each in listed)
     shown = world.get("/extensions/os-keypairs").json["extension"]
     assert shown in listed
+    assert world.get("/extensions/os-consoles").json["extension"]["name"] == "Consoles"
     refused(world.get("/extensions/os-teapots"), 404, "itemNotFound")
 
 
