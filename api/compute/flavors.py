@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from api.compute import fields
+from api.compute.extra_specs import check_extra_specs
 from api.compute.faults import bad_request, conflict, not_found
 from api.compute.operation import Answer, Call, Operation
 from api.compute.paging import limit_of, next_links
@@ -298,6 +299,7 @@ def set_specs(call: Call) -> Answer:
     """Add or change extra specs."""
     enforce(call.caller, f"{RULE}-extra-specs:create")
     given = {name: str(value) for name, value in call.body["extra_specs"].items()}
+    check_extra_specs(given, call.version)
     call.send(SetExtraSpecs(flavor_id=_found(call).flavor.flavor_id, extra_specs=given), KEY)
     return Answer({"extra_specs": given})
 
@@ -318,6 +320,7 @@ def set_spec(call: Call) -> Answer:
     if name not in call.body:
         raise bad_request("Request body and URI mismatch")
     given = {name: str(call.body[name])}
+    check_extra_specs(given, call.version)
     call.send(SetExtraSpecs(flavor_id=_found(call).flavor.flavor_id, extra_specs=given), KEY)
     return Answer(given)
 

@@ -204,7 +204,7 @@ class Site:
         self.host.host("c1", vcpus=512)
         self.host.flavor("m1.tiny")
         self.host.flavor("m1.secret", is_public=False)
-        self.bus.send(SetExtraSpecs(flavor_id="m1.tiny", extra_specs={"hw:a": "b"}), FLAVORS)
+        self.bus.send(SetExtraSpecs(flavor_id="m1.tiny", extra_specs={"own:a": "b"}), FLAVORS)
         access = AddFlavorAccess(flavor_id="m1.secret", project_id=self.theirs["project_id"])
         self.bus.send(access, FLAVORS)
         rack = "11111111-1111-4111-8111-111111111111"
