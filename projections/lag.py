@@ -25,6 +25,8 @@ RECORDS_MAX = 1000
 READ_S_MAX = 0.5
 """Bounds of one measurement; beyond them the rest is told by its offsets."""
 
+LOOK_AGAIN_S = 0.2
+
 NAMED_MAX = 5
 """Aggregates set aside that are named; `chronova doctor` names more."""
 
@@ -89,6 +91,9 @@ class Lag:
             sources = event_sources(self._log, self._model)
             self._reader = self._log.reader(dict.fromkeys(sources, LATEST))
         build, places, followed = _standing(self._connection)
+        if not followed:  # one hands over to the next between two looks
+            time.sleep(LOOK_AGAIN_S)
+            build, places, followed = _standing(self._connection)
         set_aside, named, waiting = 0, list[str](), list[aside.Waiting]()
         if build.version == self._version:
             set_aside = aside.count(self._connection, build.schema)

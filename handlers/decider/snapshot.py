@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import msgspec
-import psutil
 import structlog
 
 from events.aggregate import AGGREGATES
@@ -269,8 +268,18 @@ def _remove_leftovers(path: Path) -> None:
     """Remove what processes that were killed in the middle have left of this snapshot."""
     for left in path.parent.glob(f"{path.stem}.*.new"):
         pid = left.suffixes[-2].removeprefix(".")
-        if pid.isdecimal() and int(pid) != os.getpid() and not psutil.pid_exists(int(pid)):
+        if pid.isdecimal() and int(pid) != os.getpid() and not _lives(int(pid)):
             left.unlink(missing_ok=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _frames(file: BinaryIO, size: int) -> Iterator[bytes]:
