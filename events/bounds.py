@@ -64,8 +64,8 @@ AMOUNT = Bound(ge=-INT4_MAX - 1, le=INT4_MAX)
 KEY = Bound(chars_max=640)
 """An id that is made of several; fits a B-tree alone."""
 
-NUMBER = Bound(ge=-1e15, le=1e15)
-"""Its product with an amount is finite, and a whole number in a B-tree of ``bigint``."""
+NUMBER = Bound(ge=-3.40282e38, le=3.40282e38)
+"""What single precision holds, which is Nova's bound. Its product with an amount is finite."""
 
 BOUNDS = {str: NAME, int: AMOUNT, float: NUMBER}
 """For each kind of value without a bound of its own. A text under a name (in a dict) is in no

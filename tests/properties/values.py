@@ -248,6 +248,15 @@ def of(
     return plain(hint, name, bounds)
 
 
+def floats(bound: Bound) -> some.SearchStrategy[float]:
+    """Return numbers within ``bound``, often at its ends or next to nothing."""
+    assert bound.ge is not None and bound.le is not None
+    odd = (0.0, -0.0, 5e-324, 1.0, bound.ge, bound.le)
+    return some.sampled_from([n for n in odd if bound.ge <= n <= bound.le]) | some.floats(
+        bound.ge, bound.le, allow_nan=False
+    )
+
+
 def plain(kind: Any, name: str, bounds: Mapping[type, Bound]) -> some.SearchStrategy[Any]:
     """Return the values of a number, a text, a truth or nothing."""
     if kind is str:
@@ -257,8 +266,7 @@ def plain(kind: Any, name: str, bounds: Mapping[type, Bound]) -> some.SearchStra
     if kind is bool:
         return some.booleans()
     if kind is float:
-        odd = some.sampled_from((0.0, -0.0, 5e-324, 1.7e308, -1.7e308, 1.0))
-        return odd | some.floats(allow_nan=False, allow_infinity=False)
+        return floats(bounds[float])
     if kind is type(None):
         return some.none()
     raise TypeError(f"no values are known for {kind}")

@@ -176,8 +176,8 @@ class Observer:
 
     def _once(self, line: Line, record: Record, event: Event, position: int) -> None:
         """All facts of one command come from one decision. A host may say once more what it said
-        long ago: that is ignored, which is a fact as well."""
-        if isinstance(event, f.ReportIgnored):
+        long ago: that is ignored, or a removal confirmed again, which are facts as well."""
+        if isinstance(event, f.ReportIgnored | f.GuestRemovalConfirmed):
             return
         cause = record.headers.get("ce_causationid", "")
         subject = event.subject[1] if event.folds else ""
