@@ -52,7 +52,8 @@ class Feed:
         wanted = [
             part
             for part, position in self.positions.items()
-            if (ends[part] > position if part in ends else part not in self._probed)
+            # Ends that were heard for an earlier reader may be old: so each part is asked for once.
+            if part not in self._probed or ends.get(part, 0) > position
         ]
         if not wanted:
             return []
@@ -77,10 +78,10 @@ class Feed:
             fetch_call(order, records_max, PARTITION_BYTES_MAX), self._statement_s
         )
         if len(rows) < records_max:
+            self._probed.update(order)
             reached = {row[0] for row in rows}
             for part, position in order.items():
                 if part not in reached:  # retention has taken all before the end
-                    self._probed.add(part)
                     self.positions[part] = max(position, known[part])
         return rows
 

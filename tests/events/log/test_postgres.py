@@ -10,9 +10,9 @@ import psycopg2
 import psycopg2.extensions
 import pytest
 
-from events.log.contract import LogUnavailable, Outgoing, Topic, Unstorable
+from events.log.contract import EARLIEST, LogUnavailable, Outgoing, Topic, Unstorable
 from events.log.postgres import PostgresLog
-from tests.events.log.site import PostgresSite, outgoing, read, read_to_end
+from tests.events.log.site import PostgresSite, outgoing, read, read_to_end, until
 from tests.parts.postgres import PostgresServer
 
 
@@ -147,3 +147,25 @@ def test_all_connections_in_use_is_a_bound_and_not_a_hang(
     finally:
         holder.close()
         narrow.close()
+
+
+def test_a_later_reader_sees_at_once_what_came_after_an_earlier_one(postgres: PostgresSite) -> None:
+    """The ends that one reader had heard of passed for those of the next: it waited for seconds,
+    and a decider with it that took over."""
+    topic = postgres.topic("events", 1)
+    other = postgres.open()
+    other.append([Outgoing(topic, "k", b"1")])
+    first = postgres.log.reader({(topic, 0): EARLIEST})
+    assert len(read(first, 1)) == 1
+    other.append([Outgoing(topic, "k", b"2")])
+    assert len(read(first, 1)) == 1
+    log = postgres.log
+    assert isinstance(log, PostgresLog)
+    until(lambda: bool(log._listener._listening), "it listens")
+    heard = set(log._listener._listening)
+    first.close()
+    postgres.reader(postgres.topic("elsewhere"))
+    until(lambda: not heard <= log._listener._listening, "the first reader's topic is left")
+    other.append([Outgoing(topic, "k", b"3")])
+    reader = postgres.closing(postgres.log.reader({(topic, 0): 2}))
+    assert [record.value for record in reader.poll(0.0)] == [b"3"]
