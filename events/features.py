@@ -92,6 +92,13 @@ class Levels:
             " enabled: every process has to be upgraded first"
         )
 
+    def saw(self, message: Message) -> None:
+        """Take a record that only deciders write as a sign that its level is enabled: the log that
+        would say so may not answer just now."""
+        level = message.level_needed()
+        if level > self.reached.enabled:
+            self.reached = Reached(max(self.reached.required, level), level)
+
     def look(self) -> Reached:
         """Read in the log what it has reached. Raises ``LogError``."""
         if self.look_up is not None:

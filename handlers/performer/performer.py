@@ -232,6 +232,7 @@ class Performer:
             return f"The host cannot read the work: {error}"
         if work.type_name not in self._kinds or not performable(work):
             return f"The host does not know {work.type_name}."
+        self._codec.levels.saw(work)
         return work
 
     def _check_level(self, records: Sequence[Record]) -> None:

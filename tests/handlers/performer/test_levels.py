@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from commands.compute.power import ReportGuestStopped, StopGuest
 
 from commands.work import Order
 from events.features import Levels, Reached, TooOld
@@ -65,3 +66,21 @@ def test_where_the_level_cannot_be_read_nothing_is_skipped() -> None:
     away.clear()
     rig.steps()
     assert sorted(rig.reported()) == ["ReportGuestStopped", "ReportWorkFailed"]
+
+
+def test_work_of_a_level_says_that_it_is_enabled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log did not answer just then: the report could not be written, and the agent died."""
+    rig = Rig()
+    rig.tell(stop(2, "one"))
+    for cls in (StopGuest, ReportGuestStopped):
+        monkeypatch.setattr(cls, "since_level", 2)
+
+    def away() -> Reached:
+        raise LogUnavailable("away")
+
+    rig.codec = OwnCodec(levels=Levels(2))
+    rig.codec.levels.look_up = away
+    rig.start()
+    rig.steps()
+    assert rig.codec.levels.reached == Reached(2, 2)
+    assert rig.reported() == ["ReportGuestStopped"]
