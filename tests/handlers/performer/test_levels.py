@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from commands.compute.power import ReportGuestStopped, StopGuest
 
+from commands.compute.power import ReportGuestStopped, StopGuest
 from commands.work import Order
 from events.features import Levels, Reached, TooOld
 from events.log.contract import LogUnavailable
