@@ -121,6 +121,7 @@ class DeciderMeters:
         self._waiting = _gauge(
             store, "decider_waiting", "Partitions and receivers that wait for help.", "livesum"
         )
+        self.waiting(0)  # takes its room in the file now: on a full disk that would end the process
 
     def batch(self, decided: Sequence[Decision], seconds: float) -> None:
         """A batch was committed."""
