@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
 from api.services import ApiSettings
@@ -17,7 +18,7 @@ from events.fleet.heartbeat import PROJECTOR
 from events.log.supervised import supervised
 from projections.projector import Projector
 
-LAG_ENDS_S = 3.0
+ENDS_S = 3.0
 
 
 def serve(settings: Settings) -> None:
@@ -49,9 +50,9 @@ def serve(settings: Settings) -> None:
     finally:
         stop.event.set()
         secrets.stop()
-        forgetting.join(LAG_ENDS_S)
-        keeper.join(LAG_ENDS_S)
-        beats.join(LAG_ENDS_S)
+        until = time.monotonic() + ENDS_S  # for all of them: the log may be away
+        for thread in (forgetting, keeper, beats):
+            thread.join(max(0.0, until - time.monotonic()))
         member.leave()
         log.close()
     beats.check()
