@@ -158,52 +158,6 @@ def test_a_moved_one_goes_on_and_several_at_once_start_one(own: Site) -> None:
     up(own)
 
 
-def test_a_backup_is_a_site_as_it_was(own: Site) -> None:
-    copy, passwords = own.data.parent / "a backup", own.passwords
-    make(own, passwords, "before")
-    server = boot_with_user_data(own)
-    if own.settings.on_kafka:
-        assert "down" in own.chronova("backup", str(copy), code=2).error
-        own.chronova("down")
-    own.chronova("backup", str(copy))
-    assert "already" in own.chronova("backup", str(copy), code=2).error
-    assert not (copy / "snapshots").exists()
-    up(own)
-    make(own, passwords, "after")
-    other = Site(copy, own.environment())
-    try:
-        up(other, "--port", str(free_port()))
-        found = names(other, passwords)
-        assert ("before" in found, "after" in found) == (True, False)
-        make(other, passwords, "elsewhere")
-        assert user_data(other, server) == USER_DATA
-        assert other.chronova("projection", "verify", "--json").json["equal"]
-    finally:
-        other.chronova("reset")
-
-
-USER_DATA = "IyEvYmluL3NoCg=="
-
-
-def boot_with_user_data(site: Site) -> str:
-    with site.sdk() as cloud:
-        made = cloud.compute.create_server(
-            name="kept",
-            image_id=site.image,
-            flavor_id="1",
-            networks="none",
-            user_data=USER_DATA,
-        )
-        site.secrets.add(made.admin_password)
-        return str(made.id)
-
-
-def user_data(site: Site, server_id: str) -> object:
-    with site.sdk() as cloud:
-        shown = cloud.compute.get(f"/servers/{server_id}", microversion="2.3").json()
-        return shown["server"]["OS-EXT-SRV-ATTR:user_data"]
-
-
 def make(site: Site, passwords: Credentials, name: str) -> None:
     body = {"flavor": {"name": name, "ram": 1, "vcpus": 1, "disk": 0}}
     client(site, passwords.admin).call("POST", "/compute/v2.1/flavors", body)
