@@ -18,13 +18,12 @@ import structlog
 
 from chronova import __version__
 from events.features import PROCESS, Levels, TooOld
-from events.fleet.heartbeat import Heartbeat
+from events.fleet.heartbeat import Heartbeat, fitting
 from events.log.contract import Log, LogError
 from events.log.records import Codec
 from handlers.decider import wall_clock
 from handlers.heartbeat import heartbeat_record
 
-TROUBLE_CHARS_MAX = 500
 AGAIN_S = 1.0
 """Pause after a heartbeat that the log did not take."""
 
@@ -89,7 +88,7 @@ class Membership:
             at=wall_clock(),
             started_at=self._started,
             version=__version__,
-            troubles=[sentence[:TROUBLE_CHARS_MAX] for sentence in troubles],
+            troubles=fitting(troubles),
             level=PROCESS.known,
             process=str(os.getpid()),
             ending=ending,

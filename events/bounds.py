@@ -26,6 +26,7 @@ INSTANT_MAX = 253_402_300_799_999_999
 """Microseconds since 1970 of 9999-12-31T23:59:59.999999Z, the last moment that ISO 8601 writes."""
 NAME_CHARS_MAX = 255
 TEXT_CHARS_MAX = 1 << 20
+PRINTABLE_CHARS_MAX = 1000
 ITEMS_MAX = 1 << 16
 NESTING_MAX = 64
 """Levels of JSON that a client or a host may send. orjson writes 254."""
@@ -82,6 +83,14 @@ def check(message: msgspec.Struct) -> None:
     # A quick look first: only few texts hold these six characters at all.
     if b"\\u0000" in written and NUL.search(written):
         raise OutOfBounds("A text cannot contain the character U+0000.")
+
+
+def printable(text: str, chars_max: int = PRINTABLE_CHARS_MAX) -> str:
+    """Return the text of an error or what a stranger wrote, fit for a record and a table."""
+    if len(text) <= chars_max and text.isprintable():
+        return text
+    kept = text[:chars_max]
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in kept)
 
 
 def _sentence(reason: str) -> str:

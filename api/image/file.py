@@ -21,6 +21,7 @@ from api.image.sending import send_data
 from api.image.store import StoreFailed
 from commands.image.formats import contradiction
 from commands.image.upload import BeginUpload, ExtendUpload, FailUpload, FinishUpload
+from events.bounds import printable
 from events.image.image import DEACTIVATED
 from projections.image.queries import ImageRow
 
@@ -74,7 +75,7 @@ class Stage:
         sweep tidies."""
         with suppress(StoreFailed):
             self._means.store.release(image.id, upload_id)
-        fail = FailUpload(image_id=image.id, upload_id=upload_id, reason=reason)
+        fail = FailUpload(image_id=image.id, upload_id=upload_id, reason=printable(reason))
         with suppress(Refused, Unavailable):
             self._means.send(req, fail, image.id)
 

@@ -5,8 +5,11 @@ Whether a host is up is a fact only when it changes (``ServiceWentDown``, ``Serv
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
 from typing import Annotated
 
+from events.bounds import Bound, printable
 from events.message import MOMENT, Amount, HostName, Instant, Message
 
 COMPUTE = "nova-compute"
@@ -24,6 +27,11 @@ PROJECTOR = "chronova-projector"
 """Names of processes that Nova's list of services does not show."""
 
 
+TROUBLE = Bound(chars_max=500)
+TROUBLES_MAX = 20
+"""More of them have one cause."""
+
+
 class Heartbeat(Message, frozen=True, kw_only=True):
     """A service was alive at this moment."""
 
@@ -32,7 +40,16 @@ class Heartbeat(Message, frozen=True, kw_only=True):
     at: Instant
     started_at: Annotated[int, MOMENT, "When its process started, microseconds since 1970."]
     version: Annotated[str, "Version of the service's software."] = ""
-    troubles: Annotated[list[str], "What waits for somebody's help, one sentence each."] = []
+    troubles: Annotated[
+        list[str], TROUBLE, "What waits for somebody's help, one sentence each."
+    ] = []
     level: Annotated[Amount, "The highest feature level that its version knows."] = 1
     process: Annotated[str, "Tells processes of one service on one host apart."] = ""
     ending: Annotated[bool, "The last one: the service ends, and is down from now on."] = False
+
+
+def fitting(troubles: Iterable[str]) -> list[str]:
+    """Return as much of ``troubles`` as a heartbeat can hold: what they quote may be of any
+    length."""
+    chars_max = TROUBLE.chars_max or 0
+    return [printable(sentence, chars_max) for sentence in islice(troubles, TROUBLES_MAX)]

@@ -12,7 +12,7 @@ import msgspec
 
 from commands.fleet.host import RegisterHost, ReportInventory
 from events import topics
-from events.fleet.heartbeat import Heartbeat
+from events.fleet.heartbeat import Heartbeat, fitting
 from events.fleet.inventory import (
     DISK_GB,
     MEMORY_MB,
@@ -145,7 +145,7 @@ class Presence:
                         at=self._clock(),
                         started_at=self._started,
                         version=self._version,
-                        troubles=list(troubles),
+                        troubles=fitting(troubles),
                         level=self._codec.levels.known,
                         ending=ending,
                     ),

@@ -16,6 +16,7 @@ import msgspec
 
 from commands.decision import DECIDERS, Decision, Refusal
 from events.aggregate import AGGREGATES
+from events.bounds import printable
 from events.features import NotEnabled
 from events.journal import Answer, Marked, Refused
 from events.log.contract import Outgoing, Record
@@ -33,7 +34,7 @@ from events.outcome import CommandFailed, CommandRefused
 from handlers.decider.attempt import Attempt, Fact, Overlay, TooLarge
 from handlers.decider.deadlines import Key
 from handlers.decider.effects import Effect, Effects, outcome_of
-from handlers.decider.inputs import Input, printable
+from handlers.decider.inputs import Input
 from handlers.decider.marks import MARKS, Followed, Marks, Waited
 from handlers.decider.partition import Partition, Remembered
 from handlers.decider.refusals import refusal_of

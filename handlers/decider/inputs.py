@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from events import topics
+from events.bounds import printable
 from events.log.contract import Record
 from events.log.records import BadRecord, Codec, context_of
 from events.message import Command, Context
@@ -97,10 +98,3 @@ def envelope_of(record: Record, now: int, type_name: str, reported: bool) -> Con
     except BadRecord:
         pass
     return Context(id=f"{record.topic}/{record.partition}@{record.offset}", time=now)
-
-
-def printable(text: str) -> str:
-    """Return what a stranger wrote, fit for a record and a table."""
-    if len(text) <= 1000 and text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:1000])

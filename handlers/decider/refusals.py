@@ -16,6 +16,7 @@ import msgspec
 
 from commands.decision import DECIDERS, Refusal
 from events import topics
+from events.bounds import printable
 from events.journal import Marked
 from events.log.contract import (
     Log,
@@ -31,7 +32,7 @@ from events.log.records import ENVELOPE_CHARS_MAX, Codec, context_of, headers
 from events.message import Command
 from events.outcome import CommandRefused
 from handlers.decider.effects import Effect, Effects
-from handlers.decider.inputs import Input, printable
+from handlers.decider.inputs import Input
 
 if TYPE_CHECKING:
     from handlers.decider.draft import Draft

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from commands.work import Order, Version
+from events.bounds import printable
 from events.message import Command
 from handlers.performer.kind import Kind, Lost, Unable
 from handlers.performer.mark import Mark, Marks, ended, report_of
@@ -21,7 +22,6 @@ from handlers.performer.piece import CalledOff, Outcome, Piece, WorkError
 
 TRANSIENT_TRIES = 4
 TRANSIENT_PAUSE_S = 1.0
-REASON_CHARS_MAX = 1000
 
 PROGRESS_EVERY = 15_000_000
 """Microseconds between two progress reports of one piece; a lease is 20 times as long."""
@@ -185,7 +185,7 @@ class Performance:
         expected = isinstance(error, WorkError)
         reason = str(error) if expected else f"{type(error).__name__}: {error}"
         self._logs.warning("work_failed", reason=reason, exc_info=None if expected else error)
-        reason = reason[:REASON_CHARS_MAX]
+        reason = printable(reason)
         try:
             report = self._kind.failed(self._piece.work, self._task, reason)
         except Exception as unforeseen:  # noqa: BLE001 - reported all the same

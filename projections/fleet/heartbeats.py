@@ -10,7 +10,7 @@ import msgspec
 import structlog
 from sqlalchemy import BigInteger, Column, Table, Text
 
-from events.fleet.heartbeat import Heartbeat
+from events.fleet.heartbeat import TROUBLES_MAX, Heartbeat
 from events.log.contract import Record
 from events.log.records import BadRecord, Codec
 from events.message import UnknownMessage
@@ -30,9 +30,6 @@ SERVICE_HEARTBEATS = Table(
 )
 """``last_seen_at``: when the log took the heartbeat, ``started_at``: when the service started, by
 its own clock; microseconds since 1970. ``troubles``: a JSON list of sentences."""
-
-TROUBLES_MAX = 20
-"""So many are kept; more of them have one cause."""
 
 logger = structlog.get_logger("projector")
 

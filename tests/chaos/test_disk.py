@@ -85,7 +85,8 @@ def _upload_is_refused(site: Site) -> None:
         wanted = {"name": "large", "disk_format": "raw", "container_format": "bare"}
         made = client.call("POST", "/image/v2/images", wanted)
         client.upload(f"/image/v2/images/{made['id']}/file", content)
-    assert refused.value.status in (413, 503), (refused.value, image)
+    # 404: the log had room for the image's record, the tables have none yet to show it.
+    assert refused.value.status in (404, 413, 503), (refused.value, image)
 
 
 def _chronova(data: Path, *arguments: str) -> None:

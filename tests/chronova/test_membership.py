@@ -9,7 +9,7 @@ import pytest
 from chronova.membership import Membership, announce
 from events import topics
 from events.features import PROCESS, Reached, TooOld
-from events.fleet.heartbeat import CONDUCTOR, Heartbeat
+from events.fleet.heartbeat import CONDUCTOR, TROUBLES_MAX, Heartbeat
 from events.log.contract import LogUnavailable
 from events.log.memory import Cluster, Fault, MemoryLog, Operation
 from events.log.records import Codec
@@ -127,3 +127,14 @@ def test_what_leaves_is_waited_for_by_nobody(site: Site) -> None:
     assert [beat.ending for beat in site.beats()] == [False, True]
     site.away = True
     site.member.leave()  # raises nothing
+
+
+def test_troubles_of_any_length_and_number_are_said(site: Site) -> None:
+    """They quote errors of other programs: a full disk's was longer than a record may hold, and
+    ended each decider that met it."""
+    site.member.troubles = lambda: ["waits: " + "long\n\x00\udcff" * 1000] * 1000
+    turns = iter([False, True])
+    site.member.keep(lambda seconds: next(turns))
+    (beat,) = site.beats()
+    assert len(beat.troubles) == TROUBLES_MAX
+    assert beat.troubles[0].startswith("waits: long\N{REPLACEMENT CHARACTER}")

@@ -30,6 +30,9 @@ from tests.events.log.test_contract_members import Following, join, share
 
 ROOT = Path(__file__).parents[3]
 
+SOME = 60
+"""Numbers written before the server dies."""
+
 
 class OwnerProcess:
     """``journal_process`` running; what it prints can be waited for."""
@@ -159,41 +162,44 @@ def test_all_is_committed_once_though_the_server_dies(real_site: ServedSite) -> 
     """An owner whose server is killed in the middle of commits begins another term, reads what
     the journal has, and goes on from there: nothing is lost, nothing is there twice."""
     source = (real_site.topic("events"), 0)
-    count, some_done = 600, threading.Event()
+    some_done, killed = threading.Event(), threading.Event()
 
-    def own() -> int:
+    def own() -> tuple[int, int]:
         log, terms = real_site.open(), 0
-        written = 0
-        while written < count:
+        written, last = 0, -1  # how many to write is known when the server was killed
+        while last < 0 or written < last:
             try:
                 journal = begin(log, source)
                 terms += 1
                 written = fold(real_site, log, source)
-                while written < count:
-                    batch = range(written, min(written + 3, count))
+                while last < 0 or written < last:
+                    batch = range(written, written + 3)
                     (outcome,) = log.commit([(journal, outgoing(source[0], *map(str, batch)))], 2.0)
                     if not isinstance(outcome, int):
                         break
                     written = batch.stop
-                    if written > count // 10:
+                    if written >= SOME:
                         some_done.set()
+                    if last < 0 and killed.is_set():
+                        last = written + 3 * SOME
             except LogUnavailable:
                 continue
-        return terms
+        return terms, written
 
     with ThreadPoolExecutor(1) as thread:
         owning = thread.submit(own)
         assert some_done.wait(LIMIT_S)
         real_site.kill()
+        killed.set()
         with pytest.raises(LogUnavailable):
             real_site.log.ping(0.5)
         real_site.start()
-        terms = owning.result(LIMIT_S)
+        terms, written = owning.result(LIMIT_S)
     assert terms > 1
     persistently(lambda: real_site.log.ping(1.0))
     reader = real_site.closing(real_site.log.reader({source: 0}))
     found = [text for text in texts(read_to_end(reader)) if text != "heir"]
-    assert found == [str(n) for n in range(count)]
+    assert found == [str(n) for n in range(written)]
 
 
 def fold(site: ServedSite, log: Log, source: TopicPartition) -> int:

@@ -5,6 +5,7 @@ import pytest
 
 from commands.fleet.host import RegisterHost, ReportInventory
 from events import topics
+from events.fleet.heartbeat import Heartbeat
 from events.log.contract import LogUnavailable
 from events.log.memory import Cluster, Fault, MemoryLog, Operation
 from events.log.records import Codec
@@ -78,3 +79,12 @@ def test_a_host_that_cannot_be_registered_is_not_silent() -> None:
     with pytest.raises(DriverError, match="cannot be registered"):
         rig.presence.register()
     assert rig.said() == []
+
+
+def test_troubles_of_any_length_are_said() -> None:
+    rig = Rig()
+    rig.presence.beat(troubles=["x\x00" * 1000])
+    (record,) = rig.cluster.partitions[topics.HEARTBEATS, 0].records
+    beat = CODEC.decode(record.value)
+    assert isinstance(beat, Heartbeat)
+    assert beat.troubles[0].startswith("x\N{REPLACEMENT CHARACTER}x")

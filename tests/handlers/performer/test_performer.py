@@ -23,7 +23,10 @@ def test_a_report_s_id_follows_from_the_work_s() -> None:
     assert rig.outcomes == ["done"]
 
 
-@pytest.mark.parametrize("error", [WorkError("No disk."), Transient("Away."), KeyError("defect")])
+@pytest.mark.parametrize(
+    "error",
+    [WorkError("No disk."), Transient("Away."), KeyError("defect"), WorkError("\x00\udcff" * 5000)],
+)
 def test_each_failure_ends_in_one_report(error: Exception) -> None:
     rig = Rig()
     rig.perform = raising(error)
