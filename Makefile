@@ -52,9 +52,10 @@ status: env ## Say what runs and how it is
 kafka: env ## Start a development broker (Java, from Maven Central's jars)
 	@$(CHRONOVA) broker
 
-schemas: $(VENV)/.developers ## Commit the schemas and goldens of new and changed records
+schemas: $(VENV)/.developers ## Commit the schemas and goldens of new and changed records (BASE=main)
 	@$(BIN)/python -m schemas.commit
 	@$(BIN)/python -m tests.schemas.golden
+	@$(BIN)/python -m tests.schemas.golden_log
 	@$(BIN)/python -m schemas.compatibility $(BASE)
 
 test: $(VENV)/.developers ## Run all tests; they bring what they need

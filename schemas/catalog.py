@@ -1,9 +1,9 @@
-"""The committed schemas: every version of every message, with its fixed id.
+"""The committed schemas: every version of every message, a file for each message
+(``schemas.record_file``).
 
-``ids.lock`` (JSON) lists them: ``{"compute.ServerCreated": [{"version": 1, "id": 17, "file":
-"compute/ServerCreated.1.avsc"}, …]}``, newest last. Ids are part of the contract: records in
-the log carry them for ever. A class whose derived schema is not the newest committed version
-may not be written: ``make schemas`` commits it.
+The id of a version follows from its name and number (``id_of``). Ids are part of the contract:
+records in the log carry them for ever. A class whose derived schema is not the newest committed
+version may not be written: ``make schemas`` commits it.
 
 Another version of Chronova writes with schemas that this one does not carry. They lie in the log
 (``events.log.written_schemas``) and are looked up there: ``Catalog.look_up``.
@@ -23,10 +23,10 @@ import fastavro
 import msgspec
 
 from schemas.derive import Schema, derive
+from schemas.record_file import ALL, message_of, versions_in
 from schemas.upcast import upcaster
 
 FOLDER = Path(__file__).parent
-LOCK = FOLDER / "ids.lock"
 
 
 class SchemaNotCommitted(Exception):
@@ -80,7 +80,7 @@ class Readable(msgspec.Struct, frozen=True):
 
 
 def id_of(message: str, version: int) -> int:
-    """The id that a new version gets: a function of its name, so that two branches agree."""
+    """The id of a version, for ever: a function of its name, so that two branches agree."""
     return zlib.crc32(f"{message}/{version}".encode()) & 0x7FFFFFFF
 
 
@@ -182,25 +182,20 @@ class Catalog:
         return made
 
 
-def catalog_of(entries: Any, read: Callable[[str], Schema]) -> Catalog:
-    """The catalogue of a lock file's ``entries``; ``read(file)`` gives the schema in a file."""
+def catalog_of(files: Mapping[str, bytes]) -> Catalog:
+    """The catalogue in ``files``: the content of each by its path in the folder of schemas."""
     return Catalog(
         [
-            Version(message, e["version"], e["id"], read(e["file"]))
-            for message, versions in entries.items()
-            for e in versions
+            Version(message, number, id_of(message, number), schema)
+            for message, content in ((message_of(path), files[path]) for path in files)
+            for number, schema in versions_in(content)
         ]
     )
 
 
-def load(lock: Path = LOCK) -> Catalog:
-    """The catalogue in the folder of ``lock``."""
-
-    def read(file: str) -> Schema:
-        schema: Schema = json.loads((lock.parent / file).read_text())
-        return schema
-
-    return catalog_of(json.loads(lock.read_text()) if lock.exists() else {}, read)
+def load(folder: Path = FOLDER) -> Catalog:
+    """The catalogue in ``folder``."""
+    return catalog_of({str(p.relative_to(folder)): p.read_bytes() for p in folder.glob(ALL)})
 
 
 def canonical(schema: str) -> str:

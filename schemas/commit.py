@@ -1,20 +1,22 @@
 """Commit the schemas of all message classes: ``python -m schemas.commit`` (``make schemas``).
 
-Writes a new version file and its id for each class that is new or whose shape changed; a
-changed ``doc`` alone rewrites the newest file in place. Never touches an older version.
+Adds a version to the file of each class that is new or whose shape changed; a changed ``doc``
+alone rewrites the newest version in place. Never touches an older version. Without any files,
+each class gets its version 1.
 """
 
 from __future__ import annotations
 
 import importlib
-import json
 import pkgutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from events.message import MESSAGES
-from schemas.catalog import LOCK, id_of, namespace_of
-from schemas.derive import Schema, derive
+from schemas.catalog import FOLDER, Version, id_of, load, namespace_of
+from schemas.derive import derive
+from schemas.record_file import content_of, path_of
 
 ROOMS = ("events", "commands")
 
@@ -37,45 +39,43 @@ def shape(schema: object) -> object:
     return schema
 
 
-def commit(lock: Path = LOCK) -> list[str]:
-    """Bring ``lock`` and the files beside it up to date; the subjects that were written."""
-    entries = json.loads(lock.read_text()) if lock.exists() else {}
-    written = []
+def commit(folder: Path = FOLDER) -> list[str]:
+    """Bring the files in ``folder`` up to date; the subjects that were written."""
+    known = load(folder)
+    changed: list[list[Version]] = []
     for message, cls in sorted(MESSAGES.items()):
         schema = derive(cls, namespace_of(message))
-        versions = entries.setdefault(message, [])
-        last = json.loads((lock.parent / versions[-1]["file"]).read_text()) if versions else None
-        if last == schema:
+        versions = list(known.messages().get(message, ()))
+        if versions and versions[-1].schema == schema:
             continue
-        if last is None or shape(last) != shape(schema):
-            versions.append(_entry(message, len(versions) + 1))
-        _write(lock.parent / versions[-1]["file"], schema)
-        written.append(f"{message}/{versions[-1]['version']}")
-    _refuse_twins(entries)
-    lock.write_text(json.dumps(entries, indent=1, sort_keys=True) + "\n")
-    return written
+        if versions and shape(versions[-1].schema) == shape(schema):
+            versions.pop()
+        number = len(versions) + 1
+        versions.append(Version(message, number, id_of(message, number), schema))
+        changed.append(versions)
+    new = [version for versions in changed for version in versions]
+    refuse_twins([*known.versions(), *new])
+    for versions in changed:
+        path = folder / path_of(versions[-1].message)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content_of([version.schema for version in versions]))
+    return [versions[-1].subject for versions in changed]
 
 
-def _entry(message: str, version: int) -> dict[str, object]:
-    file = f"{message.replace('.', '/', 1)}.{version}.avsc"
-    return {"version": version, "id": id_of(message, version), "file": file}
-
-
-def _write(path: Path, schema: Schema) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(schema, indent=1) + "\n")
-
-
-def _refuse_twins(entries: dict[str, list[dict[str, object]]]) -> None:
-    seen: dict[object, str] = {}
-    for message, versions in entries.items():
-        for entry in versions:
-            other = seen.setdefault(entry["id"], message)
-            if other != message:
-                raise SystemExit(f"{message} and {other} would share the schema id {entry['id']}")
+def refuse_twins(versions: Iterable[Version]) -> None:
+    """Exit if two of ``versions`` have one id."""
+    seen: dict[int, str] = {}
+    for version in versions:
+        other = seen.setdefault(version.id, version.subject)
+        if other != version.subject:
+            raise SystemExit(
+                f"{version.subject} and {other} would share the schema id {version.id}"
+            )
 
 
 if __name__ == "__main__":
     import_messages()
-    for subject in commit():
+    written = commit()
+    for subject in written:
         sys.stdout.write(f"{subject}\n")
+    sys.stdout.write(f"schemas: {len(written)} versions written, of {len(MESSAGES)} records\n")

@@ -3,8 +3,9 @@
 Events are kept for ever and read by others; commands, work and replies go between versions during
 an upgrade. So every version of a message reads what every other wrote (FULL_TRANSITIVE).
 
-What is committed at ``REF`` (main) stays: no message, version or id goes or changes, no older
-version's file is touched; the newest version's docs may be.
+What is committed at ``REF`` (main) stays: no message or version goes, and none changes but for the
+docs of the newest. ``none`` for ``REF`` compares with nothing: before the first release all may be
+written anew.
 
 Reader and writer are compared by Apache's own implementation of Avro's resolution rules.
 """
@@ -18,21 +19,26 @@ import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 from itertools import combinations
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import avro.schema
 from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
 
 from events.message import MESSAGES
-from schemas.catalog import LOCK, Catalog, Version, catalog_of, load
+from schemas.catalog import FOLDER, Catalog, Version, catalog_of, load
 from schemas.commit import import_messages, shape
-from schemas.derive import Schema
+from schemas.record_file import ALL
 
 BASE = "main"
+NOTHING = "none"
 
 
 class NoSuchRef(Exception):
     """Git knows no such commit; the text is a sentence."""
+
+
+class OtherForm(Exception):
+    """The schemas of a commit lie in files that are not read any more; the text is a sentence."""
 
 
 def problems(now: Catalog, then: Catalog | None, classes: Mapping[str, type]) -> list[str]:
@@ -73,8 +79,6 @@ def changed(now: Catalog, then: Catalog) -> Iterator[str]:
         new = now.find(old.message, old.version)
         if new is None:
             yield f"{old.subject} is committed and must stay"
-        elif new.id != old.id:
-            yield f"{old.subject} has the id {old.id}; it cannot become {new.id}"
         elif not _same(new, old, newest=now.newest(old.message) == new):
             yield f"{old.subject} is committed and cannot change; add a version (make schemas)"
 
@@ -85,8 +89,20 @@ def _same(new: Version, old: Version, newest: bool) -> bool:
     return new.schema == old.schema
 
 
-def committed(ref: str, folder: Path = LOCK.parent) -> Catalog:
-    """The catalogue as it is at ``ref``, or ``origin/<ref>``. Raises ``NoSuchRef``."""
+def committed(ref: str, folder: Path = FOLDER) -> Catalog:
+    """The catalogue as it is at ``ref``. Raises ``NoSuchRef``, ``OtherForm``."""
+    files = files_at(ref, folder)
+    if "ids.lock" in files:
+        raise OtherForm(
+            f"not compared with {ref}: there each version of a schema is a file (*.avsc, ids.lock),"
+            " a form that is not read any more"
+        )
+    return catalog_of({path: files[path] for path in files if PurePath(path).match(ALL)})
+
+
+def files_at(ref: str, folder: Path) -> dict[str, bytes]:
+    """The files of ``folder`` as they are at ``ref``, or ``origin/<ref>``, by path in it. Raises
+    ``NoSuchRef``."""
     names = (ref, f"origin/{ref}")
     known = [name for name in names if _git(folder, "rev-parse", "--verify", f"{name}^{{commit}}")]
     if not known:
@@ -95,22 +111,14 @@ def committed(ref: str, folder: Path = LOCK.parent) -> Catalog:
         )
     archive = _git(folder, "archive", "--format=tar", known[0], ".")
     if not archive:
-        raise NoSuchRef(f"{known[0]} has no schemas")
+        raise NoSuchRef(f"{known[0]} has no folder {folder.name}")
     with tarfile.open(fileobj=BytesIO(archive)) as tar:
         files = {
             member.name.removeprefix("./"): tar.extractfile(member)
             for member in tar.getmembers()
             if member.isfile()
         }
-        contents = {name: file.read() for name, file in files.items() if file is not None}
-    if LOCK.name not in contents:
-        return Catalog([])
-    return catalog_of(json.loads(contents[LOCK.name]), lambda file: _schema(contents[file]))
-
-
-def _schema(content: bytes) -> Schema:
-    schema: Schema = json.loads(content)
-    return schema
+        return {name: file.read() for name, file in files.items() if file is not None}
 
 
 def _git(folder: Path, *arguments: str) -> bytes:
@@ -122,11 +130,15 @@ def _git(folder: Path, *arguments: str) -> bytes:
 def main(arguments: Sequence[str]) -> int:
     """Print what is wrong; 1 if anything is, 2 if there is nothing to compare with."""
     import_messages()
+    ref = arguments[0] if arguments else BASE
+    then = None
     try:
-        then = committed(arguments[0] if arguments else BASE)
+        then = None if ref == NOTHING else committed(ref)
     except NoSuchRef as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    except OtherForm as error:
+        sys.stderr.write(f"{error}\n")
     found = problems(load(), then, MESSAGES)
     for problem in found:
         sys.stderr.write(f"{problem}\n")

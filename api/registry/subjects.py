@@ -1,7 +1,7 @@
 """Subjects: what the registry knows, made once from the committed schemas. Never changes.
 
 A record's subject is its full name (RecordNameStrategy), ``chronova.compute.ServerCreated``,
-with the versions and ids of ``schemas/ids.lock``. ``<topic>-value`` (TopicNameStrategy, which
+with the versions and ids of ``schemas.catalog``. ``<topic>-value`` (TopicNameStrategy, which
 Connect and ksqlDB use unless told otherwise) is the union of the newest schemas of all records
 that the topic may hold: a reader given it reads each of them. Its version is the number of
 schema versions in it, so it rises when one is added; its id is a function of its text.

@@ -30,7 +30,7 @@ def second() -> type[Event]:
         """A boot waits."""
 
         server_id: Annotated[str, "UUID of the server."]
-        delay_s: Annotated[int, "How long, in whole seconds; for readers of version 1."]
+        delay_s: Annotated[int, "How long, in whole seconds, for old readers."]
         delay_ms: Annotated[int, "How long, in milliseconds."] = 0
 
     return BootDelayed
@@ -41,7 +41,7 @@ def third() -> type[Event]:
         """A boot waits."""
 
         server_id: Annotated[str, "UUID of the server."]
-        delay_s: Annotated[int, "How long, in whole seconds; for readers of version 1."]
+        delay_s: Annotated[int, "How long, in whole seconds, for old readers."]
         delay_ms: Annotated[int, "How long, in milliseconds."] = 0
         reason: Annotated[str | None, "Why, where it is known."] = None
 
@@ -51,18 +51,23 @@ def third() -> type[Event]:
 class Evolution:
     """A catalogue of its own, in which that message goes from version to version."""
 
-    def __init__(self, lock: Path) -> None:
-        self.lock = lock
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def file(self) -> Path:
+        """That of the message."""
+        return self.folder / "schemas/BootDelayed.json"
 
     def commit(self, define: Callable[[], type[Event]]) -> list[str]:
         """Let the message be as ``define`` says and commit it: the subjects written."""
         MESSAGES.clear()
         define()
-        return commit(self.lock)
+        return commit(self.folder)
 
     def codec(self) -> Codec:
         """Writes and reads with what is committed."""
-        return Codec(load(self.lock))
+        return Codec(load(self.folder))
 
 
 @contextmanager
@@ -70,7 +75,7 @@ def evolution(folder: Path) -> Iterator[Evolution]:
     """No other message exists meanwhile."""
     before = dict(MESSAGES)
     try:
-        yield Evolution(folder / "ids.lock")
+        yield Evolution(folder)
     finally:
         MESSAGES.clear()
         MESSAGES.update(before)

@@ -1,10 +1,13 @@
 """Golden records: for each version of each message, bytes that every later release can read.
 
-``golden/<domain>/<Name>.<version>.json`` holds two records, one with every field filled and one
-with as little as the schema allows, each as bytes (hex) and as the value they mean.
-``python -m tests.schemas.golden`` (part of ``make schemas``) writes those that are missing; what is
-there is never rewritten. A golden can only be made while its version is the newest: values
-come from the class.
+``golden/<domain>.jsonl`` has two records of each version, one with every field filled and one with
+as little as the schema allows. Each is a line: its bytes, and the value that they mean. Lines are
+ordered by name and version. ``python -m tests.schemas.golden`` (part of ``make schemas``) adds
+those that are missing; a line that is there is never rewritten. A golden can only be made while its
+version is the newest: values come from the class.
+
+Where an upcaster changes what an old record means, ``upcast.jsonl`` beside the folder tells by hand
+what it means today: such lines without bytes.
 """
 
 from __future__ import annotations
@@ -14,33 +17,49 @@ import sys
 import types
 import typing
 import zlib
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
 from events.log.records import Codec
-from events.message import MESSAGES, Message
-from schemas.catalog import Version, catalog
+from events.message import MESSAGES
+from schemas.catalog import Catalog, Version, catalog
 from schemas.commit import import_messages
 
 FOLDER = Path(__file__).with_suffix("")
+UPCAST = FOLDER.with_name("upcast.jsonl")
+
+Kind = Literal["full", "sparse"]
+Place = tuple[str, int, Kind]
+"""Name, version and kind: what lines are ordered by."""
 
 Fill = Callable[[Any, str], Any]
 """A value of a type, for the field at that path."""
 
 
-class Golden(msgspec.Struct, frozen=True):
+class Golden(msgspec.Struct, frozen=True, kw_only=True):
     """One record."""
 
-    bytes: str
+    name: str
+    """Of the message, e.g. ``compute.ServerCreated``."""
+    version: int
+    kind: Kind
+    bytes: str = ""
     """Hex of the whole value, schema id included."""
     value: dict[str, Any]
     """The message as JSON, its bytes in base64."""
 
+    @property
+    def place(self) -> Place:
+        """Where it belongs."""
+        return self.name, self.version, self.kind
 
-class GoldenFile(msgspec.Struct, frozen=True):
+
+class Goldens(msgspec.Struct, frozen=True):
     """The records of one version."""
 
     full: Golden
@@ -48,13 +67,26 @@ class GoldenFile(msgspec.Struct, frozen=True):
 
 
 def path_of(version: Version) -> Path:
-    """Where the golden of a version lies."""
-    return FOLDER / f"{version.message.replace('.', '/', 1)}.{version.version}.json"
+    """Where the goldens of a version lie."""
+    return FOLDER / f"{version.message.partition('.')[0]}.jsonl"
 
 
-def read(version: Version) -> GoldenFile:
-    """The committed golden."""
-    return msgspec.json.decode(path_of(version).read_bytes(), type=GoldenFile)
+def parse(lines: str) -> list[Golden]:
+    """The records in ``lines``, in their order."""
+    return msgspec.json.Decoder(Golden).decode_lines(lines)
+
+
+@cache
+def read_file(path: Path) -> dict[Place, Golden]:
+    """All records of a file."""
+    return {golden.place: golden for golden in parse(path.read_text(encoding="utf-8"))}
+
+
+def read(version: Version) -> Goldens:
+    """The committed goldens. Raises ``KeyError`` where there are none."""
+    there = read_file(path_of(version))
+    name, number = version.message, version.version
+    return Goldens(there[name, number, "full"], there[name, number, "sparse"])
 
 
 def full(hint: Any, path: str) -> Any:
@@ -106,30 +138,65 @@ def common(hint: Any, path: str, fill: Fill) -> Any:
     return {f.encode_name: fill(hints[f.name], f"{path}.{f.name}".lstrip(".")) for f in fields}
 
 
-def golden(cls: type[Message], fill: Fill) -> Golden:
-    """A record of ``cls``."""
-    message = msgspec.convert(fill(cls, ""), cls)
-    return Golden(Codec().written(message).hex(), msgspec.to_builtins(message))
+FILLS: dict[Kind, Fill] = {"full": full, "sparse": sparse}
 
 
-def write_missing() -> list[Path]:
-    """Write the goldens that are missing; their paths. Exits if one cannot be made any more."""
-    import_messages()
-    written = []
-    for version in catalog().versions():
-        path = path_of(version)
-        if path.exists():
-            continue
-        if catalog().newest(version.message) != version:
-            raise SystemExit(f"{path} is missing, and {version.subject} is not the newest version")
-        cls = MESSAGES[version.message]
-        made = GoldenFile(golden(cls, full), golden(cls, sparse))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(msgspec.to_builtins(made), indent=1, ensure_ascii=False) + "\n")
-        written.append(path)
-    return written
+def golden(version: Version, kind: Kind) -> Golden:
+    """A record of the newest ``version`` of a message."""
+    cls = MESSAGES[version.message]
+    message = msgspec.convert(FILLS[kind](cls, ""), cls)
+    return Golden(
+        name=version.message,
+        version=version.version,
+        kind=kind,
+        bytes=Codec().written(message).hex(),
+        value=msgspec.to_builtins(message),
+    )
+
+
+def write_missing(schemas: Catalog, folder: Path = FOLDER) -> dict[str, int]:
+    """Add the goldens that are missing in ``folder``: how many to which file. Lines that a merge
+    left in another order are ordered. Exits, and writes nothing, if one cannot be made any more."""
+    lines: dict[Path, dict[Place, str]] = {}
+    added: dict[Path, int] = defaultdict(int)
+    for version in schemas.versions():
+        path = folder / path_of(version).name
+        there = lines.setdefault(path, _lines(path))
+        for kind in FILLS:
+            if (version.message, version.version, kind) in there:
+                continue
+            if schemas.newest(version.message) != version:
+                raise SystemExit(f"{version.subject} has no golden and is not the newest version")
+            made = golden(version, kind)
+            there[made.place] = json.dumps(msgspec.to_builtins(made), ensure_ascii=False)
+            added[path] += 1
+    folder.mkdir(exist_ok=True)
+    for path, there in lines.items():
+        text = "".join(f"{line}\n" for _, line in sorted(there.items()))
+        path.write_text(text, encoding="utf-8")
+    return {path.name: count for path, count in added.items()}
+
+
+def _lines(path: Path) -> dict[Place, str]:
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    lines = [line for line in text.split("\n") if line]
+    return {golden.place: line for golden, line in zip(parse(text), lines, strict=True)}
+
+
+def rewritten(then: Mapping[str, bytes], now: Mapping[str, bytes]) -> Iterator[str]:
+    """The lines of the files of ``then`` that are not in those of ``now``."""
+    for name, content in then.items():
+        kept = now.get(name, b"").splitlines()
+        if name.endswith(".jsonl"):
+            yield from (
+                f"{name}: {line.decode()}" for line in content.splitlines() if line not in kept
+            )
 
 
 if __name__ == "__main__":
-    for path in write_missing():
-        sys.stdout.write(f"{path.relative_to(FOLDER)}\n")
+    import_messages()
+    added = write_missing(catalog())
+    for name, count in added.items():
+        sys.stdout.write(f"golden/{name}: {count} records added\n")
+    if not added:
+        sys.stdout.write("golden: nothing is missing\n")

@@ -1,14 +1,15 @@
 """Golden logs: one small log for each release, and the states that it folds to.
 
-``python -m tests.schemas.golden_log`` records that of this version, from a simulated run, in
-``tests/golden_log/<version>.json``. It never changes once the version is released: whatever
-comes later has to fold it to the same states.
+``python -m tests.schemas.golden_log`` (part of ``make schemas``) records that of this version, from
+a simulated run, in ``tests/golden_log/<version>.json``, if there is none: each record and each
+state on a line of its own. It never changes once the version is released: whatever comes later
+has to fold it to the same states. Before, it may be deleted and recorded again.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +89,36 @@ def missing(kept: Any, now: Any, where: str = "") -> list[str]:
     return [] if kept == now else [f"{where} was {kept!r} and is {now!r}"]
 
 
-if __name__ == "__main__":
+def content_of(golden: Golden) -> bytes:
+    """The file of a golden log: JSON, each record and each state on a line."""
+    records = (b"  " + msgspec.json.encode(record) for record in golden.records)
+    kinds = (
+        b"  %b: {\n%b\n  }" % (msgspec.json.encode(kind), b",\n".join(_members(states)))
+        for kind, states in golden.states.items()
+    )
+    return b'{\n "records": [\n%b\n ],\n "states": {\n%b\n }\n}\n' % (
+        b",\n".join(records),
+        b",\n".join(kinds),
+    )
+
+
+def _members(states: dict[str, Any]) -> Iterator[bytes]:
+    for id, state in states.items():
+        yield b"   %b: %b" % (msgspec.json.encode(id), msgspec.json.encode(state))
+
+
+def write_missing(version: str, folder: Path = FOLDER) -> int | None:
+    """Record the log of ``version`` if there is none; the number of its records."""
+    path = folder / path_of(version).name
+    if path.exists():
+        return None
     golden = recorded()
-    FOLDER.mkdir(exist_ok=True)
-    path_of(__version__).write_bytes(msgspec.json.format(msgspec.json.encode(golden), indent=1))
-    sys.stdout.write(f"{path_of(__version__)}: {len(golden.records)} records\n")
+    folder.mkdir(exist_ok=True)
+    path.write_bytes(content_of(golden))
+    return len(golden.records)
+
+
+if __name__ == "__main__":
+    count = write_missing(__version__)
+    said = "is there" if count is None else f"{count} records written"
+    sys.stdout.write(f"golden_log/{path_of(__version__).name}: {said}\n")

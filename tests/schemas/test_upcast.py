@@ -90,6 +90,6 @@ def test_each_record_says_its_version(evolving: Evolution, written: bytes) -> No
 def test_the_evolution_keeps_the_contract(evolving: Evolution, written: bytes) -> None:
     evolving.commit(second)
     evolving.commit(third)
-    versions = load(evolving.lock).messages()[NAME]
+    versions = load(evolving.folder).messages()[NAME]
     assert [v.version for v in versions] == [1, 2, 3]
     assert list(incompatible(versions)) == []

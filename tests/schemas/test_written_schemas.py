@@ -30,7 +30,7 @@ class Side:
 
     def __init__(self, evolving: Evolution, cluster: Cluster) -> None:
         self.evolving = evolving
-        self.catalog = load(evolving.lock)
+        self.catalog = load(evolving.folder)
         self.log: Log = MemoryLog(cluster=cluster)
         self.catalog.look_up = LookUpInLog(lambda: MemoryLog(cluster=cluster), lambda: 0.0)
         self.codec = Codec(self.catalog)
@@ -99,7 +99,7 @@ def test_builds_that_gave_one_id_to_two_forms_do_not_mix(
     publish(side.log, side.catalog)
     evolving.commit(second)  # its version 1 has the form of the other's version 2
     with pytest.raises(OtherSchema, match=str(id_of(NAME, 1))):
-        publish(side.log, load(evolving.lock))
+        publish(side.log, load(evolving.folder))
 
 
 def test_better_words_are_no_other_form(cluster: Cluster, evolving: Evolution) -> None:
