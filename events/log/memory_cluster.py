@@ -162,10 +162,10 @@ class Cluster:
         return placed
 
     def write(self, placed: Iterable[tuple[TopicPartition, Outgoing]]) -> list[int]:
-        """Append; the offsets."""
+        """Append; the offsets. Raises ``TopicMismatch`` before anything is written where a topic
+        has gone since it was checked."""
         offsets = []
-        for source, record in placed:
-            partition = self.partitions[source]
+        for source, record, partition in [(*one, self.partition(one[0])) for one in placed]:
             offset = partition.end
             partition.last_timestamp = max(self.now(), partition.last_timestamp)
             partition.records.append(

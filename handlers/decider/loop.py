@@ -325,7 +325,8 @@ class Decider:
             effect.offset = first + index
             effects.append(effect)
         self._router.route(owned, effects)
-        self._outbox.reached(owned.journal_key, owned.partition.offset - 1)
+        offset, marked = owned.partition.offset - 1, owned.partition.marks.delivered
+        self._outbox.reached(owned.journal_key, offset, marked)
         for done in draft.decided:
             if done.problem:
                 logger.error(
@@ -382,8 +383,7 @@ class Decider:
             owned.saved = owned.partition.offset
             gc.collect()
             gc.freeze()  # what stays is looked through once, see SLICE_RECORDS
-            undelivered = self._outbox.undelivered(owned.journal_key)
-            self._snapshots.save(owned.partition, undelivered)
+            self._snapshots.save(owned.partition, self._outbox.unmarked(owned.journal_key))
 
     # ----------------------------------------------------------- the relay
 

@@ -85,6 +85,8 @@ class Outbox:
         self._receivers: dict[TopicPartition, Receiver] = {}
         self._open: dict[Journal, dict[int, list[Effect]]] = {}
         """By journal, the effects of each offset that are not delivered."""
+        self._unmarked: dict[Journal, list[Effect]] = {}
+        """By journal, the delivered effects of which no committed mark says so yet."""
         self._ways: dict[tuple[Journal, TopicPartition], int] = {}
         """How many effects of a journal wait for a receiver."""
         self._handed: dict[tuple[Journal, TopicPartition], int] = {}
@@ -112,6 +114,8 @@ class Outbox:
         """Deliver one that was handed over in vain."""
         with self._lock:
             self._taken(journal, effect)
+            if effect in (unmarked := self._unmarked.get(journal, [])):
+                unmarked.remove(effect)
         self.put(journal, [effect])
 
     def hand_over(self, journal: Journal, effect: Effect) -> None:
@@ -136,10 +140,14 @@ class Outbox:
         with self._lock:
             return self._ways.get((journal, target), 0) > 0
 
-    def reached(self, journal: Journal, offset: int) -> None:
-        """The journal is committed up to this offset."""
+    def reached(self, journal: Journal, offset: int, marked: int) -> None:
+        """The journal is committed up to this offset, and its marks say that what follows from
+        all up to ``marked`` was delivered."""
         with self._lock:
             self._last[journal] = offset
+            left = [one for one in self._unmarked.pop(journal, ()) if one.offset > marked]
+            if left:
+                self._unmarked[journal] = left
 
     def progress(self, journal: Journal) -> tuple[int, list[int]]:
         """Return up to which offset all effects are delivered, and which before are held back by
@@ -154,11 +162,18 @@ class Outbox:
             delivered = min(moving) - 1 if moving else last
             return delivered, sorted(offset for offset in failing if offset <= delivered)
 
-    def undelivered(self, journal: Journal) -> list[Effect]:
-        """Return what is not delivered, in order, for a snapshot."""
+    def unmarked(self, journal: Journal) -> list[Effect]:
+        """Return what by the journal's marks is not delivered, in order, for a snapshot.
+
+        A log that is put back to an older moment may have lost what is delivered and not marked.
+        """
         with self._lock:
             open = self._open.get(journal, {})
-            return [effect for offset in sorted(open) for effect in open[offset]]
+            found = [
+                *self._unmarked.get(journal, ()),
+                *(e for effects in open.values() for e in effects),
+            ]
+            return sorted(found, key=lambda effect: effect.offset)
 
     def forget(self, journal: Journal) -> None:
         """The journal is another owner's now, who delivers what is left."""
@@ -167,6 +182,7 @@ class Outbox:
                 if any(of == journal for of, _ in receiver.queue):
                     receiver.queue = deque(one for one in receiver.queue if one[0] != journal)
             self._open.pop(journal, None)
+            self._unmarked.pop(journal, None)
             self._last.pop(journal, None)
             self._ways = {way: n for way, n in self._ways.items() if way[0] != journal}
             self._handed = {way: n for way, n in self._handed.items() if way[0] != journal}
@@ -342,6 +358,7 @@ class Outbox:
         effects.remove(effect)
         if not effects:
             del open[effect.offset]
+        self._unmarked.setdefault(journal, []).append(effect)
 
     def _held(self, journal: Journal) -> set[int]:
         return {

@@ -52,7 +52,7 @@ class Router:
         for one in receivers:
             one.handed_from = max(one.handed_from, ends[one.commands])
         partition, marks = owned.partition, owned.partition.marks
-        self._outbox.reached(owned.journal_key, partition.offset - 1)
+        self._outbox.reached(owned.journal_key, partition.offset - 1, marks.delivered)
         saved = [
             effect
             for effect in partition.kept_effects

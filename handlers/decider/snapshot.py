@@ -203,7 +203,7 @@ class Snapshots:
 
     def save(self, partition: Partition, undelivered: list[Effect]) -> None:
         """Keep the partition as it is; what it holds is committed. ``undelivered``: its effects
-        that are still on their way."""
+        that by its marks are not delivered."""
         path = self._path(partition.domain, partition.number)
         if path is None or self.busy:
             return

@@ -14,6 +14,7 @@ import pytest
 import handlers.decider.loop
 import handlers.decider.ownership as ownership
 import handlers.decider.snapshot as snapshot
+from events import topics
 from events.state_codec import encode_state
 from handlers.decider.deadlines import STALE_MAX, Deadlines
 from handlers.decider.snapshot import Snapshots
@@ -67,7 +68,7 @@ def test_a_partition_that_is_lost_while_its_snapshot_is_loaded_is_loaded_anew(
     second._ownership.lose(source)
     assert not second._ownership._loading, "half of a partition is kept in memory"
     second._ownership.gain([source])
-    settle(second, turns=4 * COUNT)
+    settle(second, turns=6 * COUNT)
     assert len(flavors(second)) == COUNT
     assert len(second._ownership.owned[source].partition.sequences) == COUNT
 
@@ -123,6 +124,25 @@ def test_a_saved_partition_is_that_of_the_moment_of_saving(
     assert set(loaded.states["flavor"]) == {"one"}
     assert loaded.offset < partition.offset
     assert loaded.sequences.keys() == {("flavor", "one")}
+
+
+def test_what_no_mark_says_was_delivered_is_in_the_snapshot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log may be put back to a moment after the facts and before their delivery: no mark says
+    then that it took place, and the snapshot must not either."""
+    monkeypatch.setattr(handlers.decider.loop, "SNAPSHOT_EVERY", 1)
+    site = Site()
+    first = site.decider("first", tmp_path)
+    ids = [site.ask_flavor("one")]
+    settle(first)
+    ids.append(site.ask_flavor("two"))
+    settle(first)
+    first.close()
+    assert list(site.answers()) == ids
+    site.cluster.partitions[topics.REPLIES, 0].records.clear()
+    settle(site.decider("second", tmp_path), turns=20)
+    assert list(site.answers()) == ids[1:], "the mark beside two says that one was told"
 
 
 def test_a_lost_partition_leaves_no_garbage() -> None:
