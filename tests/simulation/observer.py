@@ -75,6 +75,8 @@ class Observer:
         self.void = 0
         self._terms = Terms()
         self._began: dict[tuple[str, int], int] = {}
+        self._appended: dict[tuple[str, int], Marks] = {}
+        """What the append that is looked at takes, said in the last of its records."""
         self.facts: Counter[str] = Counter()
         self.healed_at: int | None = None
         self.deadlines: dict[str, int] = {}
@@ -108,6 +110,8 @@ class Observer:
 
     def wrote(self, records: Iterable[Record]) -> None:
         """One transaction, or one append."""
+        records = list(records)
+        self._appended = {one.source: marks for one in records if (marks := marks_of(one))}
         for record in records:
             self.arrivals.wrote(record)
             self.reported.add(record.headers.get("ce_causationid", ""))
@@ -207,7 +211,8 @@ class Observer:
         source = (topics.reports(domain), record.partition)
         began = self._began.get(record.source, 0)
         server: Server = self.states["server", event.subject[1]]
-        for report in self.unread(source, line.marks.inputs.get(source[0], 0)):
+        marks = line.marks.after(self._appended.get(record.source, line.marks))
+        for report in self.unread(source, marks.inputs.get(source[0], 0)):
             said = self._codec.decode(report.value)
             same = (server.server_id, server.generation, server.operation)
             if report.timestamp >= began or not isinstance(said, GuestReport):
