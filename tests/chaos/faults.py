@@ -91,6 +91,17 @@ def terminate_role(role: str) -> Fault:
     return terminate
 
 
+def terminate_starting_role(role: str) -> Fault:
+    """SIGTERM, and once more as soon as the role has a new process: it is not ready yet."""
+    terminate = terminate_role(role)
+
+    def terminate_twice(victim: Victim, chance: random.Random) -> None:
+        for _ in range(2):
+            terminate(victim, chance)
+
+    return terminate_twice
+
+
 def stop_postgres(victim: Victim, chance: random.Random) -> None:
     """Postgres shut down for a while."""
     with victim.postgres_stopped():
@@ -124,6 +135,10 @@ KILLS: dict[str, Fault] = {
 }
 RESTARTS: dict[str, Fault] = {
     f"restart {role}": terminate_role(role) for role in ("decider", "projector", "agent", "api")
+}
+RESTARTS |= {
+    f"restart starting {role}": terminate_starting_role(role)
+    for role in ("decider", "projector", "agent", "api")
 }
 OUTAGES: dict[str, Fault] = {
     "stop postgres": stop_postgres,

@@ -82,8 +82,6 @@ def inflicted(name: str, began: int) -> Fault:
 def all_faults(victim: Victim, disk: Path | None) -> dict[str, Inflict]:
     """What can be done to this site."""
     found = faults(victim.on_kafka)
-    if victim.on_kafka:  # its process is waited for in vain there; the cause is not found yet
-        found.pop("restart projector", None)
     if victim.on_kafka:
         found["older tables"] = OlderTables(victim)
     if disk is not None:
