@@ -136,7 +136,7 @@ KILLS: dict[str, Fault] = {
 RESTARTS: dict[str, Fault] = {
     f"restart {role}": terminate_role(role) for role in ("decider", "projector", "agent", "api")
 }
-RESTARTS |= {
+STARTING: dict[str, Fault] = {
     f"restart starting {role}": terminate_starting_role(role)
     for role in ("decider", "projector", "agent", "api")
 }
@@ -155,7 +155,7 @@ OUTAGES_ON_KAFKA: dict[str, Fault] = {"stop broker": stop_broker, "freeze broker
 
 def faults(on_kafka: bool, outages: bool = True) -> dict[str, Fault]:
     """The faults that make sense on this log."""
-    found = KILLS | RESTARTS
+    found = KILLS | RESTARTS | STARTING
     if on_kafka:
         found |= ON_KAFKA
     if outages:
