@@ -92,9 +92,11 @@ docs: $(VENV)/.developers ## Write docs/settings.md from the settings themselves
 traces: $(VENV)/.developers ## Trace each operation on a simulated site anew, for docs/flows.md
 	@$(BIN)/python -m tests.operations.traces
 
-chaos: $(VENV)/.developers ## Kill, stop and freeze everything under load: LOG= CHAOS='--minutes 5' HISTORY='--minutes 10'
-	@$(BIN)/python -m tests.chaos $(if $(LOG),--log $(LOG)) $(CHAOS)
-	@$(BIN)/python -m tests.chaos.history $(if $(LOG),--log $(LOG)) $(HISTORY)
+chaos: $(VENV)/.developers ## Kill, freeze, fill, put back under load, on both logs: LOG= CHAOS='--minutes 5' HISTORY='--minutes 10'
+	@for log in $(or $(LOG),postgres kafka); do \
+	  $(BIN)/python -m tests.chaos --log $$log $(CHAOS) && \
+	  $(BIN)/python -m tests.chaos.history --log $$log --disk $(HISTORY) || exit 1; \
+	done
 
 soak: $(VENV)/.developers ## An hour of boots and deletes; memory, files and connections stay: LOG= SOAK=
 	@$(BIN)/python -m tests.chaos --soak --minutes 60 --rate 20 --round 300 $(if $(LOG),--log $(LOG)) $(SOAK)

@@ -65,7 +65,7 @@ def watch_lag(
     lag = Lag(log, settings.database_url)
 
     def watch() -> None:
-        while not stop.pause(LAG_EVERY_S):
+        while not stop.wait(LAG_EVERY_S):
             try:
                 standing = lag.measure()
                 meters.lag(standing.behind.items(), standing.seconds)
@@ -74,6 +74,6 @@ def watch_lag(
                 logger.info("lag_unknown", reason=sentence(error))
         lag.close()
 
-    thread = supervised(watch, "lag", stop.stopped)
+    thread = supervised(watch, "lag", stop.is_set)
     thread.start()
     return thread

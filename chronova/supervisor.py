@@ -29,7 +29,7 @@ from chronova.ending import end, lives
 from chronova.processes import SUPERVISOR, pid_file, running, title
 from chronova.roles import beneath
 from chronova.settings import Settings, SettingsError
-from chronova.stopping import Stop
+from chronova.stopping import ENDING, Stop
 
 GRACE_S = 30.0
 PAUSE_MIN_S, PAUSE_MAX_S = 0.2, 10.0
@@ -96,7 +96,7 @@ def fork(settings: Settings, role: str, lock: int | None = None) -> int:
     """
     data = settings.data_path
     log = _log_file(data, role)
-    pid = os.fork()
+    pid = _fork()
     if pid:
         with suppress(OSError):  # a full disk: who asks finds no pid, the role runs all the same
             pid_file(data, role).write_text(f"{pid}\n")
@@ -107,8 +107,6 @@ def fork(settings: Settings, role: str, lock: int | None = None) -> int:
             os.close(lock)
         os.setsid()
         modes.begin(settings, role)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         for stream in (1, 2):
             os.dup2(output, stream)
@@ -125,6 +123,20 @@ def fork(settings: Settings, role: str, lock: int | None = None) -> int:
     finally:
         sys.stderr.flush()
         os._exit(code)
+
+
+def _fork() -> int:
+    """Fork this process, which has no threads. The new process ends at ``ENDING`` signals from its
+    first moment on: this one's handlers would take them for its own. Returns: as ``os.fork``."""
+    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        pid = os.fork()
+        if not pid:
+            for number in ENDING:
+                signal.signal(number, signal.SIG_DFL)
+        return pid
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
 
 
 def _tell(role: str, error: BaseException) -> None:
@@ -160,12 +172,12 @@ class Supervisor:
         preload()
         setproctitle(title(self._data, SUPERVISOR))
         stop = Stop()
-        while not stop.stopped():
+        while not stop.is_set():
             for child in self._children:
                 self._tend(child)
             self._hold_up()
             _reap()
-            stop.pause(TURN_S)
+            stop.wait(TURN_S)
         listening.release()
         for child in (self._starter, *reversed(self._children)):
             self._end(child)

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
+from types import FrameType
 
 import structlog
 
@@ -115,8 +116,13 @@ def _read(
     states_max: int,
 ) -> None:
     """A process. SIGTERM ends it after the batch under way, and so does the parent's death."""
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    told = False
+
+    def end(number: int, frame: FrameType | None) -> None:
+        nonlocal told  # a lock could be held by what this interrupts
+        told = True
+
+    signal.signal(signal.SIGTERM, end)
     parent = multiprocessing.parent_process()
     log = opener()
     follower = Follower(
@@ -132,7 +138,7 @@ def _read(
         with rare_collections():
             follower.open()
             follow_to_the_end(
-                follower, lambda: stop.is_set() or (parent is not None and not parent.is_alive())
+                follower, lambda: told or (parent is not None and not parent.is_alive())
             )
     except (ProjectionError, LogError, *GONE) as error:
         # Who started it reads on, and tells the operator what it meets itself.

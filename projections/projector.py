@@ -93,7 +93,8 @@ class Projector:
         self._pause_s = PAUSE_S_MIN
 
     def stop(self) -> None:
-        """From any thread or a signal handler: let ``run`` return after the batch under way."""
+        """From any thread: let ``run`` return after the batch under way. No signal handler may
+        call it, because it takes locks."""
         self._stopped.set()
         follower = self._follower
         if follower is not None:

@@ -148,7 +148,7 @@ def serve(settings: Settings) -> None:
         fetch,
         threads=_threads(settings),
         clock=wall_clock,
-        pause=stop.pause,
+        pause=stop.wait,
         keeper=KeptInFile(kept / BOOKMARK),
         watcher=AgentMeters(store),
         node_ids={host: one.node_id for host, one in identities.items()},
@@ -163,14 +163,14 @@ def serve(settings: Settings) -> None:
     def stopped() -> bool:
         keeper.check()
         cleaner.check()
-        return stop.stopped()
+        return stop.is_set()
 
     keeper.start()
     cleaner.start()
     try:
-        run(agent, stopped, stop.pause)
+        run(agent, stopped, stop.wait)
     finally:
-        stop.event.set()
+        stop.set()
         agent.close()
         keeper.join(5)
         cleaner.join(5)
@@ -182,12 +182,12 @@ def serve(settings: Settings) -> None:
 def _went_back(witness: Witness, stop: Stop) -> bool | None:
     """Whether the log lost what this agent's hosts wrote; waits for a log that is away. None when
     stopped meanwhile: nothing may be written then, it would pass for evidence."""
-    while not stop.stopped():
+    while not stop.is_set():
         try:
             return witness.went_back()
         except LogError as error:
             logger.warning("log_away", reason=str(error))
-            stop.pause(0.5)
+            stop.wait(0.5)
     return None
 
 
@@ -206,7 +206,7 @@ def _threads(settings: Settings) -> int:
 
 def _remove_unused(settings: Settings, hosts: Mapping[str, Driver], stop: Stop) -> None:
     """Keep the image caches small. Apart from the heartbeats, which large files would delay."""
-    while not stop.pause(settings.image_cache_interval_s):
+    while not stop.wait(settings.image_cache_interval_s):
         for host, driver in hosts.items():
             try:
                 removed = driver.remove_unused(settings.image_cache_age_s)
@@ -221,7 +221,7 @@ def _keep_up(settings: Settings, presence: Presence, agent: Agent, stop: Stop) -
     registered = False
     inventory = power = time.monotonic()
     power -= settings.power_sync_interval_s
-    while not stop.stopped():
+    while not stop.is_set():
         try:
             if not registered:
                 presence.register()
@@ -238,4 +238,4 @@ def _keep_up(settings: Settings, presence: Presence, agent: Agent, stop: Stop) -
                 agent.sync_power()
         except (LogError, DriverError) as error:
             logger.warning("presence", reason=str(error))
-        stop.pause(settings.report_interval_s if registered else 1.0)
+        stop.wait(settings.report_interval_s if registered else 1.0)

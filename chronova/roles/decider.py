@@ -36,7 +36,7 @@ def serve(settings: Settings) -> None:
     store = observing.begin(settings, "decider")
     log = observing.measured(open_site_log(settings), store, "decider")
     member = Membership(log, CONDUCTOR, settings.report_interval_s)
-    member.enter(stop.pause)
+    member.enter(stop.wait)
     meters = DeciderMeters(store)
     decider = Decider(
         log, settings.domains, snapshots=settings.data_path / "snapshots", watcher=meters
@@ -48,17 +48,17 @@ def serve(settings: Settings) -> None:
         monitor = _monitor(settings, log, decider, stop, failed)
 
     member.troubles = lambda: counted_troubles(decider, meters)
-    beats = Watched("heartbeat", lambda: member.keep(stop.pause), decider.wake)
+    beats = Watched("heartbeat", lambda: member.keep(stop.wait), decider.wake)
 
     def stopped() -> bool:
         beats.check()
-        return stop.stopped()
+        return stop.is_set()
 
     beats.start()
     try:
-        run(decider, stopped, stop.pause)
+        run(decider, stopped, stop.wait)
     finally:
-        stop.event.set()
+        stop.set()
         decider.close()
         beats.join(MONITOR_ENDS_S)
         if monitor is not None:
@@ -100,10 +100,10 @@ def _monitor(
 
     def watch() -> None:
         try:
-            monitor.run(stop.event)
+            monitor.run(stop)
         except Exception as error:  # noqa: BLE001 - raised by the main thread, which it ends
             failed.append(error)
-            stop.event.set()
+            stop.set()
             decider.wake()
 
     thread = threading.Thread(target=watch, name="liveness", daemon=True)

@@ -40,15 +40,15 @@ def serve(settings: Settings) -> None:
     )
     stop.on_stop(projector.stop)
     stop.on_stop(secrets.stop)
-    forgetting = supervised(secrets.run, "secrets", stop.stopped)
-    beats = Watched("heartbeat", lambda: member.keep(stop.pause), projector.stop)
+    forgetting = supervised(secrets.run, "secrets", stop.is_set)
+    beats = Watched("heartbeat", lambda: member.keep(stop.wait), projector.stop)
     beats.start()
     keeper = observing.watch_lag(log, settings, meters, stop)
     forgetting.start()
     try:
         projector.run()
     finally:
-        stop.event.set()
+        stop.set()
         secrets.stop()
         until = time.monotonic() + ENDS_S  # for all of them: the log may be away
         for thread in (forgetting, keeper, beats):

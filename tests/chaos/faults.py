@@ -91,6 +91,17 @@ def terminate_role(role: str) -> Fault:
     return terminate
 
 
+def terminate_starting_role(role: str) -> Fault:
+    """SIGTERM, and once more as soon as the role has a new process: it is not ready yet."""
+    terminate = terminate_role(role)
+
+    def terminate_twice(victim: Victim, chance: random.Random) -> None:
+        for _ in range(2):
+            terminate(victim, chance)
+
+    return terminate_twice
+
+
 def stop_postgres(victim: Victim, chance: random.Random) -> None:
     """Postgres shut down for a while."""
     with victim.postgres_stopped():
@@ -125,6 +136,10 @@ KILLS: dict[str, Fault] = {
 RESTARTS: dict[str, Fault] = {
     f"restart {role}": terminate_role(role) for role in ("decider", "projector", "agent", "api")
 }
+STARTING: dict[str, Fault] = {
+    f"restart starting {role}": terminate_starting_role(role)
+    for role in ("decider", "projector", "agent", "api")
+}
 OUTAGES: dict[str, Fault] = {
     "stop postgres": stop_postgres,
     "freeze postgres": freeze_postgres,
@@ -140,7 +155,7 @@ OUTAGES_ON_KAFKA: dict[str, Fault] = {"stop broker": stop_broker, "freeze broker
 
 def faults(on_kafka: bool, outages: bool = True) -> dict[str, Fault]:
     """The faults that make sense on this log."""
-    found = KILLS | RESTARTS
+    found = KILLS | RESTARTS | STARTING
     if on_kafka:
         found |= ON_KAFKA
     if outages:

@@ -6,7 +6,15 @@ import random
 import threading
 
 from tests.chaos.check import check
-from tests.chaos.faults import KILLS, ON_KAFKA, OUTAGES, OUTAGES_ON_KAFKA, RESTARTS, Fault
+from tests.chaos.faults import (
+    KILLS,
+    ON_KAFKA,
+    OUTAGES,
+    OUTAGES_ON_KAFKA,
+    RESTARTS,
+    STARTING,
+    Fault,
+)
 from tests.chaos.load import Load
 from tests.chaos.victim import Victim
 
@@ -57,3 +65,8 @@ def test_rolling_restart_of_every_role(victim: Victim) -> None:
     # Connections wait in the queue of the API's socket; none is refused or reset unanswered.
     assert load.ledger.counts["ConnectionRefusedError"] == 0
     assert load.ledger.counts["ConnectionResetError"] == 0
+
+
+def test_each_role_is_told_to_end_while_it_starts(victim: Victim) -> None:
+    # The last one: a role that ends so often is started again after ever longer pauses.
+    survive(victim, STARTING, 1.0)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.chaos.history import __main__ as command
 from tests.chaos.history import planted
 from tests.chaos.history.checker import violations
-from tests.chaos.history.entries import SECOND, Fault, Recorder, read
+from tests.chaos.history.entries import SECOND, Fault, Guest, Held, Recorder, Removed, read
 from tests.chaos.history.story import Story, clean
 
 
@@ -70,6 +72,63 @@ def test_time_to_catch_up_does_not_run_while_the_tables_are_held(
     story.later(10 * SECOND)
     planted.behind_a_write(story)
     assert len(kinds(story)) == kinds_found
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        *(planted.lost, planted.lost_boot, planted.lost_delete),
+        *(planted.never_was, planted.refused_but_done),
+    ],
+)
+def test_what_was_answered_after_the_copy_may_be_gone(plant: Callable[[Story], None]) -> None:
+    story = clean()
+    story.put_back(plant)
+    assert kinds(story) == set()
+    for before in (True, False):
+        story = clean()
+        for _ in range(before):
+            plant(story)
+        story.put_back()
+        for _ in range(not before):
+            plant(story)
+        assert len(kinds(story)) == 1, before
+
+
+def test_a_guest_may_have_been_started_by_what_is_gone() -> None:
+    for operation, starts in (("start", 1), ("reboot", 2)):
+        story = clean()
+        story.put_back(partial(Story.ask, operation=operation, server="a", status=202))
+        guest = next(e for e in story.entries if isinstance(e, Guest) and e.server_id == "a")
+        at = story.entries.index(guest)
+        story.entries[at] = replace(guest, boots=guest.boots + starts)
+        assert kinds(story) == set()
+        story.entries[at] = replace(guest, boots=guest.boots + starts + 1)
+        assert kinds(story) == {"host"}
+
+
+def test_guests_that_are_deleted_or_removed_by_the_operator_are_not_erased() -> None:
+    story = clean()
+    story.entries.append(Held(at=story.at, guest=Guest(host="h", server_id="b", boots=1)))
+    story.entries.append(Held(at=story.at, guest=Guest(host="h", server_id="unknown", boots=1)))
+    story.put_back()
+    assert kinds(story) == {"erased"}
+    story.entries.append(Removed(host="h", server_id="unknown"))
+    assert kinds(story) == set()
+    story.entries.remove(Guest(host="h", server_id="b", boots=1))
+    assert kinds(story) == {"erased"}
+    story.delete("b")
+    assert kinds(story) == set()
+
+
+def test_a_guest_may_be_deleted_by_what_a_second_copy_does_not_hold() -> None:
+    story = clean()
+    guest = story.entries.pop()
+    story.entries.append(Held(at=story.at, guest=guest))
+    story.put_back()
+    assert kinds(story) == {"erased"}
+    story.put_back(partial(Story.ask, operation="delete", server="b", status=204))
+    assert kinds(story) == set()
 
 
 def test_a_kept_history_is_checked_again(

@@ -25,12 +25,12 @@ process = psutil.Process(pid)
 
 class Turns(Stop):
     count = 0
-    def pause(self, seconds):
+    def wait(self, timeout=None):
         Turns.count += 1
         if Turns.count == 3:  # it was found dead in the turns before
             os.close(writing)
-        return super().pause(0.02)
-    def stopped(self):
+        return super().wait(0.02)
+    def is_set(self):
         return Turns.count > 200 or not psutil.pid_exists(pid)
 
 import chronova.supervisor as module

@@ -39,6 +39,13 @@ SAID_BY_OTHERS = {
 POLLING = ("tests/parts/site.py",)
 """Waiting for another process's condition, which nothing tells of, with a limit."""
 
+HANDLERS = {
+    "chronova/stopping.py",
+    "chronova/supervisor.py",  # only back to the default
+    "projections/bulk.py",
+}
+"""Where handlers of signals may be set. Each is to set a flag or to write to a pipe, no more."""
+
 ACROSS = {
     *("tidy", "parts", "simulation", "bench", "chaos", "conformance", "operations"),
     "properties",
@@ -92,6 +99,13 @@ def test_no_test_sleeps() -> None:
         if call.name in slept
     ]
     assert wrong == []
+
+
+def test_handlers_of_signals_are_made_where_they_take_no_lock() -> None:
+    """A handler runs while its own thread may hold any lock; ``chronova.stopping`` says more."""
+    made = {file for file in files(*ROOMS) for call in calls(file) if call.name == "signal.signal"}
+    assert made - HANDLERS == set()
+    assert HANDLERS - made == set(), "an exception is kept for nothing"
 
 
 def test_every_room_of_tests_mirrors_one_of_the_code() -> None:

@@ -23,7 +23,7 @@ from tests.chaos.history.checker import violations
 from tests.chaos.history.entries import Fact, Request, read
 from tests.chaos.history.run import SETTINGS, run
 from tests.chaos.rounds import prepare
-from tests.chaos.small_disk import small_disk
+from tests.chaos.small_disk import NoSmallDisk, small_disk
 
 DISK_MIB, DISK_MIB_A_MINUTE = 400, 60
 SENTENCES_MAX = 40
@@ -53,14 +53,25 @@ def fresh(options: argparse.Namespace) -> Path:
         path = Path(file.name)
     say(f"seed {options.seed}, history in {path}")
     with ExitStack() as stack:
-        size = DISK_MIB + round(DISK_MIB_A_MINUTE * options.minutes)
-        disk = stack.enter_context(small_disk(size)) if options.disk else None
+        disk: Path | None = None
+        if options.disk:
+            try:
+                size = DISK_MIB + round(DISK_MIB_A_MINUTE * options.minutes)
+                disk = stack.enter_context(small_disk(size))
+            except NoSmallDisk as error:
+                say(f"{error}: no disk is filled")
         made = site(options.log, port=options.port, folder=disk, settings=SETTINGS)
         running = stack.enter_context(made)
         prepare(running)
         seconds, only = options.minutes * 60, tuple(options.only or ())
         try:
-            run(running, path, options.seed, seconds, only=only, disk=disk, say=say)
+            run(
+                *(running, path, options.seed, seconds),
+                only=only,
+                disk=disk,
+                put_back=True,
+                say=say,
+            )
         finally:
             shutil.copytree(running.data / "logs", path.with_suffix(".logs"))
     return path
@@ -84,7 +95,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=18852)
     parser.add_argument("--seed", type=int, default=time.time_ns() % 2**32)
     parser.add_argument("--only", action="append", help="this fault; may be repeated")
-    parser.add_argument("--disk", action="store_true", help="on a small disk, which gets full")
+    parser.add_argument(
+        "--disk",
+        action="store_true",
+        help="on a small disk, which gets full; where one can be mounted",
+    )
     return parser.parse_args()
 
 

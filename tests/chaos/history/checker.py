@@ -13,7 +13,7 @@ CHECKS: tuple[Callable[[History], Iterator[Violation]], ...] = (
     *(writes.lost, writes.had_effect, writes.twice, writes.unasked, writes.order),
     *(judged.misjudged, judged.answers),
     *(reads.stale, reads.walks),
-    *(effects.once, effects.boots, effects.left),
+    *(effects.once, effects.boots, effects.left, effects.erased, effects.unsaid),
 )
 
 

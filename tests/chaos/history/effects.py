@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from tests.chaos.history.entries import Fact, History
+from tests.chaos.history.entries import OPERATOR, Fact, History
 from tests.chaos.history.violation import Violation
 
 CLAIMED, RELEASED = "fleet.AllocationClaimed", "fleet.AllocationReleased"
@@ -26,6 +26,8 @@ BEGINS = {
     "compute.RebootRequested": "reboot",
     "compute.RebootTurnedHard": "reboot",
 }
+TIMED_OUT = "compute.OperationTimedOut"
+DELETED = "compute.DeletionRequested"
 MAY_RUN = ("compute.StartRequested", "compute.RebootRequested")
 RAN = (STARTED, "compute.ServerStarted", "compute.ServerRebooted")
 """Facts each of which says that the guest was started once."""
@@ -65,9 +67,47 @@ def boots(history: History) -> Iterator[Violation]:
         ended = {fact.operation for fact in facts if fact.type in ENDS}
         overtaken = {fact.operation for fact in facts if fact.type in MAY_RUN} - ended
         most = least + sum(fact.type in MAY_HAVE_RUN for fact in facts) + len(overtaken)
+        most += _may_be_gone(history, guest.server_id)
         if not least <= guest.boots <= most:
             counted = f"{guest.boots} times, by its facts {least} to {most} times"
             yield Violation("host", f"{guest.server_id} on {guest.host} was started {counted}")
+
+
+def erased(history: History) -> Iterator[Violation]:
+    """A log that is put back costs no guest: each that was there is there, was deleted by a client,
+    or removed by the operator as one that the log does not know. None was made again: its starts
+    go on to be counted. (The operator deletes servers whose guest is gone, too.)"""
+    operators = {request.request_id for request in history.requests if request.client == OPERATOR}
+    there = {(guest.host, guest.server_id): guest.boots for guest in history.guests}
+    for held in history.held:
+        guest = held.guest
+        place = (guest.host, guest.server_id)
+        facts = history.of_type(guest.server_id, DELETED)
+        deleted = any(fact.request_id not in operators for fact in facts)
+        deleted |= any(  # put back once more, the log does not say so any longer
+            request.operation == "delete" and request.server_id == guest.server_id
+            for request in history.requests
+            if request.began > held.at and request.client != OPERATOR
+            if history.may_be_gone(request)
+        )
+        boots = there.get(place, 0 if deleted or place in history.removed else -1)
+        if boots < 0:
+            yield Violation("erased", f"{guest.server_id} was on {guest.host} and is gone")
+        elif place in there and boots < guest.boots:
+            what = f"{guest.server_id} on {guest.host} was started {guest.boots} times, now {boots}"
+            yield Violation("erased", what)
+
+
+def unsaid(history: History) -> Iterator[Violation]:
+    """Hosts say again what they did: nothing that was under way in the copy ends by a timeout."""
+    for server_id, facts in history.servers.items():
+        began = {fact.operation: fact.at for fact in facts if fact.type in BEGINS}
+        for fact in facts:
+            if fact.type == TIMED_OUT and any(
+                began.get(fact.operation, put.ended) < put.copied and fact.at > put.ended
+                for put in history.put_back
+            ):
+                yield Violation("unsaid", f"operation {fact.operation} of {server_id} timed out")
 
 
 def left(history: History) -> Iterator[Violation]:
@@ -93,6 +133,16 @@ def _held(facts: list[Fact]) -> dict[str, int]:
     for fact in facts:
         held[fact.host] += (fact.type == CLAIMED) - (fact.type == RELEASED)
     return {host: count for host, count in held.items() if count}
+
+
+def _may_be_gone(history: History, server_id: str) -> int:
+    """How often a guest may have been started by requests that no log knows any more."""
+    starts = {"boot": 1, "start": 1, "reboot": 2}  # a soft reboot may turn into a hard one
+    return sum(
+        starts.get(request.operation, 0)
+        for request in history.requests
+        if request.server_id == server_id and history.may_be_gone(request)
+    )
 
 
 def _host(own: list[Fact]) -> str:

@@ -15,6 +15,8 @@ NAMES = "history-"
 MARK = "mark"
 """The metadata item that clients set, each time to another value."""
 SECOND = 1_000_000
+OPERATOR = -1
+"""The number of the client that looks after a site whose log was put back."""
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -99,13 +101,36 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="gues
     boots: int
 
 
+class Held(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="held"):
+    """A guest that a host had at the moment ``at``, when the log was put back."""
+
+    at: int
+    guest: Guest
+
+
+class Removed(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="removed"):
+    """A guest that the operator had removed, because the log does not know it."""
+
+    host: str
+    server_id: str
+
+
+class PutBack(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="put back"):
+    """The log was put back from ``began`` to ``ended``, to a copy that was begun at ``copied``.
+    What was asked or answered between ``copied`` and ``ended`` may be gone."""
+
+    copied: int
+    began: int
+    ended: int
+
+
 class Wrong(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="wrong"):
     """A sentence about the site itself: at rest, by ``tests.chaos.check``, or during a fault."""
 
     sentence: str
 
 
-Entry = Request | Fault | Fact | Guest | Wrong
+Entry = Request | Fault | Fact | Guest | Held | Removed | PutBack | Wrong
 _DECODER = msgspec.json.Decoder(Entry)
 
 
@@ -146,6 +171,9 @@ class History:
             key=lambda fact: (fact.journal, fact.position),
         )
         self.guests = [entry for entry in found if isinstance(entry, Guest)]
+        self.held = [entry for entry in found if isinstance(entry, Held)]
+        self.removed = {(e.host, e.server_id) for e in found if isinstance(e, Removed)}
+        self.put_back = [entry for entry in found if isinstance(entry, PutBack)]
         self.sentences = [entry.sentence for entry in found if isinstance(entry, Wrong)]
         self.by_request: dict[str, list[Fact]] = {}
         self.by_server: dict[str, list[Fact]] = {}
@@ -162,6 +190,10 @@ class History:
     def of_type(self, server_id: str, *types: str) -> list[Fact]:
         """The facts of these types about a server."""
         return [fact for fact in self.by_server.get(server_id, ()) if fact.type in types]
+
+    def may_be_gone(self, request: Request) -> bool:
+        """Whether the log was put back to before this request, or while it was asked."""
+        return any(p.copied <= request.ended and request.began <= p.ended for p in self.put_back)
 
 
 def _sorted(entries: Sequence[Any], kind: type[Any], by: str) -> list[Any]:

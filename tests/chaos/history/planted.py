@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from tests.chaos.history.entries import NAMES, SECOND, Guest, Wrong
+from tests.chaos.history.entries import NAMES, OPERATOR, SECOND, Guest, Held, Wrong
 from tests.chaos.history.story import PROJECT, STEP, Story
 
 
@@ -190,6 +190,32 @@ def active_but_never_started(story: Story) -> None:
     story.entries.append(replace(started, type="compute.PowerStateObserved"))
 
 
+def erased(story: Story) -> None:
+    guest = story.entries.pop()
+    story.entries.append(Held(at=story.at, guest=guest))
+    story.put_back()
+
+
+def erased_and_deleted_by_the_operator(story: Story) -> None:
+    erased(story)
+    story.delete("b", client=OPERATOR)
+
+
+def made_again(story: Story) -> None:
+    story.entries.append(Held(at=story.at, guest=replace(story.entries[-2], boots=4)))
+    story.put_back()
+
+
+def not_said_again(story: Story) -> None:
+    def facts(id: str) -> None:
+        fields = {"request_id": id, "operation": 2}
+        story.fact("compute.StopRequested", "b", "active powering-off 1", **fields)
+
+    story.ask("stop", "b", 202, facts)
+    story.put_back()
+    story.fact("compute.OperationTimedOut", "b", "active - 1", operation=2)
+
+
 def wrong_at_rest(story: Story) -> None:
     story.entries.append(Wrong(sentence="quota of demo: 2 in use, but servers use 1"))
 
@@ -214,5 +240,7 @@ PLANTED = {
     "stuck": (stuck,),
     "room": (room_is_kept, room_is_missing),
     "never started": (active_but_never_started,),
+    "erased": (erased, erased_and_deleted_by_the_operator, made_again),
+    "unsaid": (not_said_again,),
     "at rest": (wrong_at_rest,),
 }

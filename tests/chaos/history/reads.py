@@ -88,7 +88,11 @@ def _answered(
     found = []
     for fact in facts:
         request = requests.get(fact.request_id) if fact.type in OPERATION_OF else None
-        if request is not None and request.ended - request.began < visible_us:
+        if (
+            request is not None
+            and request.ended - request.began < visible_us
+            and not history.may_be_gone(request)
+        ):
             kind = "behind a write"
             found.append(Bound(request.ended, made[fact.position], request, kind))
     return found
@@ -98,6 +102,8 @@ def _reads(history: History) -> dict[str, list[Read]]:
     """What was seen of each server, and of which ones it was seen that they are not there."""
     found: dict[str, list[Read]] = {}
     for request in history.requests:
+        if history.may_be_gone(request):  # it may have shown what is in no log any more
+            continue
         for seen in request.seen:
             found.setdefault(seen.server_id, []).append(Read(request, request.began, seen))
         if request.status == 404 and request.server_id:
@@ -106,7 +112,7 @@ def _reads(history: History) -> dict[str, list[Read]]:
             found.setdefault(request.server_id, []).append(read)
     projects = {id: facts[0].project_id for id, facts in history.servers.items()}
     for pages in _walks(history):
-        if pages[-1].last:
+        if pages[-1].last and not any(map(history.may_be_gone, pages)):
             listed = {seen.server_id for page in pages for seen in page.seen}
             for id, project in projects.items():
                 if project == pages[0].project_id and id not in listed:

@@ -17,6 +17,8 @@ from tests.chaos.faults import faults
 from tests.chaos.history.clients import Clients
 from tests.chaos.history.ending import add_ending
 from tests.chaos.history.entries import Fault, Recorder, Wrong, now
+from tests.chaos.history.older_log import OlderLog
+from tests.chaos.history.operator import settle
 from tests.chaos.victim import Victim, wait_until
 
 SETTINGS = {
@@ -25,10 +27,19 @@ SETTINGS = {
     ' "reboot_hard": 0.2, "ensure_stopped": 0.2, "ensure_absent": 0.1}',
 }
 """Hosts take their time, so that faults and other requests come in the middle of something."""
-GO_BACK = frozenset({"kill backend", "kill postmaster", "older tables", "full disk"})
+GO_BACK = frozenset({"kill backend", "kill postmaster", "older tables", "older log", "full disk"})
 """After these Postgres may have lost commits that nobody waits for, or holds an older copy. A
 Postgres whose disk is full ends as in a crash."""
-HOLDS = ("projector", "postgres", "broker", "backend", "postmaster", "older tables", "full disk")
+HOLDS = (
+    "projector",
+    "postgres",
+    "broker",
+    "backend",
+    "postmaster",
+    "older tables",
+    "older log",
+    "full disk",
+)
 """The last words of faults during which the tables cannot follow the log."""
 FULL_S = 5.0
 BEGINS_S = 2.0
@@ -44,13 +55,19 @@ def run(
     every_s: float = 4.0,
     only: tuple[str, ...] = (),
     disk: Path | None = None,
+    put_back: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Write the history of ``seconds`` of work under faults to ``path``. ``disk``: the small file
-    system of the site, which may be filled."""
+    """Write the history of ``seconds`` of work under faults to ``path``.
+
+    ``disk``: the small file system of the site, which may be filled. ``put_back``: the log may be
+    put back to an older moment, too.
+    """
     chance, pause = Random(seed), threading.Event()
     victim, recorder = Victim(site, away_s), Recorder(path)
-    possible = all_faults(victim, disk)
+    possible, older_log = all_faults(victim, disk), OlderLog(site, recorder)
+    if put_back:
+        possible["older log"] = older_log
     wait_until(lambda: healthy(site), 60, "the site is healthy")
     names = [name for name in sorted(possible) if not only or name in only]
     deck: list[str] = []
@@ -70,6 +87,8 @@ def run(
             say(f"  {name} ({(now() - began) / 1e6:.1f} s)")
             pause.wait(chance.uniform(0.5, every_s))
         pause.wait(max(BEGINS_S, end - time.monotonic()))
+    if older_log.happened:
+        settle(site, recorder)
     add_ending(site, recorder, since)
 
 
@@ -82,8 +101,6 @@ def inflicted(name: str, began: int) -> Fault:
 def all_faults(victim: Victim, disk: Path | None) -> dict[str, Inflict]:
     """What can be done to this site."""
     found = faults(victim.on_kafka)
-    if victim.on_kafka:  # its process is waited for in vain there; the cause is not found yet
-        found.pop("restart projector", None)
     if victim.on_kafka:
         found["older tables"] = OlderTables(victim)
     if disk is not None:

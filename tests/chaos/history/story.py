@@ -7,7 +7,15 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tests.chaos.history.entries import NAMES, SECOND, Fact, Guest, Request, Seen
+from tests.chaos.history.entries import (
+    NAMES,
+    SECOND,
+    Fact,
+    Guest,
+    PutBack,
+    Request,
+    Seen,
+)
 
 JOURNAL, FLEET, PROJECT = "compute.events/3", "fleet.events/0", "p"
 STEP = 10_000
@@ -126,11 +134,11 @@ class Story:
         state = seen or self.states[server]
         return self.ask("show", server, 200, seen=[state], **about)
 
-    def delete(self, server: str) -> None:
+    def delete(self, server: str, **about: Any) -> None:
         def facts(id: str) -> None:
             self.fact("compute.DeletionRequested", server, "active deleting 1", request_id=id)
 
-        self.ask("delete", server, 204, facts)
+        self.ask("delete", server, 204, facts, **about)
         self.states.pop(server)
         self.fact("compute.ServerDeleted", server)
         self.fact("fleet.AllocationReleased", server, generation=1, host="h")
@@ -140,6 +148,13 @@ class Story:
             self.fact("outcome.CommandRefused", server, request_id=id, status=409)
 
         self.ask(operation, server, 409, facts)
+
+    def put_back(self, work: Callable[[Story], object] = lambda story: None) -> None:
+        """The log is put back to a copy that was made before ``work``."""
+        copied = self.later()
+        work(self)
+        began = self.later()
+        self.entries.append(PutBack(copied=copied, began=began, ended=self.later(SECOND)))
 
     def walk(self, *pages: tuple[str, ...], walk: str = "w") -> None:
         for page in pages:

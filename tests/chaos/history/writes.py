@@ -40,14 +40,16 @@ def unknown(request: Request) -> bool:
 def lost(history: History) -> Iterator[Violation]:
     """What was answered with success is in the log."""
     for request in _writes(history):
-        if accepted(request) and not _explained(history, request):
+        gone = history.may_be_gone(request)
+        if accepted(request) and not gone and not _explained(history, request):
             yield Violation("lost", f"{told(request)}: the log has no such fact")
 
 
 def had_effect(history: History) -> Iterator[Violation]:
     """What was refused changed nothing."""
     for request in history.requests:
-        if refused(request) and request.request_id:
+        # Put back, the log may hold what it was asked for, undecided: it is decided once more.
+        if refused(request) and request.request_id and not history.may_be_gone(request):
             for fact in history.by_request.get(request.request_id, ()):
                 if not fact.type.startswith("outcome."):
                     yield Violation("refused but done", f"{told(request)}: {fact.type}")

@@ -36,7 +36,7 @@ def test_a_defect_of_the_monitor_ends_the_role(monkeypatch: pytest.MonkeyPatch) 
     try:
         stop = Stop()
         _monitor(Settings(), log, decider, stop, failed).join(10)
-        assert stop.stopped()
+        assert stop.is_set()
         assert [str(error) for error in failed] == ["a defect"]
     finally:
         for number, handler in handlers.items():
