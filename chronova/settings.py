@@ -102,6 +102,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How long a token is valid."""
     decision_timeout_s: Positive = 15
     """How long the API waits for a decision before 503."""
+    decision_budget_s: Annotated[float, msgspec.Meta(ge=0.1, le=4)] = 3.0
+    """How long one decision may take; beyond it its command fails, as by a defect. A decider that
+    is busy for 6 s would lose its partitions."""
     driver: Literal["libvirt", "simulated"] = "simulated"
     """What runs the guests of this machine's hosts."""
     hosts: Positive = 1

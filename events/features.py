@@ -23,6 +23,7 @@ import msgspec
 
 from events.log.contract import LogError
 from events.message import Amount, Instant, Message
+from events.whole import whole
 
 LOWEST = 1
 
@@ -117,6 +118,7 @@ class Levels:
                 f" ({self.known}) does not know it: upgrade it"
             )
 
+    @whole
     def _looked(self, level: int) -> bool:
         """Whether the level is enabled by now. A log that does not answer has not enabled it."""
         with self._lock:

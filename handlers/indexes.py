@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from commands.decision import INDEXES, Index
+from events.whole import whole
 
 
 class Indexes:
@@ -19,6 +20,7 @@ class Indexes:
         self._made: dict[str, Index] = {}
         self._of: dict[str, list[Index]] = {}
 
+    @whole
     def get(self, name: str) -> Index:
         """The index of that name, up to date. Raises ``KeyError`` for an unknown one."""
         known = self._made.get(name)

@@ -34,6 +34,12 @@ def page_of(found: Select[Any], order: Ordered, limit: int) -> Select[Any]:
     return select(*shown).where(sized.c.before < PAGE_BYTES).order_by(*still)
 
 
+def is_full(documents: Sequence[str], limit: int) -> bool:
+    """Whether a page that ``page_of`` found has room for no more."""
+    size = sum(len(document.encode()) for document in documents)
+    return len(documents) >= limit or size >= PAGE_BYTES
+
+
 def directed(order: Ordered) -> list[ColumnElement[Any]]:
     """What to give to ORDER BY."""
     return [column.desc() if down else column.asc() for column, down in order]

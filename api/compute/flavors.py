@@ -219,9 +219,9 @@ def _page(call: Call, path: str, one: Callable[[Call, Flavor], dict[str, Any]]) 
         marker=marker,
         limit=limit,
     )
-    flavors = list_flavors(call.services.engine, query)
+    flavors, full = list_flavors(call.services.engine, query)
     body: dict[str, Any] = {"flavors": [one(call, flavor) for flavor in flavors]}
-    more = next_links(call, path, [f.flavor.flavor_id for f in flavors], limit)
+    more = next_links(call, path, [f.flavor.flavor_id for f in flavors], limit, full)
     if more:
         body["flavors_links"] = more
     return Answer(body)

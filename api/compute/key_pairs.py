@@ -9,7 +9,7 @@ from api.compute import fields
 from api.compute.faults import bad_request, not_found
 from api.compute.key_material import BadKey, KeyMaterial, generated, imported
 from api.compute.operation import Answer, Call, Operation
-from api.compute.paging import limit_of, next_links
+from api.compute.paging import in_one_answer, limit_of, next_links
 from api.compute.quotas import limits_of
 from api.compute.validation import Body, Property, Query, Schema, object_of, wrapped
 from api.policy import enforce
@@ -79,9 +79,7 @@ def index(call: Call) -> Answer:
     paged = call.version >= VERSION_PAGES
     limit = limit_of(call)
     try:
-        found = list_key_pairs(
-            call.services.engine, user_id, call.last("marker"), limit if paged else None
-        )
+        found, full = list_key_pairs(call.services.engine, user_id, limit, call.last("marker"))
     except UnknownMarker as error:
         raise bad_request(f"Marker {error} could not be found.") from None
     names = ["name", "public_key", "fingerprint"]
@@ -90,10 +88,10 @@ def index(call: Call) -> Answer:
     body: dict[str, Any] = {
         "keypairs": [{"keypair": {name: pair[name] for name in names}} for pair in found]
     }
-    if paged:
-        links = next_links(call, "/os-keypairs", [pair["name"] for pair in found], limit)
-        if links:
-            body["keypairs_links"] = links
+    if not paged:
+        in_one_answer(call, not full, VERSION_PAGES)
+    elif links := next_links(call, "/os-keypairs", [p["name"] for p in found], limit, full):
+        body["keypairs_links"] = links
     return Answer(body)
 
 

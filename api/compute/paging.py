@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from operator import itemgetter
 from urllib.parse import urlencode
 
+from api.compute.faults import bad_request
 from api.compute.operation import Call
 
 
@@ -14,6 +15,16 @@ def limit_of(call: Call) -> int:
     most = call.services.settings.list_items_max
     asked = call.last("limit")
     return most if asked is None else min(int(asked), most)
+
+
+def in_one_answer(call: Call, whole: bool, since: int) -> None:
+    """Raise 400 for a list that is more than one answer holds, at a microversion without pages.
+    ``since``: the one from which on it has them. Half a list would pass for the whole of it."""
+    if not whole:
+        raise bad_request(
+            "The list is longer than one answer may be. From microversion"
+            f" 2.{since} on it can be asked for in pages; 2.{call.version} has none."
+        )
 
 
 def next_links(

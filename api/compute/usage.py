@@ -13,7 +13,7 @@ from typing import Any
 from api.compute import fields
 from api.compute.faults import bad_request
 from api.compute.operation import Answer, Call, Operation
-from api.compute.paging import limit_of, next_links
+from api.compute.paging import in_one_answer, limit_of, next_links
 from api.compute.validation import Property, Query
 from api.policy import enforce
 from projections.compute.usage_queries import UnknownMarker, UsedServer, servers_between
@@ -21,6 +21,8 @@ from projections.instants import EPOCH, microseconds
 
 RULE = "os_compute_api:os-simple-tenant-usage:"
 VERSION_PAGES = 40
+SHOWN_MAX = 10_000
+"""Servers that are shown one by one where there are no pages: some four MiB."""
 HOUR = 3600 * 1_000_000
 FORMATS = ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%d %H:%M:%S.%f")
 QUERY = Query(
@@ -65,11 +67,11 @@ def index(call: Call) -> Answer:
     """All projects' usage; with ``detailed``, each server's too."""
     enforce(call.caller, f"{RULE}list")
     period = Period(call)
-    servers, links = _servers(call, period, "/os-simple-tenant-usage", None)
+    detailed = fields.is_true(call.first("detailed"))
+    servers, links = _servers(call, period, "/os-simple-tenant-usage", None, detailed)
     projects: dict[str, list[UsedServer]] = {}
     for server in servers:
         projects.setdefault(server.project_id, []).append(server)
-    detailed = fields.is_true(call.first("detailed"))
     usages = [_usage(period, id, projects[id], detailed) for id in sorted(projects)]
     body: dict[str, Any] = {"tenant_usages": usages}
     return Answer(body | ({"tenant_usages_links": links} if links else {}))
@@ -80,18 +82,21 @@ def show(call: Call) -> Answer:
     project_id = call.params["project_id"]
     enforce(call.caller, f"{RULE}show", project_id)
     period = Period(call)
-    servers, links = _servers(call, period, f"/os-simple-tenant-usage/{project_id}", project_id)
+    path = f"/os-simple-tenant-usage/{project_id}"
+    servers, links = _servers(call, period, path, project_id, True)
     usage = _usage(period, project_id, servers, True) if servers else {}
     body: dict[str, Any] = {"tenant_usage": usage}
     return Answer(body | ({"tenant_usage_links": links} if links else {}))
 
 
 def _servers(
-    call: Call, period: Period, path: str, project_id: str | None
+    call: Call, period: Period, path: str, project_id: str | None, detailed: bool
 ) -> tuple[list[UsedServer], list[dict[str, str]]]:
-    """A page of servers (up to 2.39: all), and the link to the next page."""
+    """A page of servers, and the link to the next page. Up to 2.39: all, but not more than
+    ``SHOWN_MAX`` if they are to be shown one by one."""
     paged = call.version >= VERSION_PAGES
     limit = limit_of(call)
+    most = limit if paged else SHOWN_MAX + 1 if detailed else None
     try:
         servers = servers_between(
             call.services.engine,
@@ -99,11 +104,14 @@ def _servers(
             period.end,
             project_id=project_id,
             marker=call.last("marker"),
-            limit=limit if paged else None,
+            limit=most,
         )
     except UnknownMarker as error:
         raise bad_request(f"marker [{error}] not found") from None
-    links = next_links(call, path, [server.id for server in servers], limit) if paged else []
+    if not paged:
+        in_one_answer(call, not detailed or len(servers) <= SHOWN_MAX, VERSION_PAGES)
+        return servers, []
+    links = next_links(call, path, [server.id for server in servers], limit)
     return servers, links
 
 

@@ -16,7 +16,7 @@ from api.caller import Caller
 from api.http.body import write_json
 from api.identity.bodies import NAME, TEXT, Form
 from api.identity.directory import Directory, Resource, caller_of, new_id, not_found
-from api.identity.listings import linked, matches, write_list
+from api.identity.listings import linked, matches, read_page, write_list
 from api.identity.policy import Target, authorize
 from api.identity.users import user_for
 from api.tokens.reading import now
@@ -25,7 +25,7 @@ from commands.identity.application_credential import (
     DeleteApplicationCredential,
 )
 from projections.identity.application_credentials import CREDENTIALS, credential_roles
-from projections.identity.listing import Match, documents
+from projections.identity.listing import Match
 from projections.identity.standing import implied_roles
 from projections.instants import parse
 
@@ -62,12 +62,12 @@ class ApplicationCredentials(Resource):
         """200."""
         user_for(self.directory, req, "list_application_credentials", user_id)
         wanted = [Match("user_id", user_id), *matches(req, {"name": str})]
-        found = documents(self.directory.engine, CREDENTIALS, wanted)
+        found, full = read_page(self.directory, req, CREDENTIALS, wanted)
         roles = credential_roles(self.directory.engine, [item["id"] for item in found])
         for item in found:
             item["roles"] = roles.get(item["id"], [])
         path = f"users/{user_id}/application_credentials"
-        write_list(self.directory, req, resp, "application_credentials", found, path)
+        write_list(self.directory, req, resp, "application_credentials", found, path, full)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, user_id: str) -> None:
         """201, with the secret."""

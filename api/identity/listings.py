@@ -12,7 +12,7 @@ from sqlalchemy import Table
 from api.http.body import write_json
 from api.identity.answers import MOUNT
 from api.identity.directory import Directory, not_found
-from projections.identity.listing import Match, Page, UnknownMarker, documents
+from projections.identity.listing import Match, Page, UnknownMarker, page_of_documents
 
 Filters = Mapping[str, Callable[[str], Any]]
 """By query parameter (and column): how its text becomes a value."""
@@ -83,17 +83,20 @@ def answer_list(
     path: str | None = None,
 ) -> None:
     """Answer a list of documents. Raises 404 for an unknown marker."""
+    found, full = read_page(directory, req, table, wanted)
+    write_list(directory, req, resp, plural, found, path, full)
+
+
+def read_page(
+    directory: Directory, req: falcon.Request, table: Table, wanted: Sequence[Match]
+) -> tuple[list[dict[str, Any]], bool]:
+    """The part of a list that a query asks for, and whether there may be more. Without a limit it
+    is all that one answer holds. Raises 404 for an unknown marker."""
     page = page_of(req, table)
     try:
-        found = documents(directory.engine, table, wanted, page)
+        return page_of_documents(directory.engine, table, wanted, page)
     except UnknownMarker:
         raise not_found("marker", page.marker or "") from None
-    body = listed(directory, req, plural, found, path)
-    if page.limit is not None and len(found) == page.limit:
-        query = urlencode({**req.params, "marker": found[-1]["id"]}, doseq=True)
-        body["links"]["next"] = f"{directory.url}{_own_path(req)}?{query}"
-        body["truncated"] = True
-    write_json(resp, body)
 
 
 def write_list(
@@ -103,9 +106,18 @@ def write_list(
     plural: str,
     found: Sequence[Mapping[str, Any]],
     path: str | None = None,
+    full: bool = False,
 ) -> None:
-    """Answer these items as a whole list."""
-    write_json(resp, listed(directory, req, plural, found, path))
+    """Answer these items. ``full``: as a page that others may follow, whose address is in a header
+    too (RFC 8288): openstacksdk looks for it there."""
+    body = listed(directory, req, plural, found, path)
+    if full and found:
+        query = urlencode({**req.params, "marker": found[-1]["id"]}, doseq=True)
+        following = f"{directory.url}{_own_path(req)}?{query}"
+        body["links"]["next"] = following
+        body["truncated"] = True
+        resp.append_link(following, "next")
+    write_json(resp, body)
 
 
 def listed(

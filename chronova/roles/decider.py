@@ -21,6 +21,8 @@ from events.fleet.heartbeat import CONDUCTOR
 from events.log.contract import Log
 from events.log.records import Codec
 from handlers.decider import Decider, run
+from handlers.decider.budget import Alarm
+from handlers.decider.watcher import Watcher
 from handlers.scheduler import BadPlugin, LivenessMonitor, load_plugins
 
 MONITOR_ENDS_S = 3.0
@@ -38,9 +40,7 @@ def serve(settings: Settings) -> None:
     member = Membership(log, CONDUCTOR, settings.report_interval_s)
     member.enter(stop.wait)
     meters = DeciderMeters(store)
-    decider = Decider(
-        log, settings.domains, snapshots=settings.data_path / "snapshots", watcher=meters
-    )
+    decider = decider_of(settings, log, meters)
     stop.on_stop(decider.wake)
     failed: list[Exception] = []
     monitor: threading.Thread | None = None
@@ -67,6 +67,17 @@ def serve(settings: Settings) -> None:
         log.close()
     if failed:
         raise failed[0]
+
+
+def decider_of(settings: Settings, log: Log, watcher: Watcher) -> Decider:
+    """Make the decider of a process, to be run by its main thread."""
+    return Decider(
+        log,
+        settings.domains,
+        snapshots=settings.data_path / "snapshots",
+        watcher=watcher,
+        budget=Alarm(settings.decision_budget_s),
+    )
 
 
 def counted_troubles(decider: Decider, meters: DeciderMeters) -> list[str]:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from events.fleet.host import Host
+from events.whole import whole
 
 NUMBERS = (
     "largest_vcpus",
@@ -152,6 +153,7 @@ class HostTable:
         elif self._shown[id] is after:
             del self._shown[id]
 
+    @whole
     def show(self, changed: Mapping[str, Host | None]) -> None:
         """Lay these states, and no others, over the committed ones."""
         for id in [id for id in self._shown if id not in changed]:
@@ -160,6 +162,7 @@ class HostTable:
         for id, state in changed.items():
             self.show_also(id, state)
 
+    @whole
     def show_also(self, id: str, state: Host | None) -> None:
         """Lay one more state over the committed ones."""
         if self._shown.get(id, _ABSENT) is not state:

@@ -6,15 +6,16 @@ from typing import Annotated
 
 import msgspec
 
-from events.bounds import Bound, too_nested
+from events.bounds import INT4_MAX, Bound, too_nested
 from events.message import MOMENT, Text
 
 VCPU = "VCPU"
 MEMORY_MB = "MEMORY_MB"
 DISK_GB = "DISK_GB"
 
-AMOUNT_MAX = 2**42
-"""The most of anything on one host: 4 EiB of memory in MiB. Exact in any arithmetic."""
+AMOUNT_MAX = INT4_MAX
+"""The most of anything on one host, 2 PiB of memory: what its record holds. With its ratio it is
+exact in any arithmetic."""
 
 RATIO = Bound(ge=0, le=1_000_000)
 

@@ -32,6 +32,7 @@ from events.log.terms import TERM
 from events.message import Command, Context
 from events.outcome import CommandFailed, CommandRefused
 from handlers.decider.attempt import Attempt, Fact, Overlay, TooLarge
+from handlers.decider.budget import UNLIMITED, Budget, OverBudget, breakable
 from handlers.decider.deadlines import Key
 from handlers.decider.effects import Effect, Effects, outcome_of
 from handlers.decider.inputs import Input
@@ -60,19 +61,29 @@ class Decided(msgspec.Struct):
 
     type_name: str
     outcome: str
-    """accepted, refused, failed or repeated."""
+    """accepted, refused, failed, over_budget or repeated."""
     events: int = 0
     waited_s: float = 0.0
     """From the command's append to its decision."""
     request_id: str = ""
     problem: str = ""
-    """The traceback of one that failed."""
+    """The traceback of one that failed or was broken off."""
 
 
 class Draft:
-    """What inputs come to on ``base``, decided at ``now`` (microseconds), written in its term."""
+    """What inputs come to on ``base``, decided at ``now`` (microseconds), written in its term.
 
-    def __init__(self, base: Partition, effects_of: Effects, now: int, limits: Limits) -> None:
+    ``budget``: what breaks off decisions that take too long.
+    """
+
+    def __init__(
+        self,
+        base: Partition,
+        effects_of: Effects,
+        now: int,
+        limits: Limits,
+        budget: Budget = UNLIMITED,
+    ) -> None:
         self.base = base
         self.effects_of = effects_of
         self.now = max(now, base.last_at)
@@ -94,6 +105,7 @@ class Draft:
         self.marks = Marks()
         self.size_bytes = 0
         self._limits = limits
+        self._budget = budget
         self.bytes_max = limits[1]
         """Of what one command leads to."""
         self.offsets: dict[str, int] = {}
@@ -169,21 +181,28 @@ class Draft:
         try:
             command = item.read(self.base.domain, self.base.codec)
             attempt = Attempt(self)
-            decision = self._asked(command, attempt)
-            if decision.refusal is not None:
-                return self._refused(item, command, decision.refusal)
-            for event in decision.events:
-                attempt.add(event, item.context)
-            if self._too_large(attempt):
-                return self._refused(item, command, TOO_LARGE)
+            self._budget.begin()
+            refusal = self._led_to(command, attempt, item.context)
+            if refusal is not None:
+                return self._refused(item, command, refusal)
         except TooLarge:
             return self._refused(item, command, TOO_LARGE)
         except NotEnabled as error:
             return self._refused(item, command, Refusal(503, NOT_ENABLED, str(error)))
-        except Exception as error:  # noqa: BLE001 - recorded as CommandFailed, nothing is lost
+        except (Exception, OverBudget) as error:  # noqa: BLE001 - recorded, nothing is lost
             return self._failed(item, error)
         self._take(attempt, item.context)
         return self._done(item, command.type_name, "accepted", len(attempt.facts))
+
+    @breakable
+    def _led_to(self, command: Command, attempt: Attempt, context: Context) -> Refusal | None:
+        """Have a command decided, and its facts added to an attempt. It changes nothing else."""
+        decision = self._asked(command, attempt)
+        if decision.refusal is not None:
+            return decision.refusal
+        for event in decision.events:
+            attempt.add(event, context)
+        return TOO_LARGE if self._too_large(attempt) else None
 
     def _asked(self, command: Command, attempt: Attempt) -> Decision:
         decider = DECIDERS.get(command.type_name)
@@ -218,7 +237,7 @@ class Draft:
             )
         return Decided(command.type_name, "refused", request_id=item.context.request_id)
 
-    def _failed(self, item: Input, error: Exception) -> Decided:
+    def _failed(self, item: Input, error: BaseException) -> Decided:
         text = "".join(traceback.format_exception(error))
         attempt = Attempt(self)
         attempt.add(
@@ -232,7 +251,8 @@ class Draft:
             item.context,
         )
         self._take(attempt, item.context)
-        done = self._done(item, item.type_name, "failed", 1)
+        outcome = "over_budget" if isinstance(error, OverBudget) else "failed"
+        done = self._done(item, item.type_name, outcome, 1)
         done.problem = text
         return done
 

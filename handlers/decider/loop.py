@@ -37,6 +37,7 @@ from events.log.contract import (
 )
 from events.log.pace import Pace
 from events.log.records import Codec
+from handlers.decider.budget import UNLIMITED, Budget
 from handlers.decider.draft import Decided, Draft
 from handlers.decider.inputs import from_overdue
 from handlers.decider.intake import Intake
@@ -45,7 +46,7 @@ from handlers.decider.ownership import AGAIN_US, BATCH_MAX, Owned, Ownership, Ph
 from handlers.decider.refusals import NotKept, keep
 from handlers.decider.router import Router
 from handlers.decider.snapshot import Snapshots
-from handlers.decider.watcher import Unwatched, Watcher
+from handlers.decider.watcher import Unwatched, Watcher, log_failures
 
 GROUP = "deciders"
 """One group for all domains: two processes can never own the same partition."""
@@ -85,6 +86,7 @@ class Decider:
     ``handing_over``: effects for partitions of this process are decided without a way through the
     log. ``threaded``: the outbox and snapshots have threads of their own, which ``close`` ends.
     ``owner``: its name in the records that begin terms, by default the machine and the process.
+    ``budget``: what breaks off decisions that take too long.
     """
 
     def __init__(
@@ -99,10 +101,12 @@ class Decider:
         handing_over: bool = True,
         threaded: bool = True,
         owner: str = "",
+        budget: Budget = UNLIMITED,
     ) -> None:
         self._log = log
         self._codec = codec or Codec()
         self._clock = clock
+        self._budget = budget
         self._watcher = watcher or Unwatched()
         self._commands = {topics.commands(domain) for domain in domains}
         self._snapshots = Snapshots(snapshots, log.identity(), threaded=threaded)
@@ -251,11 +255,12 @@ class Decider:
     def _turn(self) -> int:
         """Decide and commit one batch of each partition that has input; how many commands."""
         began, now = time.perf_counter(), self._clock()
-        drafted = [
-            (owned, self._drafted(owned))
-            for owned in list(self._ownership.owned.values())
-            if self._has_input(owned, now)
-        ]
+        with self._budget:
+            drafted = [
+                (owned, self._drafted(owned))
+                for owned in list(self._ownership.owned.values())
+                if self._has_input(owned, now)
+            ]
         failures, drafts = keep(self._log, [draft for _, draft in drafted]), []
         for (owned, draft), failure in zip(drafted, failures, strict=True):
             if failure is not None:
@@ -285,7 +290,7 @@ class Decider:
         """What a partition's next inputs lead to."""
         now = self._clock()
         limits = (self._log.record_bytes_max, self._log.commit_bytes_max)
-        draft = Draft(owned.partition, owned.effects, now, limits)
+        draft = Draft(owned.partition, owned.effects, now, limits, self._budget)
         draft.offsets.update(owned.passed)
         for overdue in owned.partition.deadlines.overdue(draft.now, owned.passes(draft.now)):
             envelope = owned.partition.in_flight.get(overdue.key)
@@ -327,14 +332,7 @@ class Decider:
         self._router.route(owned, effects)
         offset, marked = owned.partition.offset - 1, owned.partition.marks.delivered
         self._outbox.reached(owned.journal_key, offset, marked)
-        for done in draft.decided:
-            if done.problem:
-                logger.error(
-                    "command_failed",
-                    command=done.type_name,
-                    request_id=done.request_id,
-                    traceback=done.problem,
-                )
+        log_failures(draft.decided)
         return [done for done in draft.decided if done.outcome != "repeated"]
 
     def _not_committed(self, owned: Owned, draft: Draft, error: LogError) -> None:

@@ -1,11 +1,15 @@
-"""What a decider tells of itself, for metrics."""
+"""What a decider tells of itself, for metrics and in its log."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
 
+import structlog
+
 from handlers.decider.draft import Decided
+
+logger = structlog.get_logger("decider")
 
 
 class Watcher(Protocol):
@@ -26,3 +30,15 @@ class Unwatched:
 
     def owns(self, partitions: int) -> None:
         """Nothing."""
+
+
+def log_failures(decided: Sequence[Decided]) -> None:
+    """Log each command that could not be decided, with its traceback."""
+    for one in decided:
+        if one.problem:
+            logger.error(
+                "command_over_budget" if one.outcome == "over_budget" else "command_failed",
+                command=one.type_name,
+                request_id=one.request_id,
+                traceback=one.problem,
+            )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import Engine, and_, any_, literal, or_, select
+from sqlalchemy import Engine, and_, any_, func, literal, or_, select
 
 from events.compute.flavor import Flavor
 from events.state_codec import decode_state
+from projections import pages
 from projections.compute.flavors import FLAVORS
 
 F = FLAVORS.c
@@ -46,8 +47,9 @@ class FlavorQuery(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 1000
 
 
-def list_flavors(engine: Engine, query: FlavorQuery) -> list[Flavor]:
-    """One page, in order."""
+def list_flavors(engine: Engine, query: FlavorQuery) -> tuple[list[Flavor], bool]:
+    """One page, in order, which ends with the flavor that reaches ``PAGE_BYTES``; and whether it is
+    full, so that there may be more. Only the flavors of the page are read whole."""
     matching = [~F.deleted, F.ram_mib >= query.min_ram_mib, F.root_gib >= query.min_root_gib]
     if query.usable_by is not None:
         shared = literal(query.usable_by) == any_(F.project_ids)
@@ -58,9 +60,18 @@ def list_flavors(engine: Engine, query: FlavorQuery) -> list[Flavor]:
         matching.append(F.name == query.name)
     column = SORT_KEYS[query.sort_key]
     order = [column.desc(), F.id.desc()] if query.descending else [column.asc(), F.id.asc()]
-    statement = select(F.id, F.state).where(and_(*matching)).order_by(*order)
+    sized = select(F.id, func.octet_length(F.document)).where(and_(*matching)).order_by(*order)
     with engine.connect() as connection:
-        rows = connection.execute(statement).all()
-    ids = [row.id for row in rows]
-    start = ids.index(query.marker) + 1 if query.marker in ids else 0
-    return [decode_state(row.state, Flavor) for row in rows[start : start + query.limit]]
+        rows = [(id, size) for id, size in connection.execute(sized)]
+        ids = [id for id, _ in rows]
+        start = ids.index(query.marker) + 1 if query.marker in ids else 0
+        chosen, size = list[str](), 0
+        for id, bytes_ in rows[start : start + query.limit]:
+            if size >= pages.PAGE_BYTES:
+                break
+            chosen.append(id)
+            size += bytes_
+        states = select(F.id, F.state).where(F.id.in_(chosen))
+        by_id = {row.id: row.state for row in connection.execute(states)}
+    found = [decode_state(by_id[id], Flavor) for id in chosen if id in by_id]
+    return found, len(chosen) >= query.limit or size >= pages.PAGE_BYTES

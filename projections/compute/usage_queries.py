@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
-import orjson
-from sqlalchemy import Engine, or_, select, tuple_
+from sqlalchemy import JSON, Engine, cast, or_, select, tuple_
 
 from projections.compute.servers import SERVERS
 
@@ -56,7 +57,7 @@ def servers_between(
             C.launched_at,
             C.terminated_at,
             C.vm_state,
-            C.document,
+            cast(C.document, JSON)["flavor"],
         )
         .where(C.launched_at < end, or_(C.terminated_at.is_(None), C.terminated_at > begin))
         .order_by(C.project_id, C.id)
@@ -83,9 +84,8 @@ def _used(
     launched_at: int,
     terminated_at: int | None,
     vm_state: str,
-    document: str,
+    flavor: dict[str, Any],
 ) -> UsedServer:
-    flavor = orjson.loads(document)["flavor"]
     return UsedServer(
         id=id,
         name=name,

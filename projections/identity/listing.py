@@ -7,7 +7,12 @@ from typing import Any, Literal
 
 import msgspec
 import orjson
-from sqlalchemy import ColumnElement, Engine, Table, func, select, tuple_
+from sqlalchemy import ColumnElement, Engine, Select, Table, func, select, tuple_
+
+from projections.pages import is_full, page_of
+
+ROWS_MAX = 100_000
+"""Of a page without a limit; its bytes are full long before."""
 
 Comparison = Literal["equals", "contains", "startswith", "endswith", "among", "has_all", "has_any"]
 
@@ -31,7 +36,7 @@ class Match(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Which part of a list, in which order. ``limit`` None: all of it."""
+    """Which part of a list, in which order. ``limit`` None: as much as fits one answer."""
 
     limit: int | None = None
     marker: str | None = None
@@ -39,18 +44,22 @@ class Page(msgspec.Struct, frozen=True):
     descending: bool = False
 
 
-def documents(
-    engine: Engine,
-    table: Table,
-    matches: Iterable[Match] = (),
-    page: Page | None = None,
-) -> list[dict[str, Any]]:
-    """The documents of what is not deleted. Raises ``UnknownMarker``."""
-    page = page or Page()
+def documents(engine: Engine, table: Table, matches: Iterable[Match] = ()) -> list[dict[str, Any]]:
+    """The documents of all that is not deleted, by name. For what is not sent as it is."""
+    order: Sequence[Any] = (table.c[Page().sort_key], table.c.id)
+    with engine.connect() as connection:
+        found = connection.execute(_matching(table, matches).order_by(*order)).scalars().all()
+    return [orjson.loads(document) for document in found]
+
+
+def page_of_documents(
+    engine: Engine, table: Table, matches: Iterable[Match], page: Page
+) -> tuple[list[dict[str, Any]], bool]:
+    """The documents of a page of what is not deleted, as many as ``PAGE_BYTES`` have room for; and
+    whether it is full, so that there may be more. Raises ``UnknownMarker``."""
     order: Sequence[Any] = (table.c[page.sort_key], table.c.id)
-    statement = select(table.c.document).where(
-        ~table.c.deleted, *(_condition(table, match) for match in matches)
-    )
+    statement = _matching(table, matches)
+    limit = ROWS_MAX if page.limit is None else page.limit
     with engine.connect() as connection:
         if page.marker is not None:
             mark = connection.execute(
@@ -62,9 +71,15 @@ def documents(
             statement = statement.where(
                 place < tuple(mark) if page.descending else place > tuple(mark)
             )
-        statement = statement.order_by(*(c.desc() if page.descending else c for c in order))
-        found = connection.execute(statement.limit(page.limit)).scalars().all()
-    return [orjson.loads(document) for document in found]
+        query = page_of(statement, [(column, page.descending) for column in order], limit)
+        found = connection.execute(query).scalars().all()
+    return [orjson.loads(document) for document in found], is_full(found, limit)
+
+
+def _matching(table: Table, matches: Iterable[Match]) -> Select[Any]:
+    return select(table.c.document).where(
+        ~table.c.deleted, *(_condition(table, match) for match in matches)
+    )
 
 
 def document(engine: Engine, table: Table, id: str) -> dict[str, Any] | None:

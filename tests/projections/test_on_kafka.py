@@ -7,18 +7,21 @@ import uuid
 from typing import TYPE_CHECKING
 
 from events import topics
+from events.journal import Marked
 from events.log.contract import Topic
 from events.log.kafka import KafkaLog
-from projections import builds
+from projections import aside, builds
 from projections.connection import Connection
 from projections.follower import Follower
+from projections.heal import heal
 from projections.model import ReadModel, read_model
 from projections.projector import Projector
 from projections.rebuild import Progress, Rebuild
 from projections.verify import verify
 from projections.waiting import PositionWaiter
 from tests.projections.recorder import START, Recorder, boot, deletion, power
-from tests.projections.tables import rows
+from tests.projections.tables import catch_up, content, rows
+from tests.projections.test_aside import model_of, overflows, record
 from tests.projections.test_journals import two_owners
 
 if TYPE_CHECKING:
@@ -64,6 +67,47 @@ def test_projected_rebuilt_and_verified(broker: Broker, url: str, control: Conne
         thread.join(LIMIT_S)
         waiter.close()
     assert verify(log, url, model=only).equal
+    log.close()
+
+
+def test_what_was_set_aside_is_healed(broker: Broker, url: str, control: Connection) -> None:
+    """With control records and void ones, and one of each at the end: a place in the log is more
+    than the events before it."""
+    domain = f"domain{uuid.uuid4().hex[:8]}"
+    source = (topics.events(domain), 0)
+
+    def only(model: ReadModel) -> ReadModel:
+        return ReadModel(model.metadata, model.projected, model.aggregates, {}, (domain,))
+
+    log = KafkaLog(broker.bootstrap)
+    log.create_topics([Topic(source[0], 1)])
+    recorder = Recorder(log, domain)
+    recorder.begin_term()
+    record(recorder)
+    old = recorder.begin_term()
+    old.append(boot("void"))
+    ill = only(model_of(overflows))
+    Rebuild(log, url, model=ill).run()
+    recorder.append(deletion("server-05", START + 900), 0, "req-delete")
+    recorder.append(power("bad", START + 800), 0, "req-more")
+    old.append(boot("void too"))
+    recorder.control(Marked(at=START + 1000))
+    live = builds.live_build(control)
+    assert live is not None
+    one = Follower(log, url, live, [source], ill)
+    one.open()
+    catch_up(one)
+    assert [note.id for note in aside.notes(control, live.schema)] == ["bad"]
+    read: list[int] = []
+    well = only(read_model())
+    done = heal(log, url, read.append, model=well)
+    assert (done.healed, done.left) == (["server/bad"], [])
+    assert sum(read) == one.places[source].position
+    assert verify(log, url, model=well).equal
+    healed = content(control, "projection_live")
+    one.close()
+    Rebuild(log, url, model=well).run()
+    assert content(control, "projection_live") == healed
     log.close()
 
 

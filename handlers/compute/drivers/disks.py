@@ -21,7 +21,7 @@ from commands.compute.bootable import ISO
 from handlers.compute.drivers import programs
 from handlers.compute.drivers.contract import DiskMissing, GuestSpec, ImageFetch
 from handlers.compute.drivers.disk_errors import disk_errors_named
-from handlers.compute.drivers.image_cache import ImageCache
+from handlers.compute.drivers.image_cache import BASE_MODE, ImageCache, mark_used
 from handlers.compute.drivers.image_inspection import check_fits
 
 GIB = 1 << 30
@@ -160,10 +160,10 @@ def _ensure_made(base: _Made, cache: ImageCache) -> Path:
     """Have the base, whose lock the caller holds; marked as used now."""
     path = cache.folder / base.name
     if path.exists():
-        os.utime(path)
+        mark_used(path)
         return path
     with written_whole(path) as part:
-        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, BASE_MODE)
         try:
             os.truncate(descriptor, base.size_bytes)
             programs.run([*base.command, str(part)], environment=_SAME_TIME)

@@ -29,6 +29,9 @@ from handlers.compute.drivers.image_inspection import check_fits, check_room, co
 
 LOCK_TIMEOUT_S = 3600
 LOCK_POLL_S = 0.02
+BASE_MODE = 0o600
+"""Of a base, as of the disks above it: libvirt gives a guest's disk to QEMU's user together with
+all that is beneath it, and nobody else needs to read either."""
 
 
 class _Cached(msgspec.Struct):
@@ -51,7 +54,7 @@ class ImageCache:
         """The image's raw data; marked as used now. Raises ImageUnavailable."""
         path = self.path(image_id)
         try:
-            os.utime(path)
+            mark_used(path)
         except FileNotFoundError:
             raise ImageUnavailable(f"Image {image_id} is not in this host's cache.") from None
         return path
@@ -110,7 +113,7 @@ class ImageCache:
     def _is_there(self, spec: GuestSpec, path: Path) -> bool:
         try:
             cached = msgspec.json.decode(_note(path).read_bytes(), type=_Cached)
-            os.utime(path)
+            mark_used(path)
         except (FileNotFoundError, msgspec.DecodeError):
             return False
         if cached.sha512 != spec.image_checksum:
@@ -137,7 +140,7 @@ class ImageCache:
                 converted = part
             else:
                 convert(spec, inspected, part, converted)
-            converted.chmod(0o644)
+            converted.chmod(BASE_MODE)
             _synced(converted)
             # The note first: a base without a note is fetched again, a note alone says nothing.
             note = _note(path)
@@ -151,6 +154,12 @@ class ImageCache:
         finally:
             part.unlink(missing_ok=True)
             converted.unlink(missing_ok=True)
+
+
+def mark_used(path: Path) -> None:
+    """Note that a base is used now, and close one that an older version left open."""
+    os.utime(path)
+    path.chmod(BASE_MODE)
 
 
 def _note(path: Path) -> Path:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from chronova.domains import load_handlers
 from chronova.metrics.meters import DeciderMeters
 from chronova.metrics.store import Store
-from chronova.roles.decider import _monitor, counted_troubles
+from chronova.roles.decider import _monitor, counted_troubles, decider_of
 from chronova.settings import Settings
 from chronova.stopping import Stop
+from commands.compute.ping import Ping
+from commands.decision import DECIDERS, Decision, accept
 from events import topics
 from events.log.contract import Outgoing
 from events.log.memory import Cluster, MemoryLog
-from events.log.records import headers
+from events.log.records import Codec, headers
 from events.message import Context
 from handlers.decider import Decider
 from handlers.scheduler import LivenessMonitor
@@ -67,3 +70,34 @@ def test_a_partition_that_waits_is_counted_in_the_metric(tmp_path: Path) -> None
         decider.close()
         log.close()
         store.close()
+
+
+def test_the_role_breaks_off_a_decision_that_takes_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Expected failure: it decides for as long as that takes."""
+
+    def endless(state: object, command: object, at: int) -> Decision:
+        for _ in range(1000):
+            signal.raise_signal(signal.SIGALRM)
+        return accept()
+
+    ping = DECIDERS[Ping.type_name]
+    monkeypatch.setitem(DECIDERS, Ping.type_name, msgspec.structs.replace(ping, decide=endless))
+    before = signal.getsignal(signal.SIGALRM)
+    store = Store(tmp_path / "metrics", "decider")
+    log = MemoryLog(cluster=Cluster(lambda: 0))
+    log.create_topics(topics.all_topics(1))
+    decider = decider_of(Settings(data=str(tmp_path)), log, DeciderMeters(store))
+    try:
+        made = headers(Context(id="x", time=1, reply_to="0"), Ping.type_name, "/test")
+        log.append([Outgoing(topics.commands("compute"), "k", Codec().encode(Ping(key="k")), made)])
+        for _ in range(8):
+            decider.step(0.1)
+        name = f"chronova_decider_decisions_total{[Ping.type_name, 'over_budget']}"
+        assert figures(tmp_path / "metrics")[name] == 1
+    finally:
+        decider.close()
+        log.close()
+        store.close()
+        signal.signal(signal.SIGALRM, before)

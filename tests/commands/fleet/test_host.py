@@ -16,6 +16,7 @@ from commands.fleet.service import (
     ReportServiceDown,
     ReportServiceUp,
 )
+from events.bounds import INT4_MAX, OutOfBounds, check
 from events.fleet.host import (
     HostRegistered,
     HostRegistrationRefused,
@@ -29,7 +30,7 @@ from events.fleet.host import (
     ServiceWentDown,
 )
 from events.fleet.host_aggregate import HostRemovedFromAggregate
-from events.fleet.inventory import Inventory
+from events.fleet.inventory import Inventory, unsound
 from events.message import Command
 from handlers.reactions.host import end_agent
 from tests.commands.fleet.fleet import Fleet, host_inventories, hypervisor, place, register
@@ -97,6 +98,21 @@ def test_the_first_key_of_a_host_counts() -> None:
 def test_impossible_inventories(inventory: Inventory, words: str) -> None:
     command = msgspec.structs.replace(register("a"), inventories={"VCPU": inventory})
     Fleet().when(command).refused(400, "badRequest", words)
+
+
+@pytest.mark.parametrize("field", ["total", "max_unit"])
+def test_the_most_of_anything_is_what_a_record_holds(field: str) -> None:
+    """It was 2^42: such a host was refused by the bound of its record, in other words."""
+    for amount, fits in ((INT4_MAX, True), (INT4_MAX + 1, False)):
+        inventory = msgspec.structs.replace(Inventory(total=1), **{field: amount})
+        command = msgspec.structs.replace(register("a"), inventories={"VCPU": inventory})
+        assert (unsound(command.hypervisor, command.inventories) is None) == fits
+        try:
+            check(command)
+        except OutOfBounds:
+            assert not fits
+        else:
+            assert fits
 
 
 @pytest.mark.parametrize("cpu_info", ["", "[]", "x86_64"])

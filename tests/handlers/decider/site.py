@@ -15,6 +15,7 @@ from events.log.terms import Terms, is_control
 from events.message import Command, Context, Message
 from events.outcome import Reply
 from handlers.decider import Decider
+from handlers.decider.budget import UNLIMITED, Budget
 
 CODEC = Codec()
 NOW = 1_800_000_000_000_000
@@ -44,6 +45,7 @@ class Site:
         log: Log | None = None,
         codec: Codec = CODEC,
         handing_over: bool = True,
+        budget: Budget = UNLIMITED,
     ) -> Decider:
         return Decider(
             log or self.log(process),
@@ -53,6 +55,7 @@ class Site:
             codec=codec,
             handing_over=handing_over,
             threaded=False,
+            budget=budget,
         )
 
     def append(self, topic: str, key: str, message: Message, id: str = "") -> str:

@@ -24,7 +24,7 @@ from events.message import Command
 from events.state_codec import decode_state
 from projections.identity.accounts import Named, account, domain_id, project_id
 from projections.identity.assignments import assignments, targets_of
-from projections.identity.listing import Match, Page, UnknownMarker, documents
+from projections.identity.listing import Match, Page, UnknownMarker, documents, page_of_documents
 from projections.identity.projects import PROJECTS
 from projections.identity.standing import Scope, implied_roles, standing
 from projections.table import PROJECTED
@@ -228,14 +228,15 @@ def test_pages_cover_everything_once(bus: LocalBus) -> None:
         marker = None
         for _ in range(4):
             page = Page(limit=1, marker=marker, descending=descending)
-            found = documents(bus.engine, PROJECTS, page=page)
+            found, full = page_of_documents(bus.engine, PROJECTS, (), page)
+            assert full == bool(found)
             if not found:
                 break
             marker = found[-1]["id"]
             seen += [item["name"] for item in found]
         assert seen == sorted(BOOTSTRAP_PROJECTS, reverse=descending)
     with pytest.raises(UnknownMarker):
-        documents(bus.engine, PROJECTS, page=Page(marker="x"))
+        page_of_documents(bus.engine, PROJECTS, (), Page(marker="x"))
     match = Match("name", "_", "contains")
     assert documents(bus.engine, PROJECTS, [match]) == []
 

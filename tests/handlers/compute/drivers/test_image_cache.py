@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 import subprocess
 from pathlib import Path
 
@@ -174,6 +175,22 @@ def test_disks_as_the_flavor_has_them(cache: ImageCache, tmp_path: Path) -> None
     with ephemeral:
         ephemeral.seek(1024 + 120)
         assert ephemeral.read(16).rstrip(b"\0") == b"ephemeral0"
+
+
+def test_bases_are_closed_to_strangers(cache: ImageCache, tmp_path: Path) -> None:
+    """An image may hold its project's secrets, and every local user could read its base. One that
+    an older version left open is closed at its next use."""
+    image, folder = Image(BLANK), tmp_path / "instances" / "guest"
+    spec = spec_for(image, ephemeral_gib=1, swap_mib=16)
+    for _ in range(2):
+        cache.ensure(spec, image.fetch)
+        ensure_disks(spec, folder, cache)
+        ensure_bases(spec, folder, cache, image.fetch)
+        bases = [path for path in cache.folder.iterdir() if path.suffix != ".json"]
+        assert len(bases) == 3
+        assert {stat.S_IMODE(path.stat().st_mode) for path in bases} == {0o600}
+        for path in bases:
+            path.chmod(0o644)
 
 
 def test_existing_disks_keep_what_was_written(cache: ImageCache, tmp_path: Path) -> None:
