@@ -32,7 +32,6 @@ from events.log.contract import (
     Outgoing,
     Polled,
     RecordTooLarge,
-    TopicPartition,
     Unstorable,
 )
 from events.log.pace import Pace
@@ -41,10 +40,12 @@ from handlers.decider.draft import Decided, Draft
 from handlers.decider.inputs import from_overdue
 from handlers.decider.intake import Intake
 from handlers.decider.outbox import Outbox
-from handlers.decider.ownership import AGAIN_US, BATCH_MAX, Owned, Ownership, Phase
+from handlers.decider.owned import AGAIN_US, BATCH_MAX, Owned, Phase
+from handlers.decider.ownership import Ownership
 from handlers.decider.refusals import NotKept, keep
 from handlers.decider.router import Router
 from handlers.decider.snapshot import Snapshots
+from handlers.decider.takeover import THREADS, Asking, Found
 from handlers.decider.watcher import Unwatched, Watcher
 
 GROUP = "deciders"
@@ -107,14 +108,18 @@ class Decider:
         self._commands = {topics.commands(domain) for domain in domains}
         self._snapshots = Snapshots(snapshots, log.identity(), threaded=threaded)
         self._member = log.membership(GROUP, [t for d in domains for t in topics.inputs(d)])
-        self._ownership = Ownership(log, self._codec, self._snapshots, self._ready, clock, owner)
+        asking = Asking(THREADS, self._member.wake) if threaded else Asking()
+        self._ownership = Ownership(
+            log, self._codec, self._snapshots, self._ready, clock, owner, asking
+        )
         self._outbox = Outbox(
             log,
             self._codec,
-            appended=self._appended,
+            appended=lambda target, offset: self._router.appended(target, offset),
             clock=time.monotonic if threaded else lambda: clock() / 1e6,
+            threaded=threaded,
         )
-        self._router = Router(log, self._ownership, self._outbox, handing_over=handing_over)
+        self._router = Router(self._ownership, self._outbox, handing_over=handing_over)
         self._pace = Pace() if threaded else Pace(0.0)
         self._intake = Intake(log, self._ownership, self._member, clock)
         self._failure: BaseException | None = None
@@ -228,9 +233,9 @@ class Decider:
             self._watcher.owns(len(self._ownership.owned))
             logger.info("ownership", gained=len(polled.assigned), lost=len(polled.revoked))
 
-    def _ready(self, owned: Owned) -> None:
+    def _ready(self, owned: Owned, found: Found) -> None:
         """A partition is folded up to its term: deliver what may not have been, read its inputs."""
-        self._router.resume(owned)
+        self._router.resume(owned, found)
         for source in owned.sources:
             offset = owned.partition.marks.inputs.get(source[0], 0)
             owned.polled[source[0]] = offset
@@ -384,11 +389,6 @@ class Decider:
             gc.freeze()  # what stays is looked through once, see SLICE_RECORDS
             undelivered = self._outbox.undelivered(owned.journal_key)
             self._snapshots.save(owned.partition, undelivered)
-
-    # ----------------------------------------------------------- the relay
-
-    def _appended(self, target: TopicPartition, offset: int) -> None:
-        self._router.appended(target, offset)
 
     def _run_relay(self) -> None:
         """A relay that ends by a defect ends the decider."""
