@@ -22,6 +22,7 @@ from typing import Any
 import structlog
 
 from events import topics
+from events.features import NotEnabled
 from events.log.contract import (
     Commit,
     Fenced,
@@ -205,19 +206,8 @@ class Decider:
     def _any_input(self) -> bool:
         now = self._clock()
         return not self._outbox.full and any(
-            self._has_input(owned, now) for owned in self._ownership.owned.values()
+            owned.has_input(now) for owned in self._ownership.owned.values()
         )
-
-    def _has_input(self, owned: Owned, now: int) -> bool:
-        """Whether a partition has something to decide: inputs, or what is overdue."""
-        if not owned.deciding:
-            return False
-        if owned.queue:
-            return True
-        deadline = owned.partition.deadlines.next()
-        if deadline is None or deadline > now:
-            return False
-        return deadline <= owned.passes(now) or owned.waited(now) is not None
 
     # ----------------------------------------------------------- ownership
 
@@ -259,7 +249,7 @@ class Decider:
         drafted = [
             (owned, self._drafted(owned))
             for owned in list(self._ownership.owned.values())
-            if self._has_input(owned, now)
+            if owned.has_input(now)
         ]
         failures, drafts = keep(self._log, [draft for _, draft in drafted]), []
         for (owned, draft), failure in zip(drafted, failures, strict=True):
@@ -296,14 +286,19 @@ class Decider:
             envelope = owned.partition.in_flight.get(overdue.key)
             draft.decide(from_overdue(overdue, envelope, draft.now))
         last = now + BATCH_US
-        while owned.queue and len(draft.inputs) < owned.batch_max:
+        while owned.queue and owned.held_until <= now and len(draft.inputs) < owned.batch_max:
             if draft.size_bytes > BATCH_BYTES or self._clock() > last:
                 break
             item = owned.queue.popleft()
             if owned.refused.get(item.context.id, 0) >= TRIES_MAX:
                 draft.fail(item, LogError("what it led to could not be written to the log"))
             else:
-                draft.decide(item)
+                try:
+                    draft.decide(item)
+                except NotEnabled as error:
+                    owned.hold(item, now + AGAIN_US, str(error))
+                    break
+            owned.held = ""
         return draft
 
     def _finished(self, owned: Owned, draft: Draft) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from enum import Enum
 
+import structlog
+
 from events import topics
 from events.log.contract import Journal, TopicPartition
 from handlers.decider.effects import Effects
@@ -25,6 +27,9 @@ while nobody listened. Only then a deadline passes."""
 LEVEL_MAX_US = 600_000_000
 """After so long deadlines pass although input of before the term is missing: the log may have
 dropped it meanwhile, as too old."""
+
+
+logger = structlog.get_logger("decider")
 
 
 class Phase(Enum):
@@ -59,6 +64,8 @@ class Owned:
         """Whether all of its state was folded from the journal's first record on since it last
         turned out to be ill, or since it was gained without a snapshot."""
         self.queue: deque[Input] = deque()
+        self.held, self.held_until = "", 0
+        """Why the first input waits, and until when: it needs a feature level."""
         self.batch_max = BATCH_MAX
         self.refused: dict[str, int] = {}
         """Commands that were alone in an append that failed, and how often."""
@@ -81,6 +88,24 @@ class Owned:
     def deciding(self) -> bool:
         """Whether it has a term and is folded."""
         return self.phase is Phase.DECIDING
+
+    def has_input(self, now: int) -> bool:
+        """Whether it has something to decide: inputs, or what is overdue."""
+        if not self.deciding:
+            return False
+        if self.queue and self.held_until <= now:
+            return True
+        deadline = self.partition.deadlines.next()
+        if deadline is None or deadline > now:
+            return False
+        return deadline <= self.passes(now) or self.waited(now) is not None
+
+    def hold(self, item: Input, until: int, reason: str) -> None:
+        """An input cannot be decided yet, so neither can those behind it."""
+        if not self.held:
+            logger.error("input_held", partition=self.partition.source, reason=reason)
+        self.queue.appendleft(item)
+        self.held, self.held_until = reason, until
 
     def passes(self, now: int) -> int:
         """Return up to which moment deadlines may pass now, -1 for none: hosts' reports that lay
@@ -126,6 +151,7 @@ class Owned:
         """Its term is over: another begins at ``until`` at the earliest."""
         self.phase, self.again_at, self.reason = phase, until, reason
         self.journal = None
+        self.held, self.held_until = "", 0
         self.level_at = None
         self.counted_at = 0
         self.polled.clear()

@@ -278,7 +278,7 @@ class Ownership:
     def troubles(self) -> list[str]:
         """Return a sentence for each partition that cannot decide."""
         return [
-            f"{owned.partition.topic}/{owned.number}: {owned.reason}"
-            for owned in self.owned.values()
-            if not owned.deciding and owned.reason
+            f"{owned.partition.topic}/{owned.number}: {reason}"
+            for owned in list(self.owned.values())
+            if (reason := owned.held if owned.deciding else owned.reason)
         ]
