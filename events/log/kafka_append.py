@@ -1,7 +1,8 @@
 """Appends without a transaction, by one idempotent producer that all threads share.
 
-One flight at a time: what threads append while it is under way goes together in the next, one
-batch to each partition. A thread waits for its own time; its records may still be written
+One flight at a time to each broker: what threads append while it is under way goes together in
+the next, one batch to each partition. What has to be sent once more, and a partition that nobody
+leads, holds up nothing else. A thread waits for its own time; its records may still be written
 after it gave up, for as long as somebody with more patience waits for the same batch.
 
 When it stays unknown whether a batch was written, the producer takes a new id: numbers of the
@@ -11,7 +12,8 @@ old one can never be accepted again out of turn.
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from functools import partial
 
 import kafka.errors as errors
 from kafka.future import Future
@@ -23,11 +25,15 @@ from events.log.kafka_produce import (
     Outcome,
     Producer,
     Sending,
+    Wave,
     new_producer,
     produce,
     too_large,
 )
 from events.log.kafka_records import BATCH_BYTES, Addressed, Batch, batches
+
+PRODUCER_S = 10.0
+"""How long an id of a producer is asked for."""
 
 
 class _Piece:
@@ -45,6 +51,31 @@ class _Piece:
             self.future.failure(outcome)
 
 
+class _Flight:
+    """What goes to one broker together."""
+
+    def __init__(self, way: Hashable, pieces: dict[TopicPartition, list[_Piece]]) -> None:
+        self.way = way
+        self.pieces = pieces
+        """Of the partitions whose outcome is not known."""
+        self.delayed = False
+        """Whether some of it is tried again, and another flight may go that way."""
+
+    @property
+    def deadline(self) -> Deadline:
+        """The latest of those who wait for it."""
+        return max((piece.deadline for own in self.pieces.values() for piece in own), key=_end)
+
+    def wave(self, producer: Producer) -> Wave:
+        """One batch for each partition."""
+        wave = {}
+        for source, own in self.pieces.items():
+            wave[source] = Sending(producer, Batch())
+            for piece in own:
+                wave[source].batch.join(piece.batch)
+        return wave
+
+
 class Appender:
     """Writes records and waits for their offsets. Thread-safe. Its state is that of one session of
     the connection: it ends with a fork, and with the event loop."""
@@ -55,9 +86,13 @@ class Appender:
 
     def _reset(self) -> None:
         self._session = self._connection.session
-        self._producer: Producer | None = None
+        self._producer: Future | None = None
+        """Of the producer, which one flight asks for."""
         self._waiting: dict[TopicPartition, collections.deque[_Piece]] = {}
-        self._flying = False
+        self._flights: set[Hashable] = set()
+        """By where they go (``_way``)."""
+        self._aloft: set[TopicPartition] = set()
+        """Partitions of which a batch is under way: the next one follows it."""
 
     def append(self, records: Sequence[Addressed], timeout_s: float) -> list[int]:
         """Write records; their offsets."""
@@ -81,9 +116,7 @@ class Appender:
         }
         for source, own in pieces.items():
             self._waiting.setdefault(source, collections.deque()).extend(own)
-        if not self._flying:
-            self._flying = True
-            self._connection.client.begin(self._fly)
+        self._depart()
         wait_for = self._connection.client.wait_for
         return {
             source: [
@@ -92,42 +125,81 @@ class Appender:
             for source, own in pieces.items()
         }
 
-    async def _fly(self) -> None:
-        """Send what waits until nothing does."""
-        try:
-            while self._waiting:
-                flight = {source: _together(own) for source, own in self._waiting.items()}
-                self._waiting = {source: own for source, own in self._waiting.items() if own}
-                await self._send(flight)
-        finally:
-            self._flying = False
+    def _way(self, source: TopicPartition) -> Hashable:
+        """The broker that leads a partition; the partition where none is known."""
+        leader = self._connection.client.leader_of(source)
+        return source if leader in (None, -1) else ("leader", leader)
 
-    async def _send(self, flight: Mapping[TopicPartition, list[_Piece]]) -> None:
-        deadline = max((piece.deadline for own in flight.values() for piece in own), key=_end)
+    def _depart(self) -> None:
+        """Begin the flights that something waits for."""
+        ways = {self._way(source) for source in self._waiting if source not in self._aloft}
+        for way in ways - self._flights:
+            self._flights.add(way)
+            self._connection.client.begin(partial(self._fly, way))
+
+    async def _fly(self, way: Hashable) -> None:
+        """Send what waits for a way until nothing does."""
+        flight = _Flight(way, self._boarded(way))
+        while flight.pieces:
+            await self._send(flight)
+            if flight.delayed:
+                return  # another has taken its place meanwhile
+            flight = _Flight(way, self._boarded(way))
+        self._flights.discard(way)
+        self._depart()  # to what has another leader by now
+
+    def _boarded(self, way: Hashable) -> dict[TopicPartition, list[_Piece]]:
+        """Take what goes that way off what waits."""
+        sources = [s for s in self._waiting if s not in self._aloft and self._way(s) == way]
+        flight = {source: _together(self._waiting[source]) for source in sources}
+        self._waiting = {source: own for source, own in self._waiting.items() if own}
+        self._aloft.update(flight)
+        return flight
+
+    async def _send(self, flight: _Flight) -> None:
+        deadline = flight.deadline
+        known = self._producer = self._producer or self._new_producer()
         outcomes: Mapping[TopicPartition, Outcome]
         try:
-            outcomes = await self._written(flight, deadline)
+            producer = await self._connection.client.wait_for(known, deadline.left_s)
+            passed = partial(self._passed, flight)
+            outcomes = await produce(self._connection, flight.wave(producer), deadline, passed)
         except (errors.KafkaError, LogError) as error:
-            outcomes = dict.fromkeys(flight, error)
+            outcomes = dict.fromkeys(flight.pieces, error)
         if any(not isinstance(outcome, int) for outcome in outcomes.values()):
-            self._producer = None
-        for source, own in flight.items():
+            self._producer = None if self._producer is known else self._producer
+        self._landed(flight, outcomes)
+
+    def _passed(self, flight: _Flight, outcomes: Mapping[TopicPartition, Outcome]) -> None:
+        """Each partition of a flight was tried. Where some are to be tried again, others that go
+        the same way wait no longer."""
+        self._landed(flight, outcomes)
+        if flight.pieces and not flight.delayed:
+            flight.delayed = True
+            self._flights.discard(flight.way)
+            self._depart()
+
+    def _landed(self, flight: _Flight, outcomes: Mapping[TopicPartition, Outcome]) -> None:
+        for source in flight.pieces.keys() & outcomes.keys():
+            self._aloft.discard(source)
             before = 0
-            for piece in own:
+            for piece in flight.pieces.pop(source):
                 piece.settle(_explained(outcomes[source]), before)
                 before += len(piece.batch)
+        if flight.delayed:
+            self._depart()
 
-    async def _written(
-        self, flight: Mapping[TopicPartition, list[_Piece]], deadline: Deadline
-    ) -> dict[TopicPartition, Outcome]:
-        if self._producer is None:
-            self._producer = await new_producer(self._connection, deadline, None)
-        wave = {}
-        for source, own in flight.items():
-            wave[source] = Sending(self._producer, Batch())
-            for piece in own:
-                wave[source].batch.join(piece.batch)
-        return await produce(self._connection, wave, deadline)
+    def _new_producer(self) -> Future:
+        made, deadline = Future(), Deadline(PRODUCER_S)
+
+        async def ask() -> None:
+            try:
+                made.success(await new_producer(self._connection, deadline, None))
+            except (errors.KafkaError, LogError) as error:
+                made.failure(error)
+
+        self._connection.client.begin(ask)
+        return made
 
 
 def _together(waiting: collections.deque[_Piece]) -> list[_Piece]:

@@ -8,7 +8,7 @@ There are no transactions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import kafka.errors as errors
@@ -83,11 +83,15 @@ Wave: TypeAlias = Mapping[TopicPartition, Sending]
 
 
 async def produce(
-    connection: Connection, wave: Wave, deadline: Deadline
+    connection: Connection,
+    wave: Wave,
+    deadline: Deadline,
+    passed: Callable[[Mapping[TopicPartition, Outcome]], None] = lambda outcomes: None,
 ) -> dict[TopicPartition, Outcome]:
     """Write one batch to each partition; the outcome of each, which is not the others'.
 
-    A ``RetriableError`` as outcome means *unknown*: it was tried until ``deadline``.
+    A ``RetriableError`` as outcome means *unknown*: it was tried until ``deadline``. ``passed`` is
+    called with the outcomes so far each time that all that is left was tried.
     """
     outcomes: dict[TopicPartition, Outcome] = {}
     left = dict(wave)
@@ -101,6 +105,7 @@ async def produce(
             ]
             for group, answer in posted:
                 failure = await _taken(group, answer, left, outcomes) or failure
+            passed(outcomes)
             if failure is not None and left:
                 await connection.pause(deadline, failure)
                 if isinstance(failure, errors.InvalidMetadataError):

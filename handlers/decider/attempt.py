@@ -56,10 +56,15 @@ class Overlay(Mapping[str, Any]):
 
 
 class Attempt:
-    """One command's changes on top of a draft; a ``commands.decision.View``."""
+    """One command's changes on top of a draft; a ``commands.decision.View``.
 
-    def __init__(self, draft: Draft) -> None:
+    ``whole``: what follows must be allowed to be written as well. Else it waits for its feature
+    level in the outbox.
+    """
+
+    def __init__(self, draft: Draft, *, whole: bool = True) -> None:
         self._draft = draft
+        self._whole = whole
         self.states: dict[Key, Any] = {}
         self.envelopes: dict[Key, Context] = {}
         self.sequences: dict[Key, int] = {}
@@ -103,8 +108,9 @@ class Attempt:
             self.envelopes[changed] = envelope
         state = self.get(*key) if event.folds else None
         effects = list(draft.effects_of.of(event, state, envelope))
-        for effect in effects:
-            draft.base.codec.levels.require(effect.message)
+        if self._whole:
+            for effect in effects:
+                draft.base.codec.levels.require(effect.message)
         value = draft.base.codec.encode(event)
         self._bytes += len(value) + FACT_BYTES
         if self._bytes > draft.bytes_max:

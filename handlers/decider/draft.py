@@ -141,9 +141,11 @@ class Draft:
 
     def decide(self, item: Input) -> None:
         """Decide one input. Raises nothing for what it holds: what cannot be read, and a decision
-        that goes wrong, becomes a recorded ``CommandFailed``."""
-        self._pass(item)
+        that goes wrong, becomes a recorded ``CommandFailed``. Raises ``NotEnabled`` for what can be
+        decided only when a feature level is enabled, and nobody would send again: it is to be kept,
+        and nothing has changed."""
         done = self._repeated(item) or self._attempted(item)
+        self._pass(item)
         if item.origin is not None and done.outcome != "repeated":
             self._taken[item.origin[0]] = item.origin[1]
         done.waited_s = max(0, self.now - item.since) / 1e6 if item.since else 0.0
@@ -180,7 +182,7 @@ class Draft:
     def _attempted(self, item: Input) -> Decided:
         try:
             command = item.read(self.base.domain, self.base.codec)
-            attempt = Attempt(self)
+            attempt = Attempt(self, whole=item.from_client)
             self._budget.begin()
             refusal = self._led_to(command, attempt, item.context)
             if refusal is not None:
@@ -188,6 +190,8 @@ class Draft:
         except TooLarge:
             return self._refused(item, command, TOO_LARGE)
         except NotEnabled as error:
+            if item.origin is not None or item.reported:
+                raise
             return self._refused(item, command, Refusal(503, NOT_ENABLED, str(error)))
         except (Exception, OverBudget) as error:  # noqa: BLE001 - recorded, nothing is lost
             return self._failed(item, error)
@@ -218,12 +222,18 @@ class Draft:
         record_max = self._limits[0]
         sizes = [len(fact.value) + ENVELOPE_BYTES_MAX for fact in attempt.facts]
         sizes += [
-            len(self.base.codec.encode(effect.message)) + ENVELOPE_BYTES_MAX
+            self._size(effect) + ENVELOPE_BYTES_MAX
             for fact in attempt.facts
             for effect in fact.effects
             if len(fact.value) > record_max // 8
         ]
         return any(size > record_max for size in sizes)
+
+    def _size(self, effect: Effect) -> int:
+        try:
+            return len(self.base.codec.encode(effect.message))
+        except NotEnabled:
+            return 0  # it waits in the outbox
 
     def _refused(self, item: Input, command: Command, refusal: Refusal) -> Decided:
         """Write it down beside the journal (``refusals``); the mark will say so."""

@@ -34,6 +34,11 @@ class Input(msgspec.Struct, eq=False):
     since: int = 0
     """When the log took its record (microseconds), 0 if it has none."""
 
+    @property
+    def from_client(self) -> bool:
+        """Whether a client sent it, who can be told that it is refused, and send it again."""
+        return self.place is not None and self.origin is None and not self.reported
+
     def read(self, domain: str, codec: Codec) -> Command:
         """Return the command. Raises ``BadRecord`` and what decoding raises."""
         if self.strange:

@@ -22,6 +22,7 @@ from typing import Any
 import structlog
 
 from events import topics
+from events.features import NotEnabled
 from events.log.contract import (
     Commit,
     Fenced,
@@ -32,7 +33,6 @@ from events.log.contract import (
     Outgoing,
     Polled,
     RecordTooLarge,
-    TopicPartition,
     Unstorable,
 )
 from events.log.pace import Pace
@@ -42,10 +42,12 @@ from handlers.decider.draft import Decided, Draft
 from handlers.decider.inputs import from_overdue
 from handlers.decider.intake import Intake
 from handlers.decider.outbox import Outbox
-from handlers.decider.ownership import AGAIN_US, BATCH_MAX, Owned, Ownership, Phase
+from handlers.decider.owned import AGAIN_US, BATCH_MAX, Owned, Phase
+from handlers.decider.ownership import Ownership
 from handlers.decider.refusals import NotKept, keep
 from handlers.decider.router import Router
 from handlers.decider.snapshot import Snapshots
+from handlers.decider.takeover import THREADS, Asking, Found
 from handlers.decider.watcher import Unwatched, Watcher, log_failures
 
 GROUP = "deciders"
@@ -111,14 +113,18 @@ class Decider:
         self._commands = {topics.commands(domain) for domain in domains}
         self._snapshots = Snapshots(snapshots, log.identity(), threaded=threaded)
         self._member = log.membership(GROUP, [t for d in domains for t in topics.inputs(d)])
-        self._ownership = Ownership(log, self._codec, self._snapshots, self._ready, clock, owner)
+        asking = Asking(THREADS, self._member.wake) if threaded else Asking()
+        self._ownership = Ownership(
+            log, self._codec, self._snapshots, self._ready, clock, owner, asking
+        )
         self._outbox = Outbox(
             log,
             self._codec,
-            appended=self._appended,
+            appended=lambda target, offset: self._router.appended(target, offset),
             clock=time.monotonic if threaded else lambda: clock() / 1e6,
+            threaded=threaded,
         )
-        self._router = Router(log, self._ownership, self._outbox, handing_over=handing_over)
+        self._router = Router(self._ownership, self._outbox, handing_over=handing_over)
         self._pace = Pace() if threaded else Pace(0.0)
         self._intake = Intake(log, self._ownership, self._member, clock)
         self._failure: BaseException | None = None
@@ -204,19 +210,8 @@ class Decider:
     def _any_input(self) -> bool:
         now = self._clock()
         return not self._outbox.full and any(
-            self._has_input(owned, now) for owned in self._ownership.owned.values()
+            owned.has_input(now) for owned in self._ownership.owned.values()
         )
-
-    def _has_input(self, owned: Owned, now: int) -> bool:
-        """Whether a partition has something to decide: inputs, or what is overdue."""
-        if not owned.deciding:
-            return False
-        if owned.queue:
-            return True
-        deadline = owned.partition.deadlines.next()
-        if deadline is None or deadline > now:
-            return False
-        return deadline <= owned.passes(now) or owned.waited(now) is not None
 
     # ----------------------------------------------------------- ownership
 
@@ -232,9 +227,9 @@ class Decider:
             self._watcher.owns(len(self._ownership.owned))
             logger.info("ownership", gained=len(polled.assigned), lost=len(polled.revoked))
 
-    def _ready(self, owned: Owned) -> None:
+    def _ready(self, owned: Owned, found: Found) -> None:
         """A partition is folded up to its term: deliver what may not have been, read its inputs."""
-        self._router.resume(owned)
+        self._router.resume(owned, found)
         for source in owned.sources:
             offset = owned.partition.marks.inputs.get(source[0], 0)
             owned.polled[source[0]] = offset
@@ -259,7 +254,7 @@ class Decider:
             drafted = [
                 (owned, self._drafted(owned))
                 for owned in list(self._ownership.owned.values())
-                if self._has_input(owned, now)
+                if owned.has_input(now)
             ]
         failures, drafts = keep(self._log, [draft for _, draft in drafted]), []
         for (owned, draft), failure in zip(drafted, failures, strict=True):
@@ -296,14 +291,19 @@ class Decider:
             envelope = owned.partition.in_flight.get(overdue.key)
             draft.decide(from_overdue(overdue, envelope, draft.now))
         last = now + BATCH_US
-        while owned.queue and len(draft.inputs) < owned.batch_max:
+        while owned.queue and owned.held_until <= now and len(draft.inputs) < owned.batch_max:
             if draft.size_bytes > BATCH_BYTES or self._clock() > last:
                 break
             item = owned.queue.popleft()
             if owned.refused.get(item.context.id, 0) >= TRIES_MAX:
                 draft.fail(item, LogError("what it led to could not be written to the log"))
             else:
-                draft.decide(item)
+                try:
+                    draft.decide(item)
+                except NotEnabled as error:
+                    owned.hold(item, now + AGAIN_US, str(error))
+                    break
+            owned.held = ""
         return draft
 
     def _finished(self, owned: Owned, draft: Draft) -> bool:
@@ -382,11 +382,6 @@ class Decider:
             gc.collect()
             gc.freeze()  # what stays is looked through once, see SLICE_RECORDS
             self._snapshots.save(owned.partition, self._outbox.unmarked(owned.journal_key))
-
-    # ----------------------------------------------------------- the relay
-
-    def _appended(self, target: TopicPartition, offset: int) -> None:
-        self._router.appended(target, offset)
 
     def _run_relay(self) -> None:
         """A relay that ends by a defect ends the decider."""

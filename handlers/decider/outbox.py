@@ -1,8 +1,9 @@
 """The outbox: delivers effects of committed facts, in order, at least once.
 
-Each receiver has a queue of its own: one that does not exist or cannot take what is sent holds
-back only what goes there, and is tried again. An owner's marks say up to where its journal's
-effects were delivered (``progress``), so a later owner derives the rest once more.
+Each receiver has a queue of its own: one that does not exist, is away, or cannot take what is sent
+holds back only what goes there, and is tried again, apart from the others and in a thread of its
+own. An owner's marks say up to where its journal's effects were delivered (``progress``), so a
+later owner derives the rest once more.
 
 ``put``, ``hand_over`` and ``settle`` are the loop's thread's; ``step`` is that of the relay.
 """
@@ -12,10 +13,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
-import msgspec
 import structlog
 
 from events.features import NotEnabled
@@ -23,45 +23,33 @@ from events.log.contract import Log, LogError, LogUnavailable, Outgoing, TopicPa
 from events.log.records import Codec
 from events.topics import REPLIES
 from handlers.decider.effects import Effect
+from handlers.decider.receiver import (
+    AWAY_MAX_S,
+    HELD_MAX_S,
+    PAUSE_MAX_S,
+    RECORDS_MAX,
+    REPLIES_MAX_S,
+    Journal,
+    Queued,
+    Receiver,
+    Sent,
+)
+from handlers.performer.pool import DaemonPool
 
-RECORDS_MAX = 500
 BYTES_MAX = 1 << 20
-"""Of one append, unless a single record is larger."""
+"""Of one append beside ``RECORDS_MAX``, unless a single record is larger."""
 
 QUEUED_MAX = 20_000
 """Effects that wait, beyond which nothing more is decided."""
 
-PAUSE_MIN_S, PAUSE_MAX_S = 0.1, 10.0
-HELD_MAX_S = 3600.0
-"""For so long a receiver that does not exist is waited for. The deadline of each operation is
-shorter, so what was to be done there has been given up by then."""
+HELD_MAX = 500
+"""Offsets that a mark names as held; after the next one nothing counts as delivered."""
+
+SEND_S = 5.0
+APART_S, APART_THREADS = 3.0, 8
+"""How long one receiver is waited for, and how many at once."""
 
 logger = structlog.get_logger("decider")
-
-Journal = tuple[str, int]
-"""Topic and partition that an effect follows from."""
-
-
-class Receiver(msgspec.Struct):
-    """The queue of one partition that effects go to."""
-
-    queue: deque[tuple[Journal, Effect]]
-    again_at: float = 0.0
-    pause_s: float = 0.0
-    failing_since: float | None = None
-    reason: str = ""
-
-    def failed(self, now: float, reason: str) -> None:
-        """It cannot take what is sent: wait for longer each time."""
-        self.failing_since = self.failing_since or now
-        self.pause_s = min(PAUSE_MAX_S, max(PAUSE_MIN_S, self.pause_s * 2))
-        self.again_at = now + self.pause_s
-        self.reason = reason
-
-    def reached(self) -> None:
-        """It took what was sent."""
-        self.again_at = self.pause_s = 0.0
-        self.failing_since = None
 
 
 class Outbox:
@@ -75,7 +63,9 @@ class Outbox:
         *,
         appended: Callable[[TopicPartition, int], None],
         clock: Callable[[], float] = time.monotonic,
+        threaded: bool = False,
     ) -> None:
+        self._pool = DaemonPool(APART_THREADS, "apart") if threaded else None
         self._log = log
         self._codec = codec
         self._appended = appended
@@ -92,8 +82,8 @@ class Outbox:
         self._handed: dict[tuple[Journal, TopicPartition], int] = {}
         """How many effects of a journal are handed over to a receiver, and not yet taken."""
         self._last: dict[Journal, int] = {}
-        self._again_at = 0.0
         self._closed = False
+        self._defect: BaseException | None = None
 
     # --------------------------------------------------- from the loop
 
@@ -160,7 +150,10 @@ class Outbox:
             failing = self._held(journal)
             moving = [offset for offset in open if offset not in failing]
             delivered = min(moving) - 1 if moving else last
-            return delivered, sorted(offset for offset in failing if offset <= delivered)
+            held = sorted(offset for offset in failing if offset <= delivered)
+            if len(held) > HELD_MAX:
+                delivered = held[HELD_MAX] - 1
+            return delivered, held[:HELD_MAX]
 
     def unmarked(self, journal: Journal) -> list[Effect]:
         """Return what by the journal's marks is not delivered, in order, for a snapshot.
@@ -217,6 +210,8 @@ class Outbox:
                     break
             self.step()
         self.step()
+        if self._pool is not None:
+            self._pool.close()
 
     def close(self) -> None:
         """Let ``run`` return."""
@@ -225,41 +220,94 @@ class Outbox:
             self._filled.notify()
 
     def step(self) -> bool:
-        """Deliver one batch; whether there was one."""
+        """Deliver one batch, and to each receiver that has failed what it is to be tried with;
+        whether there was anything. Raises what went wrong with one of those: a defect."""
+        if self._defect is not None:
+            raise self._defect
+        apart = self._due_apart()
+        for target, own in apart:
+            if self._pool is None:
+                self._send_apart(target, own)
+            else:
+                self._pool.submit(self._send_beside, target, own)
         batch = self._batch()
-        if not batch:
-            return False
-        try:
-            self._sent(batch, self._log.append([record for _, _, record in batch]))
-        except LogUnavailable as error:
-            self._again_at = self._clock() + PAUSE_MIN_S
-            logger.warning("delivery_waits", reason=str(error))
-        except LogError as error:
-            self._sort_out(batch, error)
-        return True
+        if batch:
+            try:
+                self._sent(batch, self._log.append([record for _, _, record in batch], SEND_S))
+            except LogError:
+                self._set_apart({effect.target for _, effect, _ in batch})
+        return bool(batch or apart)
 
-    def _batch(self) -> list[tuple[Journal, Effect, Outgoing]]:
-        """The next effects of all receivers that can be reached; they stay in their queues."""
-        batch: list[tuple[Journal, Effect, Outgoing]] = []
-        size, now = 0, self._clock()
+    def _set_apart(self, targets: Iterable[TopicPartition]) -> None:
+        """An append to all of these has failed, be it for one of them."""
         with self._lock:
-            if self._again_at > now:
-                return []
+            for target in targets:
+                if (receiver := self._receivers.get(target)) is not None:
+                    receiver.apart = True
+
+    def _batch(self) -> list[Sent]:
+        """The next effects of all receivers that can be reached; they stay in their queues."""
+        batch: list[Sent] = []
+        size = 0
+        with self._lock:
             heads = [
-                list(islice(receiver.queue, RECORDS_MAX if receiver.failing_since is None else 1))
+                list(islice(receiver.queue, RECORDS_MAX))
                 for receiver in self._receivers.values()
-                if receiver.queue and receiver.again_at <= now
+                if receiver.queue and not receiver.apart
             ]
         for queued in heads:
-            for journal, effect in queued:
-                record = self._record(journal, effect)
-                if record is None:
-                    break  # the ones behind it wait for the next batch
-                if batch and (size + len(record.value) > BYTES_MAX or len(batch) >= RECORDS_MAX):
+            for one in self._records(queued):
+                value = len(one[2].value)
+                if batch and (size + value > BYTES_MAX or len(batch) >= RECORDS_MAX):
                     return batch
-                size += len(record.value)
-                batch.append((journal, effect, record))
+                size += value
+                batch.append(one)
         return batch
+
+    def _due_apart(self) -> list[tuple[TopicPartition, list[Queued]]]:
+        """The receivers that are to be tried, each with what it is sent; nothing else is sent to it
+        meanwhile."""
+        now = self._clock()
+        with self._lock:
+            due = [
+                (target, receiver)
+                for target, receiver in self._receivers.items()
+                if receiver.tried_at(now)
+            ]
+            for _, receiver in due:
+                receiver.sending = True
+            return [(target, list(islice(r.queue, r.records_max))) for target, r in due]
+
+    def _send_beside(self, target: TopicPartition, queued: list[Queued]) -> None:
+        try:
+            self._send_apart(target, queued)
+        except BaseException as error:  # noqa: BLE001 - raised again by the relay
+            self._defect = error
+
+    def _send_apart(self, target: TopicPartition, queued: list[Queued]) -> None:
+        try:
+            own = list(self._records(queued))
+            if own:
+                self._sent(own, self._log.append([record for _, _, record in own], APART_S))
+        except LogError as error:
+            self._refused(target, error)
+        finally:
+            with self._lock:
+                if (receiver := self._receivers.get(target)) is not None:
+                    receiver.sending = False
+                self._filled.notify()
+
+    def _records(self, queued: Iterable[Queued]) -> Iterator[Sent]:
+        """The records of effects, until one cannot be written: those behind it wait."""
+        size = 0
+        for journal, effect in queued:
+            record = self._record(journal, effect)
+            if record is None:
+                return
+            size += len(record.value)
+            if size > BYTES_MAX and size > len(record.value):
+                return
+            yield journal, effect, record
 
     def _record(self, journal: Journal, effect: Effect) -> Outgoing | None:
         """The record of an effect. One that cannot be written is a defect: it is given up, and
@@ -267,7 +315,7 @@ class Outbox:
         try:
             return effect.record(self._codec)
         except NotEnabled as error:
-            self._refused(effect.target, LogError(str(error)))
+            self._refused(effect.target, error)
             return None
         except Exception:
             logger.exception("delivery_given_up", effect=effect.message.type_name)
@@ -278,20 +326,8 @@ class Outbox:
                 self._gone(journal, effect)
         return None
 
-    def _sort_out(self, batch: Sequence[tuple[Journal, Effect, Outgoing]], error: LogError) -> None:
-        """Some of a batch could not be taken: send to each receiver by itself."""
-        targets = list(dict.fromkeys(effect.target for _, effect, _ in batch))
-        for target in targets:
-            own = [one for one in batch if one[1].target == target]
-            if len(targets) > 1:
-                try:
-                    self._sent(own, self._log.append([record for _, _, record in own]))
-                    continue
-                except LogError as own_error:
-                    error = own_error
-            self._refused(target, error)
-
-    def _refused(self, target: TopicPartition, error: LogError) -> None:
+    def _refused(self, target: TopicPartition, error: LogError | NotEnabled) -> None:
+        """It could not be sent. What is away, and what is not enabled yet, comes in the end."""
         now = self._clock()
         with self._lock:
             receiver = self._receivers.get(target)
@@ -299,9 +335,14 @@ class Outbox:
                 return
             if receiver.failing_since is None:
                 logger.error("delivery_held", target=f"{target[0]}/{target[1]}", reason=str(error))
-            receiver.failed(now, str(error))
-            # Answers wait for nobody: who asked has long given up when the way is there again.
-            if target[0] == REPLIES or now - (receiver.failing_since or now) > HELD_MAX_S:
+            away = isinstance(error, LogUnavailable)
+            receiver.failed(now, str(error), AWAY_MAX_S if away else PAUSE_MAX_S)
+            failing_s = now - (receiver.failing_since or now)
+            if target[0] == REPLIES:
+                given_up = not away or failing_s > REPLIES_MAX_S
+            else:
+                given_up = failing_s > HELD_MAX_S and not (away or isinstance(error, NotEnabled))
+            if given_up:
                 self._give_up(target, receiver)
 
     def _give_up(self, target: TopicPartition, receiver: Receiver) -> None:
@@ -310,9 +351,7 @@ class Outbox:
             self._gone(journal, effect)
         del self._receivers[target]
 
-    def _sent(
-        self, batch: Sequence[tuple[Journal, Effect, Outgoing]], offsets: Sequence[int]
-    ) -> None:
+    def _sent(self, batch: Sequence[Sent], offsets: Sequence[int]) -> None:
         for (_, effect, _), offset in zip(batch, offsets, strict=True):
             self._appended(effect.target, offset)
         with self._lock:
@@ -372,5 +411,5 @@ class Outbox:
     def _wait_s(self) -> float:
         """How long there is nothing to send."""
         now = self._clock()
-        ready = [r.again_at for r in self._receivers.values() if r.queue]
-        return max(min(ready), self._again_at) - now if ready else 1.0
+        ready = [r.again_at for r in self._receivers.values() if r.queue and not r.sending]
+        return min(ready) - now if ready else 1.0

@@ -6,7 +6,7 @@ follows a lost term or a commit of unknown outcome. Folding goes in slices betwe
 member stays one however long it takes.
 
 A partition whose journal cannot be folded is set aside (``Phase.ILL``) and tried again now and
-then; the others go on.
+then. What a takeover asks of the log is asked beside the loop (``takeover``). So the others go on.
 """
 
 from __future__ import annotations
@@ -14,35 +14,26 @@ from __future__ import annotations
 import gc
 import os
 import socket
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from enum import Enum
+from functools import partial
 
 import structlog
 
 from events import topics
-from events.journal import TermBegan
 from events.log.contract import (
-    Journal,
     Log,
     LogError,
     LogUnavailable,
-    Outgoing,
     Reader,
     Record,
     TopicPartition,
 )
-from events.log.records import Codec, headers
-from events.log.terms import TERM
-from events.message import Context
+from events.log.records import Codec
 from handlers.decider.effects import Effects
-from handlers.decider.inputs import Input
-from handlers.decider.marks import Waited
+from handlers.decider.owned import AGAIN_US, Owned, Phase
 from handlers.decider.partition import ForeignLog, Partition
 from handlers.decider.snapshot import Snapshots
-
-BATCH_MAX = 200
-"""Commands in one append to a journal."""
+from handlers.decider.takeover import Asking, Begun, Found, begin, end_of, find
 
 SLICE_RECORDS = 2000
 """Records that are folded between two polls: less than a tenth of a second. After a full slice
@@ -52,132 +43,18 @@ no cycles, and looking through a million of them stops the loop for half a secon
 SLICE_US = 100_000
 """For so long snapshots are loaded between two polls."""
 
-AGAIN_US = 1_000_000
-"""Pause after a lost term or a failure, before another is begun."""
-AWAY_US, TERM_S = 3_000_000, 3.0  # how long a beginning is waited for, then the pause
+AWAY_US = 3_000_000
+"""Pause after a try that the log did not answer."""
 ILL_US = 30_000_000
 """Pause before a journal that could not be folded is read once more."""
-GRACE_US = 10_000_000
-"""How long hosts have, once all input that lay in the log is taken, to say what they did
-while nobody listened. Only then a deadline passes."""
-
-LEVEL_MAX_US = 600_000_000
-"""After so long deadlines pass although input of before the term is missing: the log may have
-dropped it meanwhile, as too old."""
-
 logger = structlog.get_logger("decider")
-
-
-class Phase(Enum):
-    """How far an owned partition is."""
-
-    NEW = "its snapshot is yet to be loaded"
-    WAITING = "its term begins when its pause is over"
-    FOLDING = "its term has begun, its journal is read"
-    DECIDING = "it decides"
-    ILL = "its journal cannot be folded by this version"
-
-
-class Owned:
-    """A partition that the group has given to this process."""
-
-    def __init__(self, domain: str, number: int, partition: Partition, effects: Effects) -> None:
-        self.domain = domain
-        self.number = number
-        self.partition = partition
-        self.effects = effects
-        self.commands: TopicPartition = (topics.commands(domain), number)
-        self.journal_key: TopicPartition = (topics.events(domain), number)
-        self.sources: list[TopicPartition] = [(name, number) for name in topics.inputs(domain)]
-        self.journal: Journal | None = None
-        self.phase = Phase.NEW
-        self.again_at = 0
-        """When a waiting or ill one is tried (microseconds)."""
-        self.reason = ""
-        self.from_first = False
-        """Whether all of its state was folded from the journal's first record on since it last
-        turned out to be ill, or since it was gained without a snapshot."""
-        self.queue: deque[Input] = deque()
-        self.batch_max = BATCH_MAX
-        self.refused: dict[str, int] = {}
-        """Commands that were alone in an append that failed, and how often."""
-        self.polled: dict[str, int] = {}
-        """By input topic, the offset up to which records are in the queue."""
-        self.passed: dict[str, int] = {}
-        """By input topic, up to where inputs led to nothing and are not marked yet."""
-        self.ends: dict[str, int] = {}
-        """By input topic, where it ended when the term began."""
-        self.handed_from = 0
-        """Offset of the commands from which on effects may be handed over in memory."""
-        self.term_at = 0
-        """When its term began."""
-        self.level_at: int | None = None
-        """When all input of before the term had been taken; None: not yet."""
-        self.counted_at = 0
-        """Up to when the marks count how long was waited for reports, in this term."""
-        self.saved = partition.offset
-
-    @property
-    def deciding(self) -> bool:
-        """Whether it has a term and is folded."""
-        return self.phase is Phase.DECIDING
-
-    def passes(self, now: int) -> int:
-        """Return up to which moment deadlines may pass now, -1 for none: hosts' reports that lay
-        in the log come before them, and what hosts could not send while nobody listened."""
-        level_at = self._level(now)
-        if level_at is None:
-            return -1
-        grace = GRACE_US if self.domain in topics.REPORTING and self.ends else 0
-        if now >= level_at + grace:
-            return now
-        # Owners may change more often than that: what earlier ones waited counts as well, for
-        # the deadlines that were overdue then.
-        until, waited = self.partition.marks.waited or (-1, 0)
-        return until if waited >= GRACE_US else -1
-
-    def waited(self, now: int) -> Waited | None:
-        """Return what is to be marked, once a second, while something overdue waits for reports:
-        for how long owners have listened for them."""
-        level_at, first = self._level(now), self.partition.deadlines.next()
-        if level_at is None or first is None or first > now or self.passes(now) >= first:
-            return None
-        until, waited = self.partition.marks.waited or (-1, 0)
-        if first > until:
-            return (now, 0)
-        listened = now - max(level_at, self.counted_at)
-        # The log may have been away without ending the term: a longer pause proves nothing.
-        return (until, waited + min(listened, 2 * AGAIN_US)) if listened >= AGAIN_US else None
-
-    def _level(self, now: int) -> int | None:
-        """When all input of before the term had been taken, None while it has not."""
-        if self.level_at is None and (not self._behind() or now >= self.term_at + LEVEL_MAX_US):
-            self.level_at = now
-        return self.level_at
-
-    def _behind(self) -> bool:
-        """Whether input that lay in the log when the term began may be untaken."""
-        taken = self.partition.marks.inputs
-        return bool(self.queue) or any(
-            max(taken.get(t, 0), self.polled.get(t, 0)) < end for t, end in self.ends.items()
-        )
-
-    def wait(self, phase: Phase, until: int, reason: str) -> None:
-        """Its term is over: another begins at ``until`` at the earliest."""
-        self.phase, self.again_at, self.reason = phase, until, reason
-        self.journal = None
-        self.level_at = None
-        self.counted_at = 0
-        self.polled.clear()
-        self.passed.clear()
 
 
 class Ownership:
     """The partitions of this process. One thread's.
 
-    ``ready(owned)`` is called when a partition can decide; its ``undelivered`` is then to be
-    delivered, and its inputs to be followed from its marks. It may raise a ``LogError``, having
-    changed nothing.
+    ``ready(owned, found)`` is called when a partition can decide; its ``undelivered`` is then to be
+    delivered, and its inputs to be followed from its marks.
     """
 
     def __init__(
@@ -185,18 +62,24 @@ class Ownership:
         log: Log,
         codec: Codec,
         snapshots: Snapshots,
-        ready: Callable[[Owned], None],
+        ready: Callable[[Owned, Found], None],
         clock: Callable[[], int],
         owner: str = "",
+        asking: Asking | None = None,
     ) -> None:
         self._log = log
         self._codec = codec
         self._snapshots = snapshots
         self._ready = ready
         self._clock = clock
+        self._asking = asking or Asking()
         self._owner = owner or f"{socket.gethostname()}/{os.getpid()}"
+        self._ends_at = 0
+        """When ends that are not known are asked for again."""
         self._reader: Reader | None = None
         self._reading: dict[TopicPartition, Owned] = {}
+        self._stalled = False
+        """Whether the last poll of the reader gave nothing."""
         self._loading: dict[TopicPartition, Iterator[Partition | None]] = {}
         """Of partitions whose snapshot is being loaded."""
         self.owned: dict[TopicPartition, Owned] = {}
@@ -222,7 +105,8 @@ class Ownership:
     def busy(self) -> bool:
         """Whether something is to be folded now."""
         under_way = (Phase.NEW, Phase.FOLDING)
-        return bool(self._reading) or any(o.phase in under_way for o in self.owned.values())
+        folding = bool(self._reading) or any(o.phase in under_way for o in self.owned.values())
+        return folding or self._asking.answered
 
     def next_attempt(self) -> int | None:
         """Return when a pause is over (microseconds), None when none is under way."""
@@ -234,26 +118,46 @@ class Ownership:
         ``events.features.TooOld``: then the process must end."""
         self._load()
         now = self._clock()
-        due = [
-            owned
-            for owned in self.owned.values()
-            if owned.phase in (Phase.WAITING, Phase.ILL) and owned.again_at <= now
-        ]
-        if due:
-            self._check_level()
-        for owned in due:
-            self._begin(owned)
+        for owned in list(self.owned.values()):
+            if owned.phase in (Phase.WAITING, Phase.ILL) and owned.again_at <= now:
+                owned.phase = Phase.BEGINNING
+                question = partial(begin, self._log, self._codec, owned, self._owner, now)
+                self._asking.ask(owned, question)
+        self._learn_ends(now)
+        self._take_answers()
         self._read()
+        self._take_answers()
 
-    def _check_level(self) -> None:
-        """Refuse to begin a term with a version that is too old: it may have slept while the level
-        rose. Raises ``TooOld``, ``LogUnavailable``."""
-        try:
-            self._codec.levels.check()
-        except LogUnavailable:
-            raise
-        except LogError as error:
-            logger.warning("level_unknown", reason=str(error))
+    def _take_answers(self) -> None:
+        """Go on with the partitions that the log has answered for."""
+        for owned, answer in self._asking.answers():
+            if self.owned.get(owned.commands) is not owned:
+                continue  # lost meanwhile: who owns it now begins another term
+            if isinstance(answer, LogError):
+                self._unanswered(owned, answer)
+            elif isinstance(answer, Begun):
+                self._begun(owned, answer)
+            elif isinstance(answer, Found):
+                self._begin_deciding(owned, answer)
+            else:
+                owned.hand_over.learn(answer)
+
+    def _unanswered(self, owned: Owned, error: LogError) -> None:
+        if owned.deciding:
+            return  # where its commands end is asked for again
+        if owned.reason != str(error):
+            logger.warning("no_term", partition=owned.partition.source, reason=str(error))
+        pause = AWAY_US if isinstance(error, LogUnavailable) else AGAIN_US
+        owned.wait(Phase.WAITING, self._clock() + pause, str(error))
+
+    def _learn_ends(self, now: int) -> None:
+        """Ask where commands end of which that could not be learned."""
+        if now >= self._ends_at:
+            self._ends_at = now + AWAY_US
+            for owned in self.owned.values():
+                if owned.deciding and owned.hand_over.start is None:
+                    number = owned.hand_over.losses
+                    self._asking.ask(owned, partial(end_of, self._log, owned, number))
 
     def _load(self) -> None:
         """Load snapshots for a while; a large one takes seconds, and polls have to go on."""
@@ -278,46 +182,32 @@ class Ownership:
         owned.from_first = owned.saved == 0
         owned.phase = Phase.WAITING
 
-    def _begin(self, owned: Owned) -> None:
-        began = TermBegan(at=max(self._clock(), owned.partition.last_at), owner=self._owner)
-        id = f"{owned.partition.topic}/{owned.number}/term-of-{self._owner}"
-        made = headers(Context(id=id, time=began.at), began.type_name, owned.partition.source)
-        made[TERM] = "-1"
-        record = Outgoing(
-            owned.partition.topic, "term", self._codec.encode(began), made, owned.number
-        )
-        try:
-            owned.ends = {topic: e for (topic, _), e in self._log.ends(owned.sources).items()}
-            owned.journal = self._log.begin_term(owned.journal_key, record, TERM_S)
-        except LogUnavailable as error:
-            # It may be this partition alone that is away: the others have their turn first.
-            owned.wait(Phase.WAITING, self._clock() + AWAY_US, str(error))
-            raise
-        except LogError as error:
-            owned.wait(Phase.WAITING, self._clock() + AGAIN_US, str(error))
-            logger.error("no_term", partition=owned.partition.source, reason=str(error))
-            return
-        if owned.journal.term < owned.partition.offset:
+    def _begun(self, owned: Owned, begun: Begun) -> None:
+        owned.journal, owned.ends, owned.term_at = begun.journal, dict(begun.ends), begun.at
+        if begun.journal.term < owned.partition.offset:
             self._fold_from_first(owned)
             logger.warning("snapshot_dropped", reason="it is ahead of the log")
-        owned.phase, owned.term_at = Phase.FOLDING, began.at
+        owned.phase = Phase.FOLDING
 
     # ------------------------------------------------------------ folding
 
     def _read(self) -> None:
-        """Read on in the journals whose term has begun."""
+        """Read on in the journals whose term has begun. Where no record comes of those that are
+        read, and others wait, they are read together from now on."""
         waiting = [
             owned
             for owned in self.owned.values()
             if owned.phase is Phase.FOLDING and owned.journal_key not in self._reading
         ]
-        if waiting and not self._reading:
-            reading = {owned.journal_key: owned for owned in waiting}
+        if waiting and (self._stalled or not self._reading):
+            reading = {o.journal_key: o for o in [*self._reading.values(), *waiting]}
+            self._stop_reading()
             start = {key: owned.partition.reads_from for key, owned in reading.items()}
             self._reader = self._log.reader(start)
             self._reading = reading
         if self._reader is not None:
             records = self._reader.poll(0.2, SLICE_RECORDS)
+            self._stalled = not records
             self._fold(records)
             if len(records) == SLICE_RECORDS:
                 gc.freeze()
@@ -339,27 +229,21 @@ class Ownership:
         if not self._reading:
             self._stop_reading()
         for owned in folded:
-            self._begin_deciding(owned)
+            self._find(owned)
 
-    def _begin_deciding(self, owned: Owned) -> None:
-        """It is folded up to its term. Where the log is away just now, that is begun once more."""
-        try:
-            self._pass_what_is_gone(owned)
-            self._ready(owned)
-            owned.phase = Phase.DECIDING
-            owned.from_first = False
-            owned.reason = ""
-        except LogError as error:
-            owned.wait(Phase.WAITING, self._clock() + AGAIN_US, str(error))
+    def _find(self, owned: Owned) -> None:
+        """It is folded up to its term: ask for what lies beside its journal."""
+        owned.phase = Phase.FINDING
+        handing = (Phase.FINDING, Phase.DECIDING)
+        receivers = [o.commands for o in self.owned.values() if o.phase in handing]
+        self._asking.ask(owned, partial(find, self._log, owned, receivers))
 
-    def _pass_what_is_gone(self, owned: Owned) -> None:
-        """Wait for no input that the log has dropped: nothing may come after it for long."""
-        for source in owned.sources:
-            topic, end = source[0], owned.ends[source[0]]
-            if owned.partition.marks.inputs.get(topic, 0) < end:
-                first = self._log.offset_at(source, 0)
-                if first is None or first >= end:
-                    owned.ends[topic] = 0
+    def _begin_deciding(self, owned: Owned, found: Found) -> None:
+        owned.ends.update(dict.fromkeys(found.gone, 0))
+        self._ready(owned, found)
+        owned.phase = Phase.DECIDING
+        owned.from_first = False
+        owned.reason = ""
 
     def _ill(self, owned: Owned, error: ForeignLog) -> None:
         """Set a partition aside. What is not folded from the first record on is, next: the snapshot
@@ -394,7 +278,7 @@ class Ownership:
     def troubles(self) -> list[str]:
         """Return a sentence for each partition that cannot decide."""
         return [
-            f"{owned.partition.topic}/{owned.number}: {owned.reason}"
-            for owned in self.owned.values()
-            if owned.phase is Phase.ILL or (owned.phase is Phase.WAITING and owned.reason)
+            f"{owned.partition.topic}/{owned.number}: {reason}"
+            for owned in list(self.owned.values())
+            if (reason := owned.held if owned.deciding else owned.reason)
         ]

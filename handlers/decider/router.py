@@ -3,7 +3,7 @@
 Between partitions of one process an effect is handed over in memory, without a way through the log.
 The receiver remembers of each journal only the last effect that it took. So nothing may be handed
 over while an older effect of that journal is on its way through the log, or lies there unread: it
-would pass for taken. ``Owned.handed_from`` is the offset that the receiver must have read. Nor may
+would pass for taken. ``Owned.hand_over`` holds the offset that the receiver must have read. Nor may
 one go through the log while an older one of its journal is handed over and not committed.
 """
 
@@ -15,14 +15,16 @@ import msgspec
 import structlog
 
 from events.journal import Marked
-from events.log.contract import Log, Record, TopicPartition
+from events.log.contract import Record, TopicPartition
 from events.message import Command
 from handlers.decider.effects import Effect
 from handlers.decider.inputs import Input, from_effect
 from handlers.decider.outbox import Outbox
-from handlers.decider.ownership import Owned, Ownership
+from handlers.decider.owned import Owned
+from handlers.decider.ownership import Ownership
 from handlers.decider.partition import Folded
-from handlers.decider.refusals import answers_again, read_back
+from handlers.decider.refusals import answers_again
+from handlers.decider.takeover import Found
 
 logger = structlog.get_logger("decider")
 
@@ -33,24 +35,18 @@ class Router:
     ``handing_over`` False: all effects go through the log.
     """
 
-    def __init__(
-        self, log: Log, ownership: Ownership, outbox: Outbox, *, handing_over: bool
-    ) -> None:
-        self._log = log
+    def __init__(self, ownership: Ownership, outbox: Outbox, *, handing_over: bool) -> None:
         self._ownership = ownership
         self._outbox = outbox
         self._handing_over = handing_over
 
-    def resume(self, owned: Owned) -> None:
-        """Deliver what, by a folded journal's marks, may not have been. Raises ``LogError``, having
-        changed nothing."""
+    def resume(self, owned: Owned, found: Found) -> None:
+        """Deliver what, by a folded journal's marks, may not have been."""
         folded = list(owned.partition.undelivered)
-        kept = read_back(self._log, owned.domain, owned.number, folded)
         # Receivers of this process may have effects of an earlier owner of this journal unread.
-        receivers = list(self._ownership.owned.values())
-        ends = self._log.ends([one.commands for one in receivers])
-        for one in receivers:
-            one.handed_from = max(one.handed_from, ends[one.commands])
+        for commands, end in found.ends.items():
+            if (receiver := self._ownership.owned.get(commands)) is not None:
+                receiver.hand_over.wait_for(end)
         partition, marks = owned.partition, owned.partition.marks
         self._outbox.reached(owned.journal_key, partition.offset - 1, marks.delivered)
         saved = [
@@ -58,7 +54,7 @@ class Router:
             for effect in partition.kept_effects
             if effect.offset > marks.delivered or effect.offset in marks.held
         ]
-        derived = [effect for one in folded for effect in _derived(owned, one, kept)]
+        derived = [effect for one in folded for effect in _derived(owned, one, found.refusals)]
         partition.kept_effects = []
         partition.undelivered.clear()
         self._outbox.put(owned.journal_key, [*saved, *derived])
@@ -67,7 +63,7 @@ class Router:
         """From the outbox's thread: an effect lies in the log now."""
         owned = self._ownership.owned.get(target)
         if owned is not None:
-            owned.handed_from = max(owned.handed_from, offset + 1)
+            owned.hand_over.wait_for(offset + 1)
 
     def take_back(self, owned: Owned) -> None:
         """Drop inputs that are not committed; what was handed over goes through the log instead."""
@@ -102,7 +98,8 @@ class Router:
             return None
         if self._outbox.handed(owned.journal_key, effect.target):
             return receiver  # else it would overtake what is handed over and not yet committed
-        if receiver.polled.get(effect.target[0], -1) < receiver.handed_from:
+        start = receiver.hand_over.start
+        if start is None or receiver.polled.get(effect.target[0], -1) < start:
             return None
         return None if self._outbox.waits(owned.journal_key, effect.target) else receiver
 

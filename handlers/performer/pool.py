@@ -31,7 +31,7 @@ class DaemonPool:
         self._lock = threading.Lock()
         self._idle = 0
         self._started = 0
-        self._calls: queue.SimpleQueue[tuple[Callable[..., Any], tuple[Any, ...]]] = (
+        self._calls: queue.SimpleQueue[tuple[Callable[..., Any] | None, tuple[Any, ...]]] = (
             queue.SimpleQueue()
         )
         self._passing = threading.Event()
@@ -53,9 +53,17 @@ class DaemonPool:
         """Let time pass."""
         self._passing.wait(seconds)
 
+    def close(self) -> None:
+        """Let each thread end after what it does now, and all that was submitted before."""
+        with self._lock:
+            for _ in range(self._started):
+                self._calls.put((None, ()))
+
     def _work(self) -> None:
         while True:
             run, arguments = self._calls.get()
+            if run is None:
+                return
             run(*arguments)
             with self._lock:
                 if self._calls.empty():

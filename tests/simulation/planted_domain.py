@@ -50,6 +50,13 @@ def missed_release() -> Iterator[None]:
         yield
 
 
+@planted("withheld", workload="deletes", faults=("slow", "crash"))
+def room_withheld_for_ever() -> Iterator[None]:
+    """What was withheld while its host was silent is not given back once the host has spoken."""
+    with replaced(REACTIONS, f.GuestRemovalConfirmed.type_name, []):
+        yield
+
+
 @planted("allocation", workload="deletes", faults=())
 def late_claim_kept() -> Iterator[None]:
     """A host found for a server that is gone keeps its room."""

@@ -167,11 +167,14 @@ def _allocated(world: World) -> None:
     servers = world.observer.servers()
     held = {(server_id, host) for host, room in world.observer.held.items() for server_id in room}
     meant = {(id, server.host) for id, server in servers.items() if server.host is not None}
-    # What a host never said to be removed is withheld: its guest may be there.
     states = world.observer.states
-    waiting = {(s, h) for s, h in held - meant if states["allocation", s].withheld}
-    for server_id, host in sorted(held - meant - waiting):
-        world.complain("allocation", f"{server_id} holds room on {host} for nothing", server_id)
+    for server_id, host in sorted(held - meant):
+        if not states["allocation", server_id].withheld:
+            world.complain("allocation", f"{server_id} holds room on {host} for nothing", server_id)
+        elif server_id not in world.observer.forgiven:
+            # Every host is there again, and has done all its work: only who never got the order to
+            # remove a guest, because it was lost with its topic, has not said that it is gone.
+            world.complain("withheld", f"{server_id} is withheld on {host} for ever", server_id)
     for server_id, host in sorted(meant - held):
         world.complain("allocation", f"{server_id} is on {host} and holds no room", server_id)
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from kafka.errors import NotLeaderForPartitionError
+from kafka.future import Future
 from kafka.protocol.consumer import FetchRequest
+from kafka.protocol.producer import ProduceRequest
 
-from events.log.contract import LogUnavailable, RecordTooLarge
+from events.log.contract import LogUnavailable, Outgoing, RecordTooLarge, TopicPartition
 from events.log.kafka import KafkaLog
+from events.log.kafka_private import Client
 from events.log.kafka_reader import KafkaReader
 from tests.events.log.site import (
     LIMIT_S,
@@ -128,6 +134,49 @@ def test_a_topic_that_takes_less_says_so(kafka: KafkaSite) -> None:
         kafka.log.append(outgoing(topic, "x" * 5000))
     kafka.log.append(outgoing(topic, "small"))
     assert [record.value for record in read_to_end(kafka.reader(topic))] == [b"small"]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_partition_that_nobody_leads_holds_up_no_other(
+    kafka: KafkaSite, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    """One flight went to all brokers, and ended with the time of its slowest partition. ``known``:
+    whether it is known that nobody leads it, or its leader of before refuses what is sent."""
+    topic = kafka.topic("work", partitions=2)
+    log = kafka.log
+    records = [Outgoing(topic, "k", b"x", partition=n) for n in range(2)]
+    log.append(records)
+    tried = threading.Event()
+    leader_of, post = Client.leader_of, Client.post
+
+    def nobody(self: Client, source: TopicPartition) -> Any:
+        if source != (topic, 1):
+            return leader_of(self, source)
+        tried.set()
+        return -1
+
+    def refused(self: Client, request: Any, node: Any, timeout_s: float) -> Any:
+        if not isinstance(request, ProduceRequest) or (topic, 1) not in _partitions(request):
+            return post(self, request, node, timeout_s)
+        tried.set()
+        return Future().failure(NotLeaderForPartitionError())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Client, *(("leader_of", nobody) if known else ("post", refused)))
+        with ThreadPoolExecutor(1) as other:
+            held = other.submit(log.append, records[1:], LIMIT_S)
+            assert tried.wait(LIMIT_S)
+            for _ in range(3):
+                log.append(records[:1], LIMIT_S)
+            assert not held.done(), "it waited for the partition that nobody leads"
+            patch.undo()
+            assert held.result(LIMIT_S) == [1], "written once there is a leader"
+    found = read(kafka.reader(topic), 6)
+    assert sorted(record.partition for record in found) == [0, 0, 0, 0, 1, 1]
+
+
+def _partitions(request: Any) -> set[TopicPartition]:
+    return {(topic.name, p.index) for topic in request.topic_data for p in topic.partition_data}
 
 
 def test_an_unknown_client_option_is_said_so() -> None:

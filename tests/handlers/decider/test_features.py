@@ -10,14 +10,16 @@ from commands.decision import DECIDERS, Decision, View, accept
 from commands.fleet.place import PlaceServers
 from events import topics
 from events.compute.flavor import FlavorCreated
+from events.compute.server.facts import HostSelected
 from events.features import FeaturesEnabled, FeaturesRequired, Levels, TooOld
 from events.journal import TermBegan
-from events.log.contract import LogUnavailable, Outgoing
+from events.log.contract import Outgoing
 from events.log.features_in_log import FeaturesInLog
 from events.log.memory import Fault, Operation
 from events.log.records import Codec
 from events.message import MESSAGES
-from handlers.decider.ownership import ILL_US
+from handlers.decider import Decider
+from handlers.decider.ownership import AWAY_US, ILL_US
 from tests.commands.compute.servers import create
 from tests.commands.fleet.fleet import register
 from tests.handlers.decider.site import CODEC, HOST, Site, flavors, settle
@@ -159,10 +161,12 @@ def test_a_term_waits_where_the_level_cannot_be_read() -> None:
         return Fault.UNAVAILABLE if operation.process == "looks" else None
 
     site.faults = away
-    with pytest.raises(LogUnavailable):
-        settle(decider)
+    settle(decider)
     assert site.records(topics.events("compute")) == []
+    (trouble,) = decider.troubles()
+    assert trouble.startswith("compute.events/0: ")
     site.faults = lambda operation: None
+    site.now += AWAY_US
     settle(decider)
     assert flavors(decider) == set()
 
@@ -192,3 +196,64 @@ def test_a_fact_of_an_unknown_type_makes_its_partition_wait_and_is_not_folded_ov
     assert older.troubles() == []
     added = site.records(topics.events("compute"))[ended:]
     assert {type(CODEC.decode(record.value)) for record in added} == {TermBegan, FlavorCreated}
+
+
+@pytest.mark.parametrize("handing_over", [True, False])
+def test_what_follows_from_a_follow_up_waits_for_its_level(
+    monkeypatch: pytest.MonkeyPatch, handing_over: bool
+) -> None:
+    """Nobody would send the follow-up again: it was refused, and the server never built."""
+    monkeypatch.setattr(BuildGuest, "since_level", 2)
+    site = Site()
+    codec = codec_of(site)
+    both = ("compute", "fleet")
+    decider = site.decider(domains=both, codec=codec, handing_over=handing_over)
+    booting_at(site, decider)
+    (trouble,) = decider.troubles()
+    assert trouble.startswith(f"{topics.dispatch(HOST)}/0 cannot take 1 records: ")
+    assert SENTENCE in trouble
+    assert site.records(topics.dispatch(HOST)) == []
+    enable(site)
+    site.now += 10_000_000
+    settle(decider)
+    (work,) = site.records(topics.dispatch(HOST))
+    assert isinstance(CODEC.decode(work.value), BuildGuest)
+    assert decider.troubles() == []
+
+
+@pytest.mark.parametrize("handing_over", [True, False])
+def test_a_follow_up_whose_fact_may_not_be_written_waits_for_the_level(
+    monkeypatch: pytest.MonkeyPatch, handing_over: bool
+) -> None:
+    """Its partition waits with it, and says so; others go on."""
+    monkeypatch.setattr(HostSelected, "since_level", 2)
+    site = Site()
+    codec = codec_of(site)
+    both = ("compute", "fleet")
+    decider = site.decider(domains=both, codec=codec, handing_over=handing_over)
+    booting_at(site, decider)
+    (trouble,) = decider.troubles()
+    assert trouble == f"compute.events/0: compute.HostSelected {SENTENCE}"
+    flavor = site.ask_flavor("behind")
+    report = site.append(topics.reports("fleet"), "default", register("another"))
+    site.now += 2_000_000
+    settle(decider)
+    assert flavor not in site.answers()
+    hosts = decider.states("fleet", 0, "host")
+    assert hosts is not None and len(hosts) == 2, report
+    enable(site)
+    settle(decider)
+    (work,) = site.records(topics.dispatch(HOST))
+    assert isinstance(CODEC.decode(work.value), BuildGuest)
+    assert [answer.status for answer in site.answers()[flavor]] == [0]
+    assert decider.troubles() == []
+
+
+def booting_at(site: Site, decider: Decider) -> None:
+    """A server is asked for, and there is a host for it."""
+    settle(decider)
+    site.append(topics.reports("fleet"), "default", register(HOST))
+    settle(decider)
+    asked = site.ask(create(), create().project_id)
+    settle(decider)
+    assert [answer.status for answer in site.answers()[asked]] == [0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import handlers.decider.ownership as ownership
+import handlers.decider.owned as owned
 from commands.compute.boot import ReportBootFailed
 from events import topics
 from events.compute.server import Server
@@ -44,7 +44,7 @@ def test_a_deadline_waits_until_hosts_could_say_what_they_did() -> None:
     settle(second)
     states = second.states("compute", 0, "server")
     assert states is not None and states[server.server_id].task_state is not None
-    site.now += ownership.GRACE_US + 1
+    site.now += owned.GRACE_US + 1
     settle(second)
     states = second.states("compute", 0, "server")
     assert states is not None and states[server.server_id].vm_state == "error"
@@ -131,7 +131,7 @@ def test_deadlines_pass_although_the_log_has_dropped_old_input() -> None:
     second = site.decider("second", domains=("compute", "fleet"))
     settle(second)
     assert state_of(second, server.server_id).task_state is not None
-    site.now += ownership.GRACE_US + 1
+    site.now += owned.GRACE_US + 1
     settle(second)
     states = second.states("compute", 0, "server")
     assert states is not None and states[server.server_id].vm_state == "error"

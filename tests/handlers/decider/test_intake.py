@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from commands.compute.create import CreateServers
 from commands.compute.delete import ReportGuestRemoved
 from commands.fleet.place import ReleaseAllocation
 from events import topics
@@ -16,6 +17,7 @@ from events.message import Message
 from events.outcome import CommandFailed
 from handlers.decider import Decider
 from handlers.decider.marks import marks_of
+from handlers.decider.owned import GRACE_US
 from tests.commands.compute.servers import create
 from tests.commands.fleet.fleet import register
 from tests.handlers.decider.site import CODEC, HOST, Site, settle
@@ -75,6 +77,48 @@ def test_a_forged_follow_up_of_the_future_is_named_and_blocks_nothing(deciders: 
     assert server.host == HOST, "the true follow-up passed for taken"
     (reason,) = failures(site)
     assert "event 999999999 of compute.events/0, which has not happened" in reason
+
+
+def test_a_forged_follow_up_of_the_past_hides_only_what_is_under_way() -> None:
+    """Who may write commands can take the place of a true follow-up just before it comes, so that
+    the true one passes for taken. What was to follow ends by its deadline, and all that follows
+    later is taken: no more than an open command to delete the server would do."""
+    site = Site()
+    compute, fleet = a_process_each(site)
+    settle(compute, fleet)
+    site.append(topics.reports("fleet"), "default", register(HOST))
+    settle(compute, fleet)
+
+    def overtake(operation: Operation) -> None:
+        if operation == ("append", "compute"):
+            site.faults = lambda operation: None
+            last = site.events()[-1].headers["ce_position"]
+            forge(site, f"compute.events/0/{last}>999999")
+
+    site.faults = overtake
+    robbed = create()
+    site.ask(robbed, robbed.project_id)
+    settle(compute, fleet, turns=20)
+    forged = [r for r in site.records(topics.commands("fleet")) if ">999999" in r.headers["ce_id"]]
+    assert len(forged) == 1, "it stays in the log, where it can be found"
+    server = server_of(compute, robbed)
+    assert server.task_state == "scheduling"
+    assert server.deadline is not None
+    site.now = server.deadline + GRACE_US + 1
+    settle(compute, fleet, turns=20)
+    assert server_of(compute, robbed).vm_state == "error"
+    later = create("5a5f1c7e-0000-4000-8000-00000000000b")
+    site.ask(later, later.project_id)
+    settle(compute, fleet, turns=20)
+    assert server_of(compute, later).host == HOST
+
+
+def server_of(decider: Decider, asked: CreateServers) -> Server:
+    states = decider.states("compute", 0, "server")
+    assert states
+    server = states[asked.servers[0].server_id]
+    assert isinstance(server, Server)
+    return server
 
 
 @EVERYWHERE

@@ -11,7 +11,7 @@ from events.log.memory import Cluster, MemoryLog
 from events.message import Context
 from handlers.decider.effects import Effect
 from handlers.decider.outbox import Outbox
-from handlers.decider.ownership import Owned, Phase
+from handlers.decider.owned import Owned, Phase
 from handlers.decider.partition import Partition
 from handlers.decider.router import Router
 from tests.handlers.decider.site import CODEC
@@ -51,7 +51,7 @@ class Way:
         ownership: Any = SimpleNamespace(
             owned={("compute.commands", 0): self.sender, TARGET: self.receiver}
         )
-        self.router = Router(self.log, ownership, self.outbox, handing_over=True)
+        self.router = Router(ownership, self.outbox, handing_over=True)
 
     def handed(self) -> list[int]:
         return [item.effect.offset for item in self.receiver.queue if item.effect is not None]

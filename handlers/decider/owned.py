@@ -1,0 +1,158 @@
+"""A partition that this process owns: how far it is, what waits for it, when its deadlines pass."""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+
+import structlog
+
+from events import topics
+from events.log.contract import Journal, TopicPartition
+from handlers.decider.effects import Effects
+from handlers.decider.hand_over import HandOver
+from handlers.decider.inputs import Input
+from handlers.decider.marks import Waited
+from handlers.decider.partition import Partition
+
+BATCH_MAX = 200
+"""Commands in one append to a journal."""
+
+AGAIN_US = 1_000_000
+"""Pause after a lost term or a failure, before another is begun."""
+GRACE_US = 10_000_000
+"""How long hosts have, once all input that lay in the log is taken, to say what they did
+while nobody listened. Only then a deadline passes."""
+
+LEVEL_MAX_US = 600_000_000
+"""After so long deadlines pass although input of before the term is missing: the log may have
+dropped it meanwhile, as too old."""
+
+
+logger = structlog.get_logger("decider")
+
+
+class Phase(Enum):
+    """How far an owned partition is."""
+
+    NEW = "its snapshot is yet to be loaded"
+    WAITING = "its term begins when its pause is over"
+    BEGINNING = "the log is asked for its term"
+    FOLDING = "its term has begun, its journal is read"
+    FINDING = "it is folded, the log is asked for what lies beside its journal"
+    DECIDING = "it decides"
+    ILL = "its journal cannot be folded by this version"
+
+
+class Owned:
+    """A partition that the group has given to this process."""
+
+    def __init__(self, domain: str, number: int, partition: Partition, effects: Effects) -> None:
+        self.domain = domain
+        self.number = number
+        self.partition = partition
+        self.effects = effects
+        self.commands: TopicPartition = (topics.commands(domain), number)
+        self.journal_key: TopicPartition = (topics.events(domain), number)
+        self.sources: list[TopicPartition] = [(name, number) for name in topics.inputs(domain)]
+        self.journal: Journal | None = None
+        self.phase = Phase.NEW
+        self.again_at = 0
+        """When a waiting or ill one is tried (microseconds)."""
+        self.reason = ""
+        self.from_first = False
+        """Whether all of its state was folded from the journal's first record on since it last
+        turned out to be ill, or since it was gained without a snapshot."""
+        self.queue: deque[Input] = deque()
+        self.held, self.held_until = "", 0
+        """Why the first input waits, and until when: it needs a feature level."""
+        self.batch_max = BATCH_MAX
+        self.refused: dict[str, int] = {}
+        """Commands that were alone in an append that failed, and how often."""
+        self.polled: dict[str, int] = {}
+        """By input topic, the offset up to which records are in the queue."""
+        self.passed: dict[str, int] = {}
+        """By input topic, up to where inputs led to nothing and are not marked yet."""
+        self.ends: dict[str, int] = {}
+        """By input topic, where it ended when the term began."""
+        self.hand_over = HandOver()
+        self.term_at = 0
+        """When its term began."""
+        self.level_at: int | None = None
+        """When all input of before the term had been taken; None: not yet."""
+        self.counted_at = 0
+        """Up to when the marks count how long was waited for reports, in this term."""
+        self.saved = partition.offset
+
+    @property
+    def deciding(self) -> bool:
+        """Whether it has a term and is folded."""
+        return self.phase is Phase.DECIDING
+
+    def has_input(self, now: int) -> bool:
+        """Whether it has something to decide: inputs, or what is overdue."""
+        if not self.deciding:
+            return False
+        if self.queue and self.held_until <= now:
+            return True
+        deadline = self.partition.deadlines.next()
+        if deadline is None or deadline > now:
+            return False
+        return deadline <= self.passes(now) or self.waited(now) is not None
+
+    def hold(self, item: Input, until: int, reason: str) -> None:
+        """An input cannot be decided yet, so neither can those behind it."""
+        if not self.held:
+            logger.error("input_held", partition=self.partition.source, reason=reason)
+        self.queue.appendleft(item)
+        self.held, self.held_until = reason, until
+
+    def passes(self, now: int) -> int:
+        """Return up to which moment deadlines may pass now, -1 for none: hosts' reports that lay
+        in the log come before them, and what hosts could not send while nobody listened."""
+        level_at = self._level(now)
+        if level_at is None:
+            return -1
+        grace = GRACE_US if self.domain in topics.REPORTING and self.ends else 0
+        if now >= level_at + grace:
+            return now
+        # Owners may change more often than that: what earlier ones waited counts as well, for
+        # the deadlines that were overdue then.
+        until, waited = self.partition.marks.waited or (-1, 0)
+        return until if waited >= GRACE_US else -1
+
+    def waited(self, now: int) -> Waited | None:
+        """Return what is to be marked, once a second, while something overdue waits for reports:
+        for how long owners have listened for them."""
+        level_at, first = self._level(now), self.partition.deadlines.next()
+        if level_at is None or first is None or first > now or self.passes(now) >= first:
+            return None
+        until, waited = self.partition.marks.waited or (-1, 0)
+        if first > until:
+            return (now, 0)
+        listened = now - max(level_at, self.counted_at)
+        # The log may have been away without ending the term: a longer pause proves nothing.
+        return (until, waited + min(listened, 2 * AGAIN_US)) if listened >= AGAIN_US else None
+
+    def _level(self, now: int) -> int | None:
+        """When all input of before the term had been taken, None while it has not."""
+        if self.level_at is None and (not self._behind() or now >= self.term_at + LEVEL_MAX_US):
+            self.level_at = now
+        return self.level_at
+
+    def _behind(self) -> bool:
+        """Whether input that lay in the log when the term began may be untaken."""
+        taken = self.partition.marks.inputs
+        return bool(self.queue) or any(
+            max(taken.get(t, 0), self.polled.get(t, 0)) < end for t, end in self.ends.items()
+        )
+
+    def wait(self, phase: Phase, until: int, reason: str) -> None:
+        """Its term is over: another begins at ``until`` at the earliest."""
+        self.phase, self.again_at, self.reason = phase, until, reason
+        self.journal = None
+        self.held, self.held_until = "", 0
+        self.level_at = None
+        self.counted_at = 0
+        self.polled.clear()
+        self.passed.clear()
