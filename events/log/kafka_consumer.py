@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
 
 import kafka.errors as errors
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.structs import TopicPartition as Source
 
-from events.log.contract import LogError, TopicPartition
+from events.log.contract import LogError, Record, TopicPartition
 from events.log.kafka_assignor import BalancedAssignor
 from events.log.kafka_connection import CLIENT_DEFAULTS, Deadline, unavailable
 from events.log.kafka_private import LoopEnded, Stepped
@@ -114,8 +113,8 @@ class Consumer:
         """Read exactly these partitions."""
         self._stepped.assign([Source(*source) for source in sources])
 
-    def fetch(self, timeout_s: float, records_max: int) -> list[Any]:
-        """Records as kafka-python gives them; returns early, with none, for a ``wake``, a
+    def fetch(self, timeout_s: float, records_max: int) -> list[Record]:
+        """Records there are, or come in time; returns early, with none, for a ``wake``, a
         change of ownership, or when a position moved over what is no record.
 
         Raises ``LogUnavailable``, and ``LogError`` when this consumer can never go on.

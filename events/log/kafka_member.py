@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from events.log.contract import EARLIEST, LogUnavailable, Polled, TopicPartition
 from events.log.kafka_consumer import Consumer
-from events.log.kafka_records import read
 
 
 class KafkaMember:
@@ -27,7 +26,7 @@ class KafkaMember:
         found = self._consumer.fetch(timeout_s, records_max)
         if self._consumer.changes.pending:
             return self._changed()
-        return Polled(records=[read(record) for record in found])
+        return Polled(records=found)
 
     def follow(self, source: TopicPartition, offset: int) -> None:
         """See the contract."""

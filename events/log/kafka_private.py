@@ -3,7 +3,8 @@
 ``Client`` is the library's network client: connections and metadata on an event loop, in a
 thread of its own. ``Stepped`` is its consumer, whose ``poll`` is taken apart into steps, because
 it cannot be interrupted, sleeps in slices while nothing is fetchable, and notices a rebalance
-only at its next heartbeat. Tests of these two, against the library: ``test_kafka_private.py``.
+only at its next heartbeat. Its records are decoded by ``kafka_decoding``. Tests of these, against
+the library: ``test_kafka_private.py``.
 """
 
 from __future__ import annotations
@@ -11,18 +12,23 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import kafka.errors as errors
 from kafka import KafkaConsumer
+from kafka.consumer.fetcher import Fetcher
 from kafka.coordinator.base import MemberState
 from kafka.net.compat import KafkaNetClient
 from kafka.structs import TopicPartition as Source
 
-from events.log.contract import TopicPartition
+from events.log.contract import Record, TopicPartition
+from events.log.kafka_decoding import records_in
 
 Answer = TypeVar("Answer")
+
+FORMAT = 2
+"""Of record batches, since Kafka 0.11."""
 
 _LOOK_S = 1.0  # at the loop, whether it still runs
 
@@ -134,6 +140,44 @@ class Client:
         return self._manager.cluster.add_coordinator(found, key_type, key)
 
 
+class Fetched(Fetcher.PartitionRecords):  # type: ignore[misc]
+    """What the broker has answered for one partition, as the log's records instead of the
+    library's. Transactions are not looked at: a log has none."""
+
+    def _unpack_records(
+        self, tp: Any, records: Any, key_deserializer: object, value_deserializer: object
+    ) -> Iterator[Record]:
+        while (batch := records.next_batch()) is not None:
+            found = self._decoded((tp.topic, tp.partition), batch)
+            self.leader_epoch = batch.leader_epoch
+            for record in found:
+                self.records_read += 1
+                self.next_fetch_offset = record.offset + 1
+                yield record
+            self.bytes_read += batch.size_in_bytes
+            self.next_fetch_offset = batch.next_offset
+        self.drain()
+
+    def _decoded(self, source: TopicPartition, batch: Any) -> list[Record]:
+        """The records of a batch, none of one with which the broker ends a transaction. Raises
+        ``CorruptRecordError``."""
+        place = f"the batch at {source[0]}/{source[1]} offset {batch.base_offset}"
+        if batch.magic < FORMAT:
+            raise errors.CorruptRecordError(f"{place} has the format of before Kafka 0.11")
+        if not batch.validate_crc():
+            raise errors.CorruptRecordError(f"{place} has another checksum")
+        if batch.is_control_batch:
+            return []
+        batch._maybe_uncompress()
+        appended_ms = batch.max_timestamp if batch.timestamp_type else None
+        first = (batch.base_offset, batch.first_timestamp)
+        try:
+            buffer, count = bytes(batch._buffer), batch.records_count
+            return records_in(buffer, batch._pos, count, source, *first, appended_ms)
+        except (ValueError, IndexError) as error:
+            raise errors.CorruptRecordError(f"{place} cannot be read: {error}") from error
+
+
 class Stepped(KafkaConsumer):  # type: ignore[misc]
     """The library's consumer in steps. ``arrived`` is called from its network thread, when there
     may be something to do: a response, a rebalance, metadata."""
@@ -152,6 +196,7 @@ class Stepped(KafkaConsumer):  # type: ignore[misc]
             for each in clients:
                 each.close()
             raise
+        self._fetcher.PartitionRecords = Fetched
         self._rejoin = self._coordinator.request_rejoin
         self._coordinator.request_rejoin = self._rejoin_at_once
         self._cluster.add_listener(self._signal)  # leaders are known: there is whom to ask
@@ -181,7 +226,7 @@ class Stepped(KafkaConsumer):  # type: ignore[misc]
         self._fetcher.maybe_validate_positions()
         self._fetcher.validate_offsets_if_needed()
 
-    def take_fetched(self, records_max: int) -> list[Any]:
+    def take_fetched(self, records_max: int) -> list[Record]:
         """Records that have been fetched; asks for more where all are taken."""
         found, partial = self._fetcher.fetched_records(records_max)
         if not partial:

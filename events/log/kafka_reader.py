@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 from events.log.contract import LATEST, Record, TopicPartition
 from events.log.kafka_consumer import Consumer
-from events.log.kafka_records import read
 
 Ends = Callable[[Sequence[TopicPartition]], Mapping[TopicPartition, int]]
 
@@ -26,7 +25,7 @@ class KafkaReader:
 
     def poll(self, timeout_s: float, records_max: int = 1000) -> Sequence[Record]:
         """Records there are, or come within ``timeout_s``."""
-        return [read(record) for record in self._consumer.fetch(timeout_s, records_max)]
+        return self._consumer.fetch(timeout_s, records_max)
 
     def seek(self, source: TopicPartition, offset: int) -> None:
         """Go on at ``offset``. Who seeks once does so again, and a parked request delays it."""

@@ -1,14 +1,13 @@
-"""Records to and from Kafka's format: sizes, batches, what a consumer read."""
+"""Records to be written to Kafka: sizes, batches, partitions."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from events.log.contract import (
     Outgoing,
-    Record,
     RecordTooLarge,
     TopicMismatch,
     TopicPartition,
@@ -133,18 +132,3 @@ def _body(record: Outgoing) -> Body:
 
 def _size_in_batch(record: Body) -> int:
     return len(record.content) + _RECORD_OVERHEAD
-
-
-def read(record: Any) -> Record:
-    """A record as kafka-python's consumer gives it; its timestamp is in milliseconds."""
-    return Record(
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        timestamp=record.timestamp * 1000,
-        key=record.key.decode(errors="replace") if record.key is not None else "",
-        value=bytes(record.value) if record.value is not None else b"",
-        headers={
-            name: text.decode(errors="replace") for name, text in record.headers if text is not None
-        },
-    )
