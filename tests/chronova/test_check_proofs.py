@@ -1,0 +1,48 @@
+"""A process of the control plane checks hosts' proofs with the site's key, or does not start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chronova.connections import check_proofs, make_keys
+from chronova.host_keys import HostKey
+from chronova.settings import Settings, SettingsError
+from events import topics
+from events.fleet.heartbeat import Heartbeat
+from events.host_proof import SITE, HostProofs, Unproved, report_key
+from events.log.contract import Outgoing
+from events.log.records import Codec
+from tests.parts.proofs import taken
+
+BEAT = Heartbeat(host="h1", at=1, started_at=1)
+
+
+def test_without_the_key_it_does_not_start(tmp_path: Path) -> None:
+    """A key that it made would be another than that of the other machines."""
+    settings = Settings(data=str(tmp_path))
+    with pytest.raises(SettingsError, match=r"host-proof\.key is missing: copy it"):
+        check_proofs(settings)
+    assert list(tmp_path.iterdir()) == []
+    make_keys(settings)
+    check_proofs(settings)
+
+
+def test_what_is_not_believed_is_counted(tmp_path: Path) -> None:
+    settings = Settings(data=str(tmp_path))
+    make_keys(settings)
+    counted: list[str] = []
+    check_proofs(settings, counted.append)
+    key = HostKey(b"k" * 32)
+    master = (tmp_path / "host-proof.key").read_bytes()
+    plain = Outgoing(topics.HEARTBEATS, "h1", Codec().encode(BEAT))
+    for given, believed in ((master, True), (b"x" * 32, False)):
+        proofs = HostProofs({"h1": key}, {"h1": report_key(given, "h1", key.public)})
+        (record,) = taken([proofs.add(plain, BEAT)])
+        if believed:
+            SITE.check(record, BEAT)
+        else:
+            with pytest.raises(Unproved):
+                SITE.check(record, BEAT)
+    assert counted == [topics.HEARTBEATS]
