@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from chronova import cli
 from chronova.connections import check_proofs, make_keys
 from chronova.host_keys import HostKey
 from chronova.settings import Settings, SettingsError
@@ -13,6 +14,7 @@ from events import topics
 from events.fleet.heartbeat import Heartbeat
 from events.host_proof import SITE, HostProofs, Unproved, report_key
 from events.log.contract import Outgoing
+from events.log.memory import Cluster, MemoryLog
 from events.log.records import Codec
 from tests.parts.proofs import taken
 
@@ -46,3 +48,19 @@ def test_what_is_not_believed_is_counted(tmp_path: Path) -> None:
             with pytest.raises(Unproved):
                 SITE.check(record, BEAT)
     assert counted == [topics.HEARTBEATS]
+
+
+def test_the_first_topics_of_a_site_come_with_its_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Roles start after `chronova topics`. Later it makes none: this may be another machine."""
+    cluster = Cluster(lambda: 0)
+    monkeypatch.setenv("CHRONOVA_LOG", "kafka://127.0.0.1:1")
+    monkeypatch.setattr(
+        "chronova.connections.open_site_log", lambda settings: MemoryLog(cluster=cluster)
+    )
+    for name, expected in (("first", True), ("second", False)):
+        (tmp_path / name).mkdir()
+        monkeypatch.setattr(cli.State, "data", str(tmp_path / name))
+        cli.topics()
+        assert (tmp_path / name / "host-proof.key").exists() is expected
