@@ -61,6 +61,11 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
         return self.data_path / "image-url.key"
 
     @property
+    def host_proof_key_path(self) -> Path:
+        """File of the key that hosts' report keys are derived from; hosts lack it."""
+        return self.data_path / "host-proof.key"
+
+    @property
     def instances_path(self) -> Path:
         """Directory under which hosts keep ``<host>/<server id>/console.log``."""
         return self.data_path / "instances"

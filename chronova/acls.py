@@ -1,8 +1,8 @@
 """What each role may do on a Kafka cluster that enforces it: one table, for commands and tests.
 
 One principal for each role, and one for each host: it reads its own work and writes reports and
-heartbeats, nothing else. What these rules cannot do is told in docs/operations.md: a topic is the
-smallest thing that Kafka grants, so a host can report on other hosts' guests.
+heartbeats, nothing else. A topic is the smallest thing that Kafka grants, so these rules do not
+tell hosts apart that write to the same one: ``events.host_proof`` does.
 """
 
 from __future__ import annotations

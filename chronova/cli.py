@@ -162,11 +162,13 @@ def topics(
         list[str] | None, typer.Option(help="Also this host's own; may be repeated.")
     ] = None,
 ) -> None:
-    """Make the topics that are missing, with their settings."""
-    from chronova.connections import make_topics, open_site_log
+    """Make the topics that are missing, with their settings; of a new site also its keys."""
+    from chronova.connections import is_empty, make_keys, make_topics, open_site_log
 
     log = open_site_log(settings())
     try:
+        if is_empty(log):
+            make_keys(settings())  # before the topics: no role starts without
         for name in make_topics(settings(), log, host or ()) or ["all topics are there"]:
             out.print(name)
     finally:

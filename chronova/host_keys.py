@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
 
 from api.image.direct import load_key
 
@@ -34,3 +38,12 @@ class HostKey:
 def host_key(folder: Path) -> HostKey:
     """Return the key of the host with this folder; made, for its owner only, if there is none."""
     return HostKey(load_key(folder / FILE_NAME))
+
+
+def verify(public_key: str, signature: bytes, content: bytes) -> bool:
+    """Whether the key with this public half (hex) made this signature of ``content``."""
+    try:
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key)).verify(signature, content)
+    except (InvalidSignature, ValueError):
+        return False
+    return True

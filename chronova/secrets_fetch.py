@@ -9,22 +9,17 @@ from __future__ import annotations
 import http.client
 import time
 from collections.abc import Mapping
-from contextlib import closing
-from urllib.parse import urlsplit
 
 import msgspec
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from chronova.host_keys import HostKey
+from chronova.host_requests import message_of, opened, post
 from commands.compute.guest import Guest
-from commands.compute.secrets_request import INFO, PATH, Asked, Request, Sealed, Secrets
+from commands.compute.secrets_request import INFO, PATH, Asked, Request, Secrets
 from handlers.compute.drivers.contract import DriverError, GuestSecrets, SecretsUnavailable
 
 TIMEOUT_S = 30.0
-ANSWER_BYTES_MAX = 1 << 20
-SUITE = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.CHACHA20_POLY1305)
 REFUSED = (http.client.BAD_REQUEST, http.client.FORBIDDEN, http.client.NOT_FOUND)
 
 
@@ -32,7 +27,7 @@ class SecretsFetch:
     """Asks for the hosts whose keys it is given. Thread-safe."""
 
     def __init__(self, api_url: str, keys: Mapping[str, HostKey]) -> None:
-        self._api = urlsplit(api_url)
+        self._api_url = api_url
         self._keys = keys
 
     def __call__(self, host: str, guest: Guest) -> GuestSecrets:
@@ -41,14 +36,12 @@ class SecretsFetch:
         answer_key = X25519PrivateKey.generate()
         status, body = self._asked(self._request(host, guest, answer_key))
         if status in REFUSED:
-            raise DriverError(f"The API refused the secrets of the server: {_message(body)}")
+            raise DriverError(f"The API refused the secrets of the server: {message_of(body)}")
         if status != http.client.OK:
             raise SecretsUnavailable(f"The secrets could not be read: the API answered {status}.")
         try:
-            sealed = msgspec.json.decode(body, type=Sealed).sealed
-            plain = SUITE.decrypt(sealed, answer_key, INFO)
-            found = msgspec.json.decode(plain, type=Secrets)
-        except (msgspec.DecodeError, InvalidTag, ValueError) as error:
+            found = msgspec.json.decode(opened(body, answer_key, INFO), type=Secrets)
+        except (msgspec.DecodeError, ValueError) as error:
             raise SecretsUnavailable("The secrets could not be read: a broken answer.") from error
         return GuestSecrets(user_data=found.user_data, admin_password=found.admin_password)
 
@@ -68,24 +61,7 @@ class SecretsFetch:
         return msgspec.json.encode(Request(asked=signed, signature=self._keys[host].sign(signed)))
 
     def _asked(self, body: bytes) -> tuple[int, bytes]:
-        secure = self._api.scheme == "https"
-        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        headers = {"Content-Type": "application/json"}
-        with closing(
-            kind(self._api.hostname or "", self._api.port, timeout=TIMEOUT_S)
-        ) as connection:
-            try:
-                connection.request("POST", self._api.path.rstrip("/") + PATH, body, headers)
-                answer = connection.getresponse()
-                return answer.status, answer.read(ANSWER_BYTES_MAX)
-            except (http.client.HTTPException, OSError) as error:
-                raise SecretsUnavailable(f"The secrets could not be read: {error}") from error
-
-
-def _message(body: bytes) -> str:
-    """What the API says in Nova's form of errors."""
-    try:
-        errors = msgspec.json.decode(body, type=dict[str, dict[str, object]])
-        return str(next(iter(errors.values()))["message"])[:500]
-    except (msgspec.DecodeError, StopIteration, KeyError):
-        return "no reason was given"
+        try:
+            return post(self._api_url, PATH, body, TIMEOUT_S)
+        except (http.client.HTTPException, OSError) as error:
+            raise SecretsUnavailable(f"The secrets could not be read: {error}") from error

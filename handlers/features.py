@@ -18,6 +18,7 @@ import structlog
 
 from events.features import LOWEST, FeaturesEnabled, FeaturesRequired
 from events.fleet.heartbeat import COMPUTE, SCHEDULER, Heartbeat
+from events.host_proof import SITE, Unproved
 from events.log.contract import Log, Outgoing, Reader, Record
 from events.log.records import BadRecord, Codec, headers
 from events.message import Context, UnknownMessage
@@ -152,8 +153,13 @@ class Heartbeats:
         except (BadRecord, UnknownMessage, UnknownSchema) as error:
             logger.warning("a heartbeat cannot be read", key=record.key, reason=str(error))
             return
-        if isinstance(beat, Heartbeat):
-            self.members.hear(beat, record.timestamp)
+        if not isinstance(beat, Heartbeat):
+            return
+        try:
+            SITE.check(record, beat)
+        except Unproved:
+            return  # the process has counted and logged it
+        self.members.hear(beat, record.timestamp)
 
 
 class Raiser:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from events.fleet.heartbeat import Heartbeat
+from events.host_proof import SITE
 from events.log.contract import Outgoing
 from events.log.records import Codec, headers
 from events.message import Context
@@ -10,11 +11,8 @@ from events.topics import HEARTBEATS
 
 
 def heartbeat_record(codec: Codec, beat: Heartbeat, id: str) -> Outgoing:
-    """The record to append (``Log.append``); losing one harms nobody. ``id``: the record's."""
+    """The record to append (``Log.append``) of a service that is no host's, with its proof; losing
+    one harms nobody. ``id``: the record's."""
     context = Context(id=id, time=beat.at)
-    return Outgoing(
-        HEARTBEATS,
-        beat.host,
-        codec.encode(beat),
-        headers(context, beat.type_name, f"/chronova/{beat.binary}/{beat.host}"),
-    )
+    made = headers(context, beat.type_name, f"/chronova/{beat.binary}/{beat.host}")
+    return SITE.prove(Outgoing(HEARTBEATS, beat.host, codec.encode(beat), made))

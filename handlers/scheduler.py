@@ -30,6 +30,7 @@ from events import topics
 from events.fleet.heartbeat import COMPUTE, SCHEDULER, Heartbeat
 from events.fleet.host import Host
 from events.fleet.request import SHARD
+from events.host_proof import SITE, Unproved
 from events.log.contract import LATEST, Log, LogError, Outgoing, Reader, Record
 from events.log.records import BadRecord, Codec, headers
 from events.message import Context, UnknownMessage
@@ -167,7 +168,7 @@ class LivenessMonitor:
         if self._reader is None:
             self._reader = self._log.reader({SOURCE: self._start()})
             self._missed = self._reader.ends().get(SOURCE, 0)
-        if not self._listened(self._reader):
+        if not self._listened(self._reader, hosts):
             return
         hosts = self._hosts()
         if hosts is None:
@@ -184,7 +185,7 @@ class LivenessMonitor:
         offset = self._log.offset_at(SOURCE, max(0, since))
         return LATEST if offset is None else offset
 
-    def _listened(self, reader: Reader) -> bool:
+    def _listened(self, reader: Reader, hosts: Mapping[str, Host]) -> bool:
         """Hear all that there is; whether nothing is left."""
         end = reader.ends().get(SOURCE, 0)
         wait_s = 0.0
@@ -192,7 +193,7 @@ class LivenessMonitor:
             before = self._clock()
             records = reader.poll(wait_s)
             for record in records:
-                self._hear(record, before)
+                self._hear(record, before, hosts)
             if reader.positions().get(SOURCE, 0) >= end:
                 return True
             if wait_s and not records:
@@ -211,7 +212,7 @@ class LivenessMonitor:
                 else:
                     self._up[name] = host.up
 
-    def _hear(self, record: Record, now: float) -> None:
+    def _hear(self, record: Record, now: float, hosts: Mapping[str, Host]) -> None:
         try:
             beat = self._codec.decode(record.value)
         except (BadRecord, UnknownMessage, UnknownSchema) as error:
@@ -219,6 +220,11 @@ class LivenessMonitor:
             return
         if not isinstance(beat, Heartbeat) or beat.binary != COMPUTE:
             return
+        host = hosts.get(beat.host)
+        try:
+            SITE.check(record, beat, "" if host is None or host.deleted else host.public_key)
+        except Unproved:
+            return  # the process has counted and logged it
         if record.offset < self._missed and not beat.ending:
             self._liveness.heard_before(beat.host)
         elif beat.ending:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from events.features import PROCESS, Reached
+from events.host_proof import SITE
 from schemas.catalog import catalog
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def no_log_of_an_earlier_test() -> Iterator[None]:
     """What a test opened is gone after it: nothing is looked up there any more."""
     yield
     PROCESS.look_up, PROCESS.reached = None, Reached()
+    SITE.forget()
     catalog().look_up = None
 
 

@@ -41,6 +41,13 @@ def is_host(engine: Engine, name: str) -> bool:
         return connection.execute(statement).first() is not None
 
 
+def host_keys(engine: Engine, names: Collection[str]) -> dict[str, str]:
+    """The public key (hex) with which each of these hosts came, as far as they have one."""
+    statement = select(H.id, H.public_key).where(H.id.in_(names), ~H.deleted, H.public_key != "")
+    with engine.connect() as connection:
+        return {row.id: row.public_key for row in connection.execute(statement).all()}
+
+
 def host_key(engine: Engine, name: str) -> str:
     """The public key (hex) that a host came with; empty when there is no such host."""
     statement = select(H.public_key).where(H.id == name, ~H.deleted)

@@ -7,27 +7,21 @@ can read it. What a request is stands in ``commands.compute.secrets_request``.
 
 from __future__ import annotations
 
-import time
-
 import falcon
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hpke
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from api.bus import Actor, Unavailable
-from api.compute.faults import bad_request, forbidden, not_found
+from api.compute.faults import bad_request, not_found
 from api.compute.fleet import host_key
 from api.compute.secret_store import SecretStore, SecretsUnreadable
+from api.compute.signed_by_host import check_age, check_signature, sealed_for
 from api.http.body import read_bytes
 from api.http.rates import Limit
 from api.services import Services
 from commands.compute.read_secrets import ReadSecrets
-from commands.compute.secrets_request import INFO, VALID_S, Asked, Request, Sealed
+from commands.compute.secrets_request import INFO, Asked, Request, Sealed
 
 BODY_BYTES_MAX = 8192
-SUITE = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.CHACHA20_POLY1305)
 
 
 class HostSecrets:
@@ -60,8 +54,7 @@ class HostSecrets:
             found = self._store.open(asked.secrets_id, asked.server_id)
         except SecretsUnreadable as error:
             raise not_found(str(error)) from error
-        key = X25519PublicKey.from_public_bytes(asked.answer_key)
-        sealed = SUITE.encrypt(msgspec.json.encode(found), key, INFO)
+        sealed = sealed_for(asked.answer_key, msgspec.json.encode(found), INFO)
         resp.content_type = "application/json"
         resp.data = msgspec.json.encode(Sealed(sealed=sealed))
 
@@ -75,12 +68,6 @@ class HostSecrets:
         key = host_key(self._services.engine, asked.host)
         if not key:  # just registered, perhaps: the tables may be behind
             raise Unavailable(f"No key of host {asked.host} is known.", maybe_sent=False)
-        try:
-            Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(
-                request.signature, request.asked
-            )
-        except (InvalidSignature, ValueError):
-            raise forbidden(f"This is not signed with the key of host {asked.host}.") from None
-        if abs(time.time() - asked.at) > VALID_S:
-            raise forbidden("The request is too old, or the host's clock is wrong.")
+        check_signature(asked.host, key, request.signature, request.asked)
+        check_age(asked.at)
         return asked

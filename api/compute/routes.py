@@ -29,6 +29,7 @@ from api.compute import (
     usage,
     versions,
 )
+from api.compute.host_report_keys import HostReportKeys
 from api.compute.host_secrets import HostSecrets
 from api.compute.operation import Operation, resources
 from api.services import Services
@@ -69,4 +70,5 @@ def routes(services: Services) -> Iterable[tuple[str, object]]:
     """Paths relative to ``/compute``, each with its resource."""
     yield from versions.routes(services)
     yield "/v2.1/host-secrets", HostSecrets(services)
+    yield "/v2.1/host-report-keys", HostReportKeys(services)
     yield from resources(services, operations())

@@ -7,7 +7,8 @@ Four limits, each a text such as ``600/minute``, or empty for none:
 - ``refusals_project``: commands of one project that were refused. A refusal is recorded, and
   costs its sender nothing; once they are used up, the project's writes wait.
 - ``secrets_host``: requests that a host has signed, to read its guests' secrets. Each is decided,
-  and what is refused is recorded (``api.compute.host_secrets`` counts them).
+  and what is refused is recorded (``api.compute.host_secrets`` counts them). Those for its report
+  key are counted apart, up to the same limit (``api.compute.host_report_keys``).
 
 Each process counts by itself: a limit is divided by the number of processes.
 """

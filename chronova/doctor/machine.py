@@ -25,6 +25,7 @@ SECRETS = (
     "openrc",
     "idempotency.key",
     "image-url.key",
+    "host-proof.key",
     "kcat.conf",
     "consumer.properties",
 )

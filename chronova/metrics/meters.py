@@ -55,6 +55,19 @@ def _gauge(store: Store, name: str, text: str, mode: Any, *labels: str) -> Gauge
     return Gauge(f"chronova_{name}", text, labels, registry=store.registry, multiprocess_mode=mode)
 
 
+class ProofMeters:
+    """Records of hosts' topics that were not believed (``chronova.connections.check_proofs``)."""
+
+    def __init__(self, store: Store) -> None:
+        self._refused = _counter(
+            store, "unproved_records", "Reports and heartbeats without a proof that holds.", "topic"
+        )
+
+    def refused(self, topic: str) -> None:
+        """A record of that topic was not believed."""
+        self._refused.of(topic).inc()
+
+
 class ApiMeters:
     """Requests (``api.http.observing.Observer``) and commands (``api.log_bus.Observer``)."""
 

@@ -21,10 +21,13 @@ from chronova.host_keys import HostKey, host_key
 from chronova.membership import announce
 from chronova.metrics.meters import AgentMeters
 from chronova.pinned_log import pin
+from chronova.report_keys import HostReportKeys
 from chronova.secrets_fetch import SecretsFetch
 from chronova.settings import Settings, SettingsError
 from chronova.stopping import Stop
 from chronova.watched import Watched
+from events.features import PROCESS
+from events.host_proof import HostProofs
 from events.log.contract import LogError
 from events.topics import HOST
 from handlers.compute.agent import Agent, run
@@ -126,6 +129,10 @@ def serve(settings: Settings) -> None:
         pin(settings.data_path / "instances" / host, host, identity, driver)
     kept = settings.data_path / "instances" / name
     witness = Witness(log, KeptInFile(kept / WITNESS), wall_clock)
+    report_keys = HostReportKeys(
+        settings.url, keys, lambda host: settings.data_path / "instances" / host
+    )
+    proofs = HostProofs(keys, report_keys.known)
     presence = Presence(
         witness,
         name,
@@ -134,9 +141,10 @@ def serve(settings: Settings) -> None:
         clock=wall_clock,
         new_id=lambda: str(uuid.uuid4()),
         version=__version__,
+        proofs=proofs,
     )
     anew = _went_back(witness, stop)
-    if anew is None:
+    if anew is None or not report_keys.obtain(lambda: _register(presence, stop), stop.pause):
         log.close()
         return
     announce(presence.beat)
@@ -155,6 +163,7 @@ def serve(settings: Settings) -> None:
         appender=witness,
         anew=anew,
         secrets_of=SecretsFetch(settings.url, keys),
+        proofs=proofs,
     )
     stop.on_stop(agent.wake)
     keeper = Watched("presence", lambda: _keep_up(settings, presence, agent, stop), agent.wake)
@@ -189,6 +198,18 @@ def _went_back(witness: Witness, stop: Stop) -> bool | None:
             logger.warning("log_away", reason=str(error))
             stop.wait(0.5)
     return None
+
+
+def _register(presence: Presence, stop: Stop) -> None:
+    """Register the hosts, with no proof but their own keys, before anything else is written. Raises
+    ``TooOld``: this version may write nothing."""
+    while not stop.stopped():
+        try:
+            PROCESS.check()
+            return presence.register()
+        except (LogError, DriverError) as error:
+            logger.warning("presence", reason=str(error))
+            stop.pause(1.0)
 
 
 def _say_goodbye(presence: Presence) -> None:

@@ -30,7 +30,7 @@ from api.log_bus import LogBus, Observer
 from api.services import ApiSettings, Services
 from api.waiting_partitions import WaitingPartitions
 from chronova import __version__, listening, observing
-from chronova.connections import database_of, open_site_log
+from chronova.connections import check_proofs, database_of, open_site_log
 from chronova.consoles import HostConsoles
 from chronova.membership import Membership
 from chronova.memory import return_large_blocks
@@ -180,6 +180,7 @@ def _end_master() -> None:
 def _refuse_old(settings: Settings) -> None:
     """Refuse in the master, which can say so in one sentence. Raises ``TooOld``, ``LogError``."""
     with closing(open_site_log(settings)) as log:
+        check_proofs(settings)  # the workers are forked from here
         publish(log, catalog())
         member = Membership(log, API, settings.report_interval_s)
         member.enter()

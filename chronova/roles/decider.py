@@ -9,10 +9,10 @@ import msgspec
 import structlog
 
 from chronova import __version__, observing
-from chronova.connections import open_site_log
+from chronova.connections import check_proofs, open_site_log
 from chronova.domains import load_handlers
 from chronova.membership import Membership
-from chronova.metrics.meters import DeciderMeters
+from chronova.metrics.meters import DeciderMeters, ProofMeters
 from chronova.settings import Settings, SettingsError
 from chronova.stopping import Stop
 from chronova.watched import Watched
@@ -37,6 +37,7 @@ def serve(settings: Settings) -> None:
     stop = Stop()
     store = observing.begin(settings, "decider")
     log = observing.measured(open_site_log(settings), store, "decider")
+    check_proofs(settings, ProofMeters(store).refused)
     member = Membership(log, CONDUCTOR, settings.report_interval_s)
     member.enter(stop.wait)
     meters = DeciderMeters(store)

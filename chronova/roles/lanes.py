@@ -45,7 +45,7 @@ _FILE = re.compile(rb"/+image/v2/(images/[^/]+/(?:file|stage)|direct/[^/]+)/*\Z"
 
 
 _NO_TOKEN = re.compile(
-    rb"/+(?:identity/v3/(?:auth/tokens|users/[^/]+/password)|compute/v2\.1/host-secrets"
+    rb"/+(?:identity/v3/(?:auth/tokens|users/[^/]+/password)|compute/v2\.1/host-(?:secrets|report-keys)"
     rb"|image/v2/direct/[^/]+)/*\Z"
 )
 """Work that is done without a token: one that comes with it is not looked at, so any will do."""

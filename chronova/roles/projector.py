@@ -7,9 +7,9 @@ from functools import partial
 
 from api.services import ApiSettings
 from chronova import observing
-from chronova.connections import database_of, open_another_log, open_site_log
+from chronova.connections import check_proofs, database_of, open_another_log, open_site_log
 from chronova.membership import Membership
-from chronova.metrics.meters import ProjectorMeters
+from chronova.metrics.meters import ProjectorMeters, ProofMeters
 from chronova.secrets_keeper import SecretsKeeper
 from chronova.settings import Settings
 from chronova.stopping import Stop
@@ -28,6 +28,7 @@ def serve(settings: Settings) -> None:
     store = observing.begin(settings, "projector")
     meters = ProjectorMeters(store)
     log = observing.measured(open_site_log(settings), store, "projector")
+    check_proofs(settings, ProofMeters(store).refused)
     member = Membership(log, PROJECTOR, settings.report_interval_s)
     member.enter()
     secrets = SecretsKeeper(ApiSettings(data_path=settings.data_path).secrets_path, database)

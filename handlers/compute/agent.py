@@ -17,6 +17,7 @@ import structlog
 
 from commands.compute.power_state import ReportPowerState
 from events import topics
+from events.host_proof import Proofs
 from events.log.contract import Log, LogError, TopicMismatch
 from events.log.records import Codec
 from events.message import Context
@@ -50,7 +51,7 @@ class Agent:
     ``node_ids``: the compute node of each host, to know itself when it is refused.
     ``pause(seconds)`` returns early when the agent is to stop. ``keeper``: how far it has read.
     ``appender`` writes its reports. ``anew``: the log went back, so all is read and said again.
-    ``secrets_of``: asks for guests' user data and passwords.
+    ``secrets_of``: asks for guests' user data and passwords. ``proofs``: of who writes reports.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Agent:
         appender: Appender | None = None,
         anew: bool = False,
         secrets_of: SecretsOf = without_secrets,
+        proofs: Proofs | None = None,
     ) -> None:
         self._hosts = dict(hosts)
         self._clock = clock
@@ -98,6 +100,7 @@ class Agent:
             appender=appender,
             anew=anew,
             went_back=self._log_went_back,
+            proofs=proofs,
         )
         for host in served if anew else ():
             self._log_went_back(host)

@@ -23,6 +23,7 @@ from events.fleet.inventory import (
     unsound,
 )
 from events.fleet.request import SHARD
+from events.host_proof import NoProofs, Proofs
 from events.log.contract import Outgoing
 from events.log.records import Codec, headers
 from events.message import Context, Message
@@ -84,8 +85,10 @@ class Presence:
         new_id: Callable[[], str],
         version: str = "",
         codec: Codec | None = None,
+        proofs: Proofs | None = None,
     ) -> None:
         self._log = log
+        self._proofs = proofs or NoProofs()
         self._source = f"/chronova/agent/{name}"
         self._hosts = hosts
         self._identities = identities
@@ -165,7 +168,8 @@ class Presence:
     def _record(self, topic: str, key: str, message: Message) -> Outgoing:
         context = Context(id=f"{self._new_id()}:{message.type_name}", time=self._clock())
         made = headers(context, message.type_name, self._source)
-        return Outgoing(topic, key, self._codec.encode(message), made)
+        record = Outgoing(topic, key, self._codec.encode(message), made)
+        return self._proofs.add(record, message)
 
     def _append(self, records: Sequence[Outgoing]) -> None:
         if records:

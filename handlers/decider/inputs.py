@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from events import topics
+from events import host_proof, topics
 from events.bounds import printable
 from events.log.contract import Record
 from events.log.records import BadRecord, Codec, context_of
@@ -22,8 +22,8 @@ class Input(msgspec.Struct, eq=False):
     command: Command | None = None
     """None: ``value`` has to be read first."""
     value: bytes = b""
-    reported: bool = False
-    """Whether a host sent it."""
+    report: Record | None = None
+    """Its record, where a host sent it."""
     place: tuple[str, int] | None = None
     """The input topic, and the offset behind its record there."""
     origin: tuple[str, Followed] | None = None
@@ -40,14 +40,17 @@ class Input(msgspec.Struct, eq=False):
         return self.place is not None and self.origin is None and not self.reported
 
     def read(self, domain: str, codec: Codec) -> Command:
-        """Return the command. Raises ``BadRecord`` and what decoding raises."""
+        """Return the command. Raises ``BadRecord``, ``events.host_proof.Unproved`` and what
+        decoding raises."""
         if self.strange:
             raise BadRecord(self.strange)
         message = self.command or codec.decode(self.value)
         if not isinstance(message, Command) or message.type_domain != domain:
             raise BadRecord(f"{self.type_name} is not a command of {domain}")
-        if self.reported and not message.from_hosts:
-            raise BadRecord(f"{self.type_name} is not for a host to send")
+        if self.report is not None:
+            if not message.from_hosts:
+                raise BadRecord(f"{self.type_name} is not for a host to send")
+            host_proof.SITE.check(self.report, message)
         return message
 
 
@@ -60,7 +63,7 @@ def from_record(record: Record, domain: str, now: int) -> Input:
         context=context,
         type_name=type_name,
         value=record.value,
-        reported=reported,
+        report=record if reported else None,
         place=(record.topic, record.offset + 1),
         origin=None if reported else origin_of(context.id),
         since=record.timestamp,

@@ -15,6 +15,7 @@ import structlog
 
 from commands.work import Order, Wish, named_work
 from events import topics
+from events.host_proof import NoProofs, Proofs
 from events.log.contract import Log, LogError, Outgoing, Record
 from events.log.records import BadRecord, Codec, context_of, headers
 from events.message import Command, Context, UnknownMessage
@@ -77,7 +78,9 @@ class Performer:
         appender: Appender | None = None,
         anew: bool = False,
         went_back: Callable[[str], None] = lambda host: None,
+        proofs: Proofs | None = None,
     ) -> None:
+        self._proofs = proofs or NoProofs()
         self._log = log
         self._source = f"/chronova/agent/{name}"
         self._kinds = kinds
@@ -361,7 +364,7 @@ class Performer:
     def _record(self, report: Command, envelope: Context, key: str) -> Outgoing:
         made = headers(envelope, report.type_name, self._source)
         topic = topics.reports(report.type_domain)
-        return Outgoing(topic, key, self._codec.encode(report), made)
+        return self._proofs.add(Outgoing(topic, key, self._codec.encode(report), made), report)
 
     def _flush(self) -> None:
         with self._ended_lock:

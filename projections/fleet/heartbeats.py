@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy import BigInteger, Column, Table, Text
 
 from events.fleet.heartbeat import TROUBLES_MAX, Heartbeat
+from events.host_proof import SITE, Unproved
 from events.log.contract import Record
 from events.log.records import BadRecord, Codec
 from events.message import UnknownMessage
@@ -37,7 +38,7 @@ _codec = Codec()
 
 
 def heartbeat_rows(records: Sequence[Record]) -> list[Row]:
-    """The rows that these heartbeats come to; what is none is left out."""
+    """The rows that these heartbeats come to; what is none, or is not proved, is left out."""
     rows: list[Row] = []
     for record in records:
         try:
@@ -45,7 +46,7 @@ def heartbeat_rows(records: Sequence[Record]) -> list[Row]:
         except (BadRecord, UnknownMessage, UnknownSchema) as error:
             logger.warning("a heartbeat cannot be read", key=record.key, reason=str(error))
             continue
-        if isinstance(beat, Heartbeat):
+        if isinstance(beat, Heartbeat) and _proved(record, beat):
             rows.append(
                 {
                     "host": beat.host,
@@ -57,6 +58,14 @@ def heartbeat_rows(records: Sequence[Record]) -> list[Row]:
                 }
             )
     return rows
+
+
+def _proved(record: Record, beat: Heartbeat) -> bool:
+    try:
+        SITE.check(record, beat)
+    except Unproved:
+        return False  # the process has counted and logged it
+    return True
 
 
 follow(HEARTBEATS, SERVICE_HEARTBEATS, heartbeat_rows)

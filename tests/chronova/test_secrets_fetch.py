@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import base64
 import secrets
-import socketserver
-import threading
 import time
-import wsgiref.simple_server
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,15 +26,7 @@ from handlers.compute.drivers.contract import DriverError, GuestSecrets, Secrets
 from tests.api.compute.world import World, stocked
 from tests.parts.local_bus import store
 from tests.parts.postgres import PostgresServer
-
-
-class Quiet(wsgiref.simple_server.WSGIRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-class Server(socketserver.ThreadingMixIn, wsgiref.simple_server.WSGIServer):
-    daemon_threads = True
+from tests.parts.served_api import served
 
 
 class Cloud:
@@ -68,26 +56,12 @@ class Cloud:
         return SecretsFetch(url or self.url, {host: key or self.keys[host]})(host, guest)
 
 
-@contextmanager
-def served(world: World) -> Iterator[str]:
-    """The world's API on a port; its URL."""
-    server = wsgiref.simple_server.make_server("127.0.0.1", 0, world.client.app, Server, Quiet)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
-
-
 @pytest.fixture(scope="module")
 def cloud(database: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     with store(database.url) as engine:
         folder = tmp_path_factory.mktemp("cloud")
         world = stocked(World.new(engine, folder))
-        with served(world) as url:
+        with served(world.client.app) as url:
             yield Cloud(world, folder / "instances", url)
 
 
@@ -198,7 +172,7 @@ def test_a_host_asks_so_often_and_then_tries_again(cloud: Cloud) -> None:
     rates = RateSettings(secrets_host="2/hour")
     settings = msgspec.structs.replace(cloud.world.settings, rates=rates)
     limited = World(Services(cloud.world.bus, cloud.world.engine, settings), cloud.world.bus)
-    with served(limited) as url:
+    with served(limited.client.app) as url:
         for _ in range(3):  # what others sign in its name is not counted
             with pytest.raises(DriverError, match="not signed"):
                 cloud.ask("h2", guest, cloud.keys["h1"], url)

@@ -172,6 +172,7 @@ def _compute_bodies(site: Site, own: Mapping[str, str], version: int) -> dict[st
         "POST /os-aggregates/{}/action#remove_host": {"remove_host": {"host": "c1"}},
         "POST /os-aggregates/{}/action#set_metadata": {"set_metadata": {"metadata": {"a": "b"}}},
         "POST /host-secrets": {},
+        "POST /host-report-keys": {},
         "POST /os-aggregates/{}/images": {"cache": [{"id": own["public image"]}]},
         "PUT /os-hosts/{}": {"status": "enable"},
         "POST /os-keypairs": {"keypair": key_pair},

@@ -6,7 +6,7 @@ import pytest
 
 from api import policy
 from tests.conformance.asking import (
-    HOST_SECRETS,
+    FOR_HOSTS,
     ask,
     expected,
     fact,
@@ -30,6 +30,7 @@ OWN_WORDS = {
     "PUT /compute/v2.1/os-quota-class-sets/{quota_class}": {400},
     "GET /image/v2": {404},
     "POST /compute/v2.1/host-secrets": {400},
+    "POST /compute/v2.1/host-report-keys": {400},
     "GET /image/v2/direct/{sha512}": {403},
 }
 """What a good request may be answered all the same, and why."""
@@ -37,7 +38,7 @@ OWN_WORDS = {
 
 def test_the_tables_of_facts_know_every_route(cloud: Site) -> None:
     known = {*COMPUTE_ROUTES, *IDENTITY_ROUTES, *IMAGE_ROUTES}
-    documents = {f"{COMPUTE}", "/compute", "/compute/v2", HOST_SECRETS}
+    documents = {f"{COMPUTE}", "/compute", "/compute/v2", *FOR_HOSTS}
     for service in ("compute", "identity", "image"):
         live = {fact(route) for route in routes_of(cloud, service)}
         live = {route for route in live if route.path not in documents}
@@ -100,7 +101,7 @@ def test_without_a_token_only_what_is_public(cloud: Site, service: str) -> None:
 
 def is_public(route: Route) -> bool:
     """Whether a route needs no token."""
-    if route.shape == HOST_SECRETS:
+    if route.shape in FOR_HOSTS:
         return True
     documents = ("/compute", "/compute/v2", "/compute/v2.1", "/placement")
     if route.path in documents or route.service == "registry":

@@ -1,14 +1,13 @@
 """What a host can say with its credentials, and of whom it is believed.
 
-It writes to the topics of reports and to the heartbeats, whatever it likes. Of other hosts' guests
-it is believed in nothing that it says in its own name; in another's name it has to know the
-server's id, its host, generation and operation. The id is told to the server's project, and to the
-hosts that had the server.
+It writes to the topics of reports and to the heartbeats, whatever it likes. It is believed about
+its own guests, and in no other name, whatever it knows: each record carries its host's proof.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import msgspec
 import pytest
@@ -18,12 +17,16 @@ from hypothesis import strategies as some
 from commands.compute.guest import GuestReport
 from commands.compute.power import ReportGuestStopped, StopServer
 from commands.compute.power_state import ReportPowerState
+from commands.fleet.host import RegisterHost, ReportInventory
 from events import topics
-from events.log.contract import Record
+from events.log.contract import Outgoing, Record
 from events.log.records import headers
 from events.message import MESSAGES, Command, Context, Event
+from events.outcome import CommandFailed
 from tests.commands.compute.servers import HOST, P, S, active, building
+from tests.commands.fleet.fleet import register
 from tests.parts.given import CODEC, NOW, Story, given
+from tests.parts.proofs import checked, own_key, proofs_of
 from tests.properties.histories import COMMANDS, examples
 from tests.properties.values import messages
 
@@ -36,12 +39,23 @@ STOLEN = "stolen"
 numbers = itertools.count(1)
 
 
-def say(story: Story, report: Command) -> None:
-    """Let a host append this to its domain's topic of reports."""
+@pytest.fixture(autouse=True)
+def believed_with_proof() -> Iterator[None]:
+    with checked():
+        yield
+
+
+def say(story: Story, report: Command, prover: str = "") -> None:
+    """Let a host append this to its domain's topic of reports. ``prover``: the host whose keys it
+    has, by default the one that it names."""
     topic, number = topics.reports(report.type_domain), next(numbers)
     context = Context(id=f"{number}:{report.type_name}", time=NOW)
     made = headers(context, report.type_name, "/stolen")
-    story.take(Record(topic, 0, number, NOW, P, CODEC.encode(report), made), NOW)
+    record = Outgoing(topic, P, CODEC.encode(report), made)
+    host = prover or getattr(report, "host", "")
+    named = msgspec.structs.replace(report, host=host)
+    proved = proofs_of(host).add(record, named)
+    story.take(Record(topic, 0, number, NOW, P, proved.value, proved.headers), NOW)
 
 
 def orders(story: Story) -> list[str]:
@@ -75,8 +89,28 @@ def test_in_its_own_name_it_changes_no_guest_of_another(kind: type[Command]) -> 
 
 
 @pytest.mark.parametrize("kind", GUEST_REPORTS, ids=lambda kind: kind.type_name)
+def test_in_another_name_it_is_not_believed_whatever_it_knows(kind: type[Command]) -> None:
+    """Server, host, generation and operation are right: only the proof is its own."""
+
+    @examples(6)
+    @drawn(messages(kind), some.sampled_from([building(), active()]))
+    def forges(report: Command, past: list[Event]) -> None:
+        story = given("compute", *past)
+        known = story.state("server", S)
+        fields: dict[str, object] = {"server_id": S, "project_id": P, "host": HOST}
+        fields |= {"generation": known.generation, "operation": known.operation}
+        say(story, msgspec.structs.replace(report, **fields), prover=STOLEN)
+        assert story.state("server", S) == known
+        (failed,) = story.written
+        assert isinstance(failed, CommandFailed)
+        assert f"in the name of {HOST!r} with the proof of {STOLEN!r}" in failed.reason
+
+    forges()
+
+
+@pytest.mark.parametrize("kind", GUEST_REPORTS, ids=lambda kind: kind.type_name)
 @pytest.mark.parametrize("wrong", ["host", "generation", "server_id"])
-def test_in_another_name_it_has_to_know_all(kind: type[Command], wrong: str) -> None:
+def test_with_wrong_numbers_nobody_is_believed(kind: type[Command], wrong: str) -> None:
     @examples(6)
     @drawn(messages(kind), some.sampled_from([building(), active()]))
     def guesses(report: Command, past: list[Event]) -> None:
@@ -91,12 +125,11 @@ def test_in_another_name_it_has_to_know_all(kind: type[Command], wrong: str) -> 
     guesses()
 
 
-def test_who_knows_all_of_them_is_believed() -> None:
-    """The limit, as docs/security.md tells it: hosts share the topics of reports."""
-    story = given("compute", *active())
+def stopped_report(story: Story) -> Command:
+    """What the host says when it has stopped the server, as was asked for."""
     story.when(StopServer(server_id=S))
     known = story.state("server", S)
-    report = ReportGuestStopped(
+    return ReportGuestStopped(
         server_id=S,
         project_id=P,
         host=HOST,
@@ -104,5 +137,42 @@ def test_who_knows_all_of_them_is_believed() -> None:
         operation=known.operation,
         power_state=4,
     )
+
+
+def test_only_the_host_itself_is_believed() -> None:
+    story = given("compute", *active())
+    report = stopped_report(story)
+    asked = story.state("server", S)
+    say(story, report, prover=STOLEN)
+    assert story.state("server", S) == asked
     say(story, report)
     assert story.state("server", S).vm_state == "stopped"
+
+
+def test_a_report_without_a_proof_is_recorded_as_failed() -> None:
+    story = given("compute", *active())
+    report = stopped_report(story)
+    asked = story.state("server", S)
+    made = headers(Context(id=f"1:{report.type_name}", time=NOW), report.type_name, "/stolen")
+    topic = topics.reports("compute")
+    story.take(Record(topic, 0, next(numbers), NOW, P, CODEC.encode(report), made), NOW)
+    (failed,) = story.written
+    assert isinstance(failed, CommandFailed) and "no proof" in failed.reason
+    assert story.state("server", S) == asked
+
+
+@pytest.mark.parametrize("kind", [RegisterHost, ReportInventory], ids=lambda kind: kind.type_name)
+def test_it_registers_no_other_host_and_reports_nothing_of_it(
+    kind: type[RegisterHost | ReportInventory],
+) -> None:
+    """Although it knows the other's node and public key."""
+    known = msgspec.structs.replace(register(HOST), public_key=own_key(HOST).public)
+    story = given("fleet")
+    say(story, known)
+    before = story.state("host", HOST)
+    fields = {"host": HOST, "node_id": known.node_id, "hypervisor": known.hypervisor}
+    more = {"service_id": "x", "public_key": known.public_key} if kind is RegisterHost else {}
+    say(story, kind(**fields, **more, inventories={}), prover=STOLEN)  # type: ignore[arg-type]
+    (failed,) = story.written
+    assert isinstance(failed, CommandFailed)
+    assert story.state("host", HOST) == before

@@ -30,6 +30,7 @@ from tests.simulation.disasters import (
     RestoredLogs,
 )
 from tests.simulation.fault_kind import WRITES, FaultKind
+from tests.simulation.forging import Forged
 from tests.simulation.kernel import SECOND
 from tests.simulation.process import Process
 
@@ -324,6 +325,7 @@ KINDS: tuple[type[FaultKind], ...] = (
     LostTopics,
     Bursts,
     Builds,
+    Forged,
 )
 NAMES = tuple(kind.name for kind in KINDS if kind.drawn)
 

@@ -17,6 +17,7 @@ from handlers.compute.drivers.simulated_faults import Fault, FaultPlan
 from handlers.compute.drivers.simulated_guests import SimulatedGuest, SimulatedHypervisor
 from handlers.compute.image_fetch import Transfer
 from handlers.compute.presence import Identity
+from tests.parts.proofs import own_key
 from tests.simulation.arrivals import Ended
 from tests.simulation.process import RESTART_S, Process
 
@@ -113,7 +114,8 @@ class Machine:
 
     @property
     def identity(self) -> Identity:
-        return Identity(f"node-of-{self.host}", f"service-of-{self.host}")
+        public = own_key(self.host).public
+        return Identity(f"node-of-{self.host}", f"service-of-{self.host}", public)
 
     def new_driver(self, process: Process) -> SimulatedDriver:
         """What a starting agent makes; the guests are those that are there."""

@@ -18,6 +18,7 @@ from handlers.decider import Decider
 from handlers.decider.loop import RETRY_S
 from handlers.performer.witness import Witness
 from handlers.scheduler import LivenessMonitor
+from tests.parts.proofs import proofs_of
 from tests.simulation.builds import Member
 from tests.simulation.machines import Machine, fetch_for
 from tests.simulation.process import Process, Stop, TaskPool
@@ -95,6 +96,7 @@ def agent(machines: list[Machine], process: Process) -> None:
         except LogError as error:
             world.note(process.name, f"log away: {error}")
             process.pause(RETRY_S)
+    proofs = proofs_of(*drivers)
     presence = Presence(
         witness,
         name,
@@ -103,6 +105,7 @@ def agent(machines: list[Machine], process: Process) -> None:
         clock=process.clock,
         new_id=process.new_id,
         codec=process.codec,
+        proofs=proofs,
     )
     member = _member(process, COMPUTE, presence.beat)
     one = Agent(
@@ -119,6 +122,7 @@ def agent(machines: list[Machine], process: Process) -> None:
         keeper=machines[0].keeper,
         appender=witness,
         anew=anew,
+        proofs=proofs,
     )
     beat = presence.beat if member is None else lambda: member.say(ending=False)
     process.spawn(lambda: _keep_up(process, one, presence, beat))

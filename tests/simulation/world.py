@@ -25,11 +25,13 @@ from events.compute.server import Server
 from events.log.contract import Record, TopicPartition
 from events.log.records import Codec
 from events.message import Command
+from tests.parts.proofs import checked
 from tests.simulation import api, images, rest, roles
 from tests.simulation.builds import TODAY, BuildCodec, Builds, enabled, judge, younger
 from tests.simulation.clients import Client
 from tests.simulation.cluster import CachingCodec, WatchedCluster
 from tests.simulation.faults import Faults
+from tests.simulation.forgeries import Forgeries
 from tests.simulation.kernel import SECOND, START, Kernel
 from tests.simulation.machines import Machine
 from tests.simulation.observer import Observer
@@ -95,6 +97,8 @@ class World:
             self.cluster.create(topic)
         self.observer = Observer(self.codec, self.complain, self._unread)
         self.blurred = self.observer.blurred
+        self.forgeries = Forgeries(self.codec, self.complain)
+        self.observer.forged = self.forgeries.ids
         self.sources = [
             source for source in self.cluster.partitions if source[0].endswith(".events")
         ]
@@ -106,6 +110,7 @@ class World:
     def __enter__(self) -> World:
         if self.upgrading:
             self._patched.enter_context(younger())
+        self._patched.enter_context(checked())
         self._virtual = virtual(self)
         self._virtual.__enter__()
         self._snapshot_every = handlers.decider.loop.SNAPSHOT_EVERY
@@ -262,6 +267,7 @@ class World:
                     f"{record.topic}/{record.partition}@{record.offset}",
                     f"{type_name} {record.headers.get('ce_subject', record.key)}",
                 )
+        self.forgeries.wrote(records)
         self.observer.wrote(records)
 
     def _sent(self, record: Record) -> None:
@@ -281,7 +287,8 @@ class World:
         return f"word {self._words}"
 
     def _unread(self, source: TopicPartition, offset: int) -> list[Record]:
-        return self.cluster.partition(source).read(offset, STEPS_MAX)
+        records = self.cluster.partition(source).read(offset, STEPS_MAX)
+        return [record for record in records if not self.forgeries.has(record)]
 
     def complain(
         self, kind: str, text: str, subject: str = "", cause: BaseException | None = None

@@ -120,6 +120,7 @@ def test_requests_of_one_token_are_one_callers() -> None:
         "//identity/v3/auth/t%6fkens/",
         "/identity/v3/users/1/password",
         "/compute/v2.1/host-secrets",
+        "/compute/v2.1/host-report-keys",
         "/image/v2/direct/ab?expires=1",
     ],
 )

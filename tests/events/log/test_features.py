@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+import msgspec
 import pytest
 
 import events.log.features_in_log as in_log
@@ -14,11 +15,12 @@ from events.features import FeaturesEnabled, FeaturesRequired, Levels, Reached, 
 from events.fleet.heartbeat import COMPUTE, CONDUCTOR, SCHEDULER, Heartbeat
 from events.log.contract import Log, Outgoing, Record
 from events.log.features_in_log import FeaturesInLog
-from events.log.records import Codec
-from events.message import Message
+from events.log.records import Codec, headers
+from events.message import Context, Message
 from handlers.features import Raiser, holders
 from handlers.heartbeat import heartbeat_record
 from tests.events.log.site import MemorySite, Site
+from tests.parts.proofs import checked, proofs_of
 
 WINDOW_S = 60.0
 SECOND = 1_000_000
@@ -219,3 +221,25 @@ def test_a_process_that_starts_while_the_level_rises_is_waited_for(in_memory: Cl
     old.beat(ending=True)
     new.raiser.step({}, in_memory.now())
     assert new.levels.look() == Reached(2, 2)
+
+
+def test_no_host_speaks_for_another_about_its_version(cloud: Cloud) -> None:
+    """A forged heartbeat would let the level rise while a host of an older version is at work."""
+    new = cloud.process("new", 2)
+
+    def say(host: str, by: str, level: int) -> None:
+        beat = Heartbeat(host=host, at=1, started_at=1, level=level)
+        made = headers(Context(id=f"{host} {by} {level}", time=1), beat.type_name, "/test")
+        record = Outgoing(features.SOURCE[0], host, new.codec.encode(beat), made)
+        new.log.append([proofs_of(by).add(record, msgspec.structs.replace(beat, host=by))])
+
+    with checked():
+        new.beat()
+        say("a", "a", 1)
+        say("a", "b", 2)
+        new.raiser.step({"a": True}, cloud.now())
+        assert new.levels.look() == Reached(1, 1)
+        say("a", "a", 2)
+        new.raiser.step({"a": True}, cloud.now())
+        assert new.levels.look() == Reached(2, 2)
+    new.raiser.close()
