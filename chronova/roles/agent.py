@@ -144,7 +144,7 @@ def serve(settings: Settings) -> None:
         proofs=proofs,
     )
     anew = _went_back(witness, stop)
-    if anew is None or not report_keys.obtain(lambda: _register(presence, stop), stop.pause):
+    if anew is None or not report_keys.obtain(lambda: _register(presence, stop), stop.wait):
         log.close()
         return
     announce(presence.beat)
@@ -203,13 +203,13 @@ def _went_back(witness: Witness, stop: Stop) -> bool | None:
 def _register(presence: Presence, stop: Stop) -> None:
     """Register the hosts, with no proof but their own keys, before anything else is written. Raises
     ``TooOld``: this version may write nothing."""
-    while not stop.stopped():
+    while not stop.is_set():
         try:
             PROCESS.check()
             return presence.register()
         except (LogError, DriverError) as error:
             logger.warning("presence", reason=str(error))
-            stop.pause(1.0)
+            stop.wait(1.0)
 
 
 def _say_goodbye(presence: Presence) -> None:

@@ -39,6 +39,11 @@ class Input(msgspec.Struct, eq=False):
         """Whether a client sent it, who can be told that it is refused, and send it again."""
         return self.place is not None and self.origin is None and not self.reported
 
+    @property
+    def reported(self) -> bool:
+        """Whether a host sent it."""
+        return self.report is not None
+
     def read(self, domain: str, codec: Codec) -> Command:
         """Return the command. Raises ``BadRecord``, ``events.host_proof.Unproved`` and what
         decoding raises."""

@@ -213,8 +213,9 @@ class Observer:
         source = (topics.reports(domain), record.partition)
         began = self._began.get(record.source, 0)
         server: Server = self.states["server", event.subject[1]]
-        marks = line.marks.after(self._appended.get(record.source, line.marks))
-        for report in self.unread(source, marks.inputs.get(source[0], 0)):
+        marks = self._appended.get(record.source, line.marks)
+        taken = marks.inputs.get(source[0], line.marks.inputs.get(source[0], 0))
+        for report in self.unread(source, taken):
             said = self._codec.decode(report.value)
             same = (server.server_id, server.generation, server.operation)
             if report.timestamp >= began or not isinstance(said, GuestReport):

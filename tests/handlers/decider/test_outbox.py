@@ -75,7 +75,7 @@ def test_a_partition_that_is_away_holds_back_only_what_goes_there() -> None:
     log = Refusing(site, AWAY, LogUnavailable("nobody leads it"))
     outbox = outbox_of(site, log)
     outbox.put(JOURNAL, [effect(AWAY, 1), effect(THERE, 2), effect(AWAY, 3)])
-    outbox.reached(JOURNAL, 5)
+    outbox.reached(JOURNAL, 5, -1)
     deliver(site, outbox)
     outbox.put(JOURNAL, [effect(THERE, 4)])
     deliver(site, outbox)
@@ -155,7 +155,7 @@ def test_answers_wait_a_minute_for_senders_that_are_away() -> None:
     log = Refusing(site, sender, LogUnavailable("nobody leads it"))
     outbox = outbox_of(site, log)
     outbox.put(JOURNAL, [effect(sender, 1)])
-    outbox.reached(JOURNAL, 1)
+    outbox.reached(JOURNAL, 1, -1)
     deliver(site, outbox)
     assert len(outbox.troubles()) == 1
     deliver(site, outbox, seconds=REPLIES_MAX_S + 1)
@@ -187,7 +187,7 @@ def test_a_mark_names_a_bounded_number_of_offsets() -> None:
     outbox = outbox_of(site, Refusing(site, AWAY, LogUnavailable("nobody leads it")))
     waiting = HELD_MAX + 10
     outbox.put(JOURNAL, [effect(AWAY, 2 * n) for n in range(waiting)])
-    outbox.reached(JOURNAL, 2 * waiting)
+    outbox.reached(JOURNAL, 2 * waiting, -1)
     deliver(site, outbox)
     delivered, held = outbox.progress(JOURNAL)
     assert (delivered, held) == (2 * HELD_MAX - 1, [2 * n for n in range(HELD_MAX)])
