@@ -112,7 +112,7 @@ def wanted_ownership(xml: str) -> Ownership:
 def _domain(spec: GuestSpec, host: DomainHost, folder: Path) -> etree._Element:
     properties = spec.image_properties
     machine = properties.get("hw_machine_type") or host.machine
-    windows = properties.get("os_type") == "windows"
+    windows = properties.get("os_type", "").lower() == "windows"
     domain = E.domain(
         E.name(domain_name(spec.server_id)),
         E.uuid(spec.server_id),

@@ -70,6 +70,12 @@ def test_disks_in_the_order_of_their_names() -> None:
     ]
 
 
+@pytest.mark.parametrize("os_type", ["windows", "Windows"])
+def test_the_clock_of_windows_is_local(os_type: str) -> None:
+    """However it is written: the API lets both pass, as Nova's does."""
+    assert tree_of(with_properties(os_type=os_type)).find("clock").get("offset") == "localtime"
+
+
 @pytest.mark.parametrize(
     ("properties", "root", "cdrom"),
     [
