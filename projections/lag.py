@@ -2,7 +2,8 @@
 
 Offsets need not be dense, so what lies between a table's position and the log's end is read to be
 counted: nothing but that, and not more than ``RECORDS_MAX`` records. One thread's; it holds a
-connection and a reader open between measurements and makes them anew when they break.
+connection open between measurements and makes it anew when it breaks. A reader lives no longer than
+one measurement: on Postgres its process would be sent all events for as long as it is open.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from events.log.contract import LATEST, Log, LogError, Reader, TopicPartition
+from events.log.contract import Log, LogError, Reader, TopicPartition
 from events.log.terms import is_control
 from projections import aside, builds
 from projections.builds import Build, Places
@@ -65,7 +66,6 @@ class Lag:
         self._version = self._model.version()
         self._clock = clock
         self._connection: Connection | None = None
-        self._reader: Reader | None = None
 
     def measure(self) -> Standing:
         """Now. Raises ``ProjectionNotReady``, ``LogError`` or what ``connection.GONE`` names."""
@@ -76,20 +76,14 @@ class Lag:
             raise
 
     def close(self) -> None:
-        """Release reader and connection; the next measurement makes new ones."""
-        reader, self._reader = self._reader, None
+        """Release the connection; the next measurement makes a new one."""
         connection, self._connection = self._connection, None
-        if reader is not None:
-            reader.close()
         if connection is not None:
             connection.close()
 
     def _measured(self) -> Standing:
         if self._connection is None:
             self._connection = connect(self._url, "lag", {"statement_timeout": "5s"})
-        if self._reader is None:
-            sources = event_sources(self._log, self._model)
-            self._reader = self._log.reader(dict.fromkeys(sources, LATEST))
         build, places, followed = _standing(self._connection)
         if not followed:  # one hands over to the next between two looks
             time.sleep(LOOK_AGAIN_S)
@@ -101,8 +95,8 @@ class Lag:
                 named = aside.first(self._connection, build.schema, NAMED_MAX)
             waiting = aside.waiting(self._connection, build.schema)
         held = {one.source for one in waiting}
-        ends = {source: end for source, end in self._reader.ends().items() if source not in held}
-        behind, oldest = _unread(self._reader, places, ends)
+        sources = [one for one in event_sources(self._log, self._model) if one not in held]
+        behind, oldest = _unread(self._log, places, self._log.ends(sources))
         return Standing(
             build=build.build,
             version=build.version,
@@ -116,16 +110,30 @@ class Lag:
 
 
 def _unread(
-    reader: Reader, places: Places, ends: Mapping[TopicPartition, int]
+    log: Log, places: Places, ends: Mapping[TopicPartition, int]
 ) -> tuple[dict[str, int], int | None]:
     """By topic, what lies between ``places`` and ``ends``; when the oldest of it was appended."""
+    behind = dict.fromkeys((topic for topic, _ in ends), 0)
+    starts = {source: places[source].offset if source in places else 0 for source in ends}
+    unread = {source: start for source, start in starts.items() if start < ends[source]}
+    if not unread:
+        return behind, None
+    reader = log.reader(unread)
+    try:
+        counted, oldest = _counted(reader, {source: ends[source] for source in unread})
+    finally:
+        reader.close()
+    for source, count in counted.items():
+        behind[source[0]] += count
+    return behind, oldest
+
+
+def _counted(
+    reader: Reader, ends: Mapping[TopicPartition, int]
+) -> tuple[dict[TopicPartition, int], int | None]:
+    """What lies between the reader's positions and ``ends``; when the oldest was appended."""
     counted = dict.fromkeys(ends, 0)
-    open_sources = set()
-    for source, end in ends.items():
-        start = places[source].offset if source in places else 0
-        reader.seek(source, min(start, end))
-        if start < end:
-            open_sources.add(source)
+    open_sources = set(ends)
     oldest: int | None = None
     deadline = time.monotonic() + READ_S_MAX
     left = RECORDS_MAX
@@ -133,7 +141,7 @@ def _unread(
         records = reader.poll(min(patience, 0.1), left)
         left -= len(records)
         for record in records:
-            if record.offset < ends.get(record.source, 0) and not is_control(record):
+            if record.offset < ends[record.source] and not is_control(record):
                 counted[record.source] += 1
                 oldest = min(oldest or record.timestamp, record.timestamp)
         reached = reader.positions()
@@ -141,10 +149,7 @@ def _unread(
     if oldest is not None:  # else what is left are markers, or is yet to come
         for source in open_sources:
             counted[source] += ends[source] - reader.positions()[source]
-    behind = dict.fromkeys((topic for topic, _ in ends), 0)
-    for source, count in counted.items():
-        behind[source[0]] += count
-    return behind, oldest
+    return counted, oldest
 
 
 def _standing(connection: Connection) -> tuple[Build, Places, bool]:

@@ -87,6 +87,19 @@ def test_a_quiet_log_is_followed_all_the_time_of_a_rebuild(
     assert unfollowed == 0
 
 
+def test_no_reader_stays_open(log: PostgresLog, url: str, recorder: Recorder) -> None:
+    """Its process would be sent all events for ever, because somebody once asked for its health."""
+    recorder.append(boot("one"))
+    rebuild(log, url)
+    lag = Lag(log, url)
+    assert lag.measure().behind["compute.events"] == 0
+    assert not log._listener.parts
+    recorder.append(boot("two"))
+    assert lag.measure().behind["compute.events"] > 0
+    assert not log._listener.parts
+    lag.close()
+
+
 def followed(lag: Lag) -> bool:
     try:
         return lag.measure().followed

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import selectors
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,7 +19,7 @@ from kafka.protocol.metadata import MetadataRequest
 from events.log.contract import LogError, LogUnavailable
 from events.log.kafka import KafkaLog
 from events.log.kafka_consumer import Consumer
-from events.log.kafka_private import Client, LoopEnded
+from events.log.kafka_private import Client, LoopEnded, Selector
 from tests.events.log.site import LIMIT_S, KafkaSite, outgoing, read_to_end, until
 from tests.parts.broker import Broker
 
@@ -74,6 +76,30 @@ def test_a_client_runs_sends_and_knows_the_metadata(client: Client, kafka: Kafka
     leader, missing, brokers, cluster = client.run(look, limit_s=LIMIT_S)
     assert (leader, missing, brokers) == (1, None, 1)
     assert cluster == kafka.log.identity()
+
+
+class Unnamed(socket.socket):
+    """A socket that must not be named: its addresses would be asked of the kernel."""
+
+    def __repr__(self) -> str:
+        raise AssertionError("named")
+
+
+def test_a_wait_for_a_socket_does_not_name_it(client: Client) -> None:
+    with Selector() as made, Unnamed() as unnamed:
+        with pytest.raises(KeyError):
+            made.get_key(unnamed)
+        key = made.register(unnamed, selectors.EVENT_READ)
+        assert made.get_key(unnamed) == key
+        unnamed.close()
+        assert made.get_key(unnamed) == key, "closed, and still to be unregistered"
+    assert isinstance(client._net._selector, Selector), "the library uses it"
+
+
+def test_a_consumer_waits_without_names_too(broker: Broker) -> None:
+    consumer = Consumer(broker.bootstrap, {"group_id": None, "client_id": "test"})
+    assert isinstance(consumer._stepped._net._selector, Selector)
+    consumer.leave(1.0)
 
 
 def test_errors_of_a_call_are_its_callers(client: Client) -> None:
