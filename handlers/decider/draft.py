@@ -169,8 +169,10 @@ class Draft:
             journal, number = item.origin
             taken = self._taken.get(journal) or self.base.marks.taken.get(journal)
             return Decided("", "repeated") if taken is not None and number <= taken else None
-        if item.place is None:
-            return None  # what is overdue is asked for by nobody, and looked at each time
+        if item.place is None or item.report is not None:
+            # What is overdue is asked for by nobody, and looked at each time. So is what a host
+            # says twice: another one could have taken the id of its report first.
+            return None
         id = item.context.id
         known = self.remembered.get(id) or self.base.remembered.get(id)
         if known is None:

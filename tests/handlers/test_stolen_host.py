@@ -45,11 +45,11 @@ def believed_with_proof() -> Iterator[None]:
         yield
 
 
-def say(story: Story, report: Command, prover: str = "") -> None:
+def say(story: Story, report: Command, prover: str = "", id: str = "") -> None:
     """Let a host append this to its domain's topic of reports. ``prover``: the host whose keys it
-    has, by default the one that it names."""
+    has, by default the one that it names; ``id``: what its record's begins with."""
     topic, number = topics.reports(report.type_domain), next(numbers)
-    context = Context(id=f"{number}:{report.type_name}", time=NOW)
+    context = Context(id=f"{id or number}:{report.type_name}", time=NOW)
     made = headers(context, report.type_name, "/stolen")
     record = Outgoing(topic, P, CODEC.encode(report), made)
     host = prover or getattr(report, "host", "")
@@ -146,6 +146,17 @@ def test_only_the_host_itself_is_believed() -> None:
     say(story, report, prover=STOLEN)
     assert story.state("server", S) == asked
     say(story, report)
+    assert story.state("server", S).vm_state == "stopped"
+
+
+@pytest.mark.parametrize("name", [HOST, STOLEN])
+def test_it_cannot_have_another_s_report_pass_for_decided(name: str) -> None:
+    """By taking its id first, which can be guessed: in the other's name, or in its own."""
+    story = given("compute", *active())
+    report = stopped_report(story)
+    first = msgspec.structs.replace(report, host=name)
+    say(story, first, prover=STOLEN, id="same")
+    say(story, report, id="same")
     assert story.state("server", S).vm_state == "stopped"
 
 
