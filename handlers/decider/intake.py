@@ -23,7 +23,8 @@ from events.log.contract import (
     TopicPartition,
 )
 from handlers.decider.inputs import Input, from_record
-from handlers.decider.ownership import Owned, Ownership
+from handlers.decider.owned import Owned
+from handlers.decider.ownership import Ownership
 
 
 class Intake:

@@ -41,7 +41,8 @@ from handlers.decider.draft import Decided, Draft
 from handlers.decider.inputs import from_overdue
 from handlers.decider.intake import Intake
 from handlers.decider.outbox import Outbox
-from handlers.decider.ownership import AGAIN_US, BATCH_MAX, Owned, Ownership, Phase
+from handlers.decider.owned import AGAIN_US, BATCH_MAX, Owned, Phase
+from handlers.decider.ownership import Ownership
 from handlers.decider.refusals import NotKept, keep
 from handlers.decider.router import Router
 from handlers.decider.snapshot import Snapshots
@@ -186,8 +187,7 @@ class Decider:
         moments = [self._ownership.next_attempt()]
         for owned in self._ownership.owned.values():
             if owned.deciding and (deadline := owned.partition.deadlines.next()) is not None:
-                passing = owned.passes(now) >= now
-                moments.append(deadline if passing else max(deadline, now + AGAIN_US))
+                moments.append(max(deadline, now + AGAIN_US) if owned.waits(now) else deadline)
         due = [moment for moment in moments if moment is not None]
         return max(0.0, min([wait_s, *((moment - now) / 1e6 for moment in due)]))
 

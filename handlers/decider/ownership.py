@@ -14,16 +14,13 @@ from __future__ import annotations
 import gc
 import os
 import socket
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from enum import Enum
 
 import structlog
 
 from events import topics
 from events.journal import TermBegan
 from events.log.contract import (
-    Journal,
     Log,
     LogError,
     LogUnavailable,
@@ -36,13 +33,9 @@ from events.log.records import Codec, headers
 from events.log.terms import TERM
 from events.message import Context
 from handlers.decider.effects import Effects
-from handlers.decider.inputs import Input
-from handlers.decider.marks import Waited
+from handlers.decider.owned import AGAIN_US, Owned, Phase
 from handlers.decider.partition import ForeignLog, Partition
 from handlers.decider.snapshot import Snapshots
-
-BATCH_MAX = 200
-"""Commands in one append to a journal."""
 
 SLICE_RECORDS = 2000
 """Records that are folded between two polls: less than a tenth of a second. After a full slice
@@ -52,124 +45,11 @@ no cycles, and looking through a million of them stops the loop for half a secon
 SLICE_US = 100_000
 """For so long snapshots are loaded between two polls."""
 
-AGAIN_US = 1_000_000
-"""Pause after a lost term or a failure, before another is begun."""
 AWAY_US, TERM_S = 3_000_000, 3.0  # how long a beginning is waited for, then the pause
 ILL_US = 30_000_000
 """Pause before a journal that could not be folded is read once more."""
-GRACE_US = 10_000_000
-"""How long hosts have, once all input that lay in the log is taken, to say what they did
-while nobody listened. Only then a deadline passes."""
-
-LEVEL_MAX_US = 600_000_000
-"""After so long deadlines pass although input of before the term is missing: the log may have
-dropped it meanwhile, as too old."""
 
 logger = structlog.get_logger("decider")
-
-
-class Phase(Enum):
-    """How far an owned partition is."""
-
-    NEW = "its snapshot is yet to be loaded"
-    WAITING = "its term begins when its pause is over"
-    FOLDING = "its term has begun, its journal is read"
-    DECIDING = "it decides"
-    ILL = "its journal cannot be folded by this version"
-
-
-class Owned:
-    """A partition that the group has given to this process."""
-
-    def __init__(self, domain: str, number: int, partition: Partition, effects: Effects) -> None:
-        self.domain = domain
-        self.number = number
-        self.partition = partition
-        self.effects = effects
-        self.commands: TopicPartition = (topics.commands(domain), number)
-        self.journal_key: TopicPartition = (topics.events(domain), number)
-        self.sources: list[TopicPartition] = [(name, number) for name in topics.inputs(domain)]
-        self.journal: Journal | None = None
-        self.phase = Phase.NEW
-        self.again_at = 0
-        """When a waiting or ill one is tried (microseconds)."""
-        self.reason = ""
-        self.from_first = False
-        """Whether all of its state was folded from the journal's first record on since it last
-        turned out to be ill, or since it was gained without a snapshot."""
-        self.queue: deque[Input] = deque()
-        self.batch_max = BATCH_MAX
-        self.refused: dict[str, int] = {}
-        """Commands that were alone in an append that failed, and how often."""
-        self.polled: dict[str, int] = {}
-        """By input topic, the offset up to which records are in the queue."""
-        self.passed: dict[str, int] = {}
-        """By input topic, up to where inputs led to nothing and are not marked yet."""
-        self.ends: dict[str, int] = {}
-        """By input topic, where it ended when the term began."""
-        self.handed_from = 0
-        """Offset of the commands from which on effects may be handed over in memory."""
-        self.term_at = 0
-        """When its term began."""
-        self.level_at: int | None = None
-        """When all input of before the term had been taken; None: not yet."""
-        self.counted_at = 0
-        """Up to when the marks count how long was waited for reports, in this term."""
-        self.saved = partition.offset
-
-    @property
-    def deciding(self) -> bool:
-        """Whether it has a term and is folded."""
-        return self.phase is Phase.DECIDING
-
-    def passes(self, now: int) -> int:
-        """Return up to which moment deadlines may pass now, -1 for none: hosts' reports that lay
-        in the log come before them, and what hosts could not send while nobody listened."""
-        level_at = self._level(now)
-        if level_at is None:
-            return -1
-        grace = GRACE_US if self.domain in topics.REPORTING and self.ends else 0
-        if now >= level_at + grace:
-            return now
-        # Owners may change more often than that: what earlier ones waited counts as well, for
-        # the deadlines that were overdue then.
-        until, waited = self.partition.marks.waited or (-1, 0)
-        return until if waited >= GRACE_US else -1
-
-    def waited(self, now: int) -> Waited | None:
-        """Return what is to be marked, once a second, while something overdue waits for reports:
-        for how long owners have listened for them."""
-        level_at, first = self._level(now), self.partition.deadlines.next()
-        if level_at is None or first is None or first > now or self.passes(now) >= first:
-            return None
-        until, waited = self.partition.marks.waited or (-1, 0)
-        if first > until:
-            return (now, 0)
-        listened = now - max(level_at, self.counted_at)
-        # The log may have been away without ending the term: a longer pause proves nothing.
-        return (until, waited + min(listened, 2 * AGAIN_US)) if listened >= AGAIN_US else None
-
-    def _level(self, now: int) -> int | None:
-        """When all input of before the term had been taken, None while it has not."""
-        if self.level_at is None and (not self._behind() or now >= self.term_at + LEVEL_MAX_US):
-            self.level_at = now
-        return self.level_at
-
-    def _behind(self) -> bool:
-        """Whether input that lay in the log when the term began may be untaken."""
-        taken = self.partition.marks.inputs
-        return bool(self.queue) or any(
-            max(taken.get(t, 0), self.polled.get(t, 0)) < end for t, end in self.ends.items()
-        )
-
-    def wait(self, phase: Phase, until: int, reason: str) -> None:
-        """Its term is over: another begins at ``until`` at the earliest."""
-        self.phase, self.again_at, self.reason = phase, until, reason
-        self.journal = None
-        self.level_at = None
-        self.counted_at = 0
-        self.polled.clear()
-        self.passed.clear()
 
 
 class Ownership:
@@ -230,8 +110,10 @@ class Ownership:
         return min(pauses, default=None)
 
     def advance(self) -> None:
-        """Begin the terms that are due, and fold a slice. Raises ``LogUnavailable``, and
-        ``events.features.TooOld``: then the process must end."""
+        """Begin the terms that are due, fold a slice, and look for what is overdue.
+
+        Raises ``LogUnavailable``, and ``events.features.TooOld``: then the process must end.
+        """
         self._load()
         now = self._clock()
         due = [
@@ -244,6 +126,20 @@ class Ownership:
         for owned in due:
             self._begin(owned)
         self._read()
+        self._look()
+
+    def _look(self) -> None:
+        """Ask where the inputs of partitions end in which something is overdue."""
+        now = self._clock()
+        for owned in self.owned.values():
+            if owned.deciding and owned.wants_look(now):
+                try:
+                    owned.looked(now, self._log.ends(owned.sources))
+                except LogUnavailable:
+                    raise
+                except LogError as error:
+                    source = owned.partition.source
+                    logger.warning("ends_unknown", partition=source, reason=str(error))
 
     def _check_level(self) -> None:
         """Refuse to begin a term with a version that is too old: it may have slept while the level
@@ -359,7 +255,7 @@ class Ownership:
             if owned.partition.marks.inputs.get(topic, 0) < end:
                 first = self._log.offset_at(source, 0)
                 if first is None or first >= end:
-                    owned.ends[topic] = 0
+                    owned.gone[topic] = end
 
     def _ill(self, owned: Owned, error: ForeignLog) -> None:
         """Set a partition aside. What is not folded from the first record on is, next: the snapshot

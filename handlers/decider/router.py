@@ -20,7 +20,8 @@ from events.message import Command
 from handlers.decider.effects import Effect
 from handlers.decider.inputs import Input, from_effect
 from handlers.decider.outbox import Outbox
-from handlers.decider.ownership import Owned, Ownership
+from handlers.decider.owned import Owned
+from handlers.decider.ownership import Ownership
 from handlers.decider.partition import Folded
 from handlers.decider.refusals import answers_again, read_back
 

@@ -22,7 +22,8 @@ from handlers.decider.draft import Decided, Draft
 from handlers.decider.inputs import Input
 from handlers.decider.marks import Marks
 from handlers.decider.outbox import Outbox
-from handlers.decider.ownership import Owned, Ownership
+from handlers.decider.owned import Owned
+from handlers.decider.ownership import Ownership
 from handlers.decider.partition import ForeignLog, Partition
 from handlers.decider.router import Router
 from tests.simulation.planting import planted, swapped

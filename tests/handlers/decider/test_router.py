@@ -11,7 +11,7 @@ from events.log.memory import Cluster, MemoryLog
 from events.message import Context
 from handlers.decider.effects import Effect
 from handlers.decider.outbox import Outbox
-from handlers.decider.ownership import Owned, Phase
+from handlers.decider.owned import Owned, Phase
 from handlers.decider.partition import Partition
 from handlers.decider.router import Router
 from tests.handlers.decider.site import CODEC

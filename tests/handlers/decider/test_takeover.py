@@ -20,6 +20,7 @@ from events.log.memory import Crash, Fault, Operation
 from events.message import Event
 from events.outcome import CommandFailed
 from handlers.decider import Decider
+from handlers.decider.owned import GRACE_US
 from handlers.decider.partition import REMEMBERED_US, Partition
 from handlers.decider.snapshot import CHECKSUM_BYTES
 from tests.commands.compute.servers import create
@@ -235,7 +236,7 @@ def test_a_timeout_belongs_to_the_request_that_it_ends() -> None:
     first, _ = booting(site)
     site.now += 3_600_000_000
     settle(first)
-    site.now += ownership.GRACE_US + 1
+    site.now += GRACE_US + 1
     settle(first)
     created, *_, ended = site.events()
     assert "BootFailed" in ended.headers["ce_type"], ended.headers
@@ -254,7 +255,7 @@ def test_a_way_out_that_failed_is_tried_again(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(overdue, "way_out", defect)
     site.now += 3_600_000_000
     settle(first)
-    site.now += ownership.GRACE_US + 1
+    site.now += GRACE_US + 1
     settle(first)
     failures = [r for r in site.events() if isinstance(CODEC.decode(r.value), CommandFailed)]
     assert failures
