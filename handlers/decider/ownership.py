@@ -15,6 +15,7 @@ import gc
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import structlog
 
@@ -38,9 +39,10 @@ from handlers.decider.partition import ForeignLog, Partition
 from handlers.decider.snapshot import Snapshots
 
 SLICE_RECORDS = 2000
-"""Records that are folded between two polls: less than a tenth of a second. After a full slice
-(of a load, too) its objects are hidden from the garbage collector (``gc.freeze``): they stay, have
-no cycles, and looking through a million of them stops the loop for half a second."""
+"""Records that are folded between two polls: less than a tenth of a second. Garbage is not looked
+for meanwhile (38 us an event, 33 without, measured). After a full slice (of a load, too) its
+objects are hidden from the garbage collector (``gc.freeze``): they stay, have no cycles, and
+looking through a million of them stops the loop for half a second."""
 
 SLICE_US = 100_000
 """For so long snapshots are loaded between two polls."""
@@ -50,6 +52,18 @@ ILL_US = 30_000_000
 """Pause before a journal that could not be folded is read once more."""
 
 logger = structlog.get_logger("decider")
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Let no garbage be collected meanwhile."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class Ownership:
@@ -214,7 +228,8 @@ class Ownership:
             self._reading = reading
         if self._reader is not None:
             records = self._reader.poll(0.2, SLICE_RECORDS)
-            self._fold(records)
+            with _uncollected():
+                self._fold(records)
             if len(records) == SLICE_RECORDS:
                 gc.freeze()
 
