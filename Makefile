@@ -18,7 +18,7 @@ UP = $(call option,LOG,log) $(call option,KAFKA,kafka) $(call option,DATABASE,da
 up down reset status kafka: export CHRONOVA_DATA = $(DATA)
 
 .DEFAULT_GOAL := help
-.PHONY: help env up down reset status kafka schemas test check format lint types tidy unit sim values chaos soak \
+.PHONY: help env up down reset status kafka schemas test check format lint types tidy unit sim values chaos backlog soak \
         upgrade-drill bench bench-scheduler bench-profile docs traces hooks clean
 
 help: ## List the targets
@@ -97,6 +97,9 @@ chaos: $(VENV)/.developers ## Kill, freeze, fill, put back under load, on both l
 	  $(BIN)/python -m tests.chaos --log $$log $(CHAOS) && \
 	  $(BIN)/python -m tests.chaos.history --log $$log --disk $(HISTORY) || exit 1; \
 	done
+
+backlog: $(VENV)/.developers ## Kill deciders that work off 100,000 commands, on both logs: COMMANDS=
+	@CHRONOVA_BACKLOG=$(or $(COMMANDS),100000) $(BIN)/pytest -q -s tests/chaos/test_backlog.py --timeout=0
 
 soak: $(VENV)/.developers ## An hour of boots and deletes; memory, files and connections stay: LOG= SOAK=
 	@$(BIN)/python -m tests.chaos --soak --minutes 60 --rate 20 --round 300 $(if $(LOG),--log $(LOG)) $(SOAK)

@@ -196,8 +196,7 @@ class Decider:
         moments = [self._ownership.next_attempt()]
         for owned in self._ownership.owned.values():
             if owned.deciding and (deadline := owned.partition.deadlines.next()) is not None:
-                passing = owned.passes(now) >= now
-                moments.append(deadline if passing else max(deadline, now + AGAIN_US))
+                moments.append(max(deadline, now + AGAIN_US) if owned.waits(now) else deadline)
         due = [moment for moment in moments if moment is not None]
         return max(0.0, min([wait_s, *((moment - now) / 1e6 for moment in due)]))
 

@@ -1,10 +1,17 @@
-"""A partition that this process owns: how far it is, what waits for it, when its deadlines pass."""
+"""A partition that a process decides: how far it is, and which deadlines may pass in it.
+
+A deadline passes only when nothing lies in the log that could have met it: the runner asks where
+the partition's inputs end once the deadline is overdue, and all input up to there comes first. At a
+takeover hosts are given some time besides, to say what they did while nobody listened.
+"""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from enum import Enum
 
+import msgspec
 import structlog
 
 from events import topics
@@ -25,8 +32,8 @@ GRACE_US = 10_000_000
 while nobody listened. Only then a deadline passes."""
 
 LEVEL_MAX_US = 600_000_000
-"""After so long deadlines pass although input of before the term is missing: the log may have
-dropped it meanwhile, as too old."""
+"""After so long deadlines pass although input of before is missing: the log may have dropped it
+meanwhile, as too old."""
 
 
 logger = structlog.get_logger("decider")
@@ -42,6 +49,16 @@ class Phase(Enum):
     FINDING = "it is folded, the log is asked for what lies beside its journal"
     DECIDING = "it decides"
     ILL = "its journal cannot be folded by this version"
+
+
+class Look(msgspec.Struct):
+    """Where a partition's inputs ended at a moment."""
+
+    at: int
+    ends: dict[str, int]
+    """By input topic."""
+    last: Input | None
+    """What was last in the queue, while it is there."""
 
 
 class Owned:
@@ -75,6 +92,10 @@ class Owned:
         """By input topic, up to where inputs led to nothing and are not marked yet."""
         self.ends: dict[str, int] = {}
         """By input topic, where it ended when the term began."""
+        self.gone: dict[str, int] = {}
+        """By input topic, up to where the log has dropped what was not taken."""
+        self.look: Look | None = None
+        """The last look at where the inputs end, in this term."""
         self.hand_over = HandOver()
         self.term_at = 0
         """When its term began."""
@@ -107,15 +128,19 @@ class Owned:
         self.queue.appendleft(item)
         self.held, self.held_until = reason, until
 
-    def passes(self, now: int) -> int:
-        """Return up to which moment deadlines may pass now, -1 for none: hosts' reports that lay
-        in the log come before them, and what hosts could not send while nobody listened."""
+    def listening(self, now: int) -> bool:
+        """Whether all input of before the term was taken, and hosts had their time since."""
         level_at = self._level(now)
-        if level_at is None:
-            return -1
         grace = GRACE_US if self.domain in topics.REPORTING and self.ends else 0
-        if now >= level_at + grace:
-            return now
+        return level_at is not None and now >= level_at + grace
+
+    def passes(self, now: int) -> int:
+        """Return up to which moment deadlines may pass now, -1 for none: what lay in the log then
+        comes before them, and what hosts could not send while nobody listened."""
+        if self._level(now) is None:
+            return -1
+        if self.listening(now):
+            return self.look.at if self.look is not None and self._done(self.look, now) else -1
         # Owners may change more often than that: what earlier ones waited counts as well, for
         # the deadlines that were overdue then.
         until, waited = self.partition.marks.waited or (-1, 0)
@@ -125,7 +150,9 @@ class Owned:
         """Return what is to be marked, once a second, while something overdue waits for reports:
         for how long owners have listened for them."""
         level_at, first = self._level(now), self.partition.deadlines.next()
-        if level_at is None or first is None or first > now or self.passes(now) >= first:
+        if level_at is None or first is None or first > now or self.listening(now):
+            return None
+        if self.passes(now) >= first:
             return None
         until, waited = self.partition.marks.waited or (-1, 0)
         if first > until:
@@ -133,6 +160,37 @@ class Owned:
         listened = now - max(level_at, self.counted_at)
         # The log may have been away without ending the term: a longer pause proves nothing.
         return (until, waited + min(listened, 2 * AGAIN_US)) if listened >= AGAIN_US else None
+
+    def waits(self, now: int) -> bool:
+        """Whether what is overdue has to wait for hosts, or for input to come."""
+        return not self.listening(now) or (self.look is not None and not self._done(self.look, now))
+
+    def wants_look(self, now: int) -> bool:
+        """Whether something is overdue that was not when the inputs' ends were last asked for."""
+        first = self.partition.deadlines.next()
+        if first is None or first > now or not self.listening(now):
+            return False
+        return self.look is None or (self.look.at < first and self._done(self.look, now))
+
+    def looked(self, now: int, ends: Mapping[TopicPartition, int]) -> None:
+        """Note where the inputs end now."""
+        last = self.queue[-1] if self.queue else None
+        self.look = Look(now, {topic: end for (topic, _), end in ends.items()}, last)
+
+    def _done(self, look: Look, now: int) -> bool:
+        """Whether all is taken that lay in the log, or was handed over, at the time of a look."""
+        if now >= look.at + LEVEL_MAX_US:
+            return True
+        if any(self._taken(topic) < end for topic, end in look.ends.items()):
+            return False
+        if look.last is not None and not any(item is look.last for item in self.queue):
+            look.last = None
+        return look.last is None
+
+    def _taken(self, topic: str) -> int:
+        """Up to where a topic's records are taken, or are gone."""
+        marked, passed = self.partition.marks.inputs.get(topic, 0), self.passed.get(topic, 0)
+        return max(marked, passed, self.gone.get(topic, 0))
 
     def _level(self, now: int) -> int | None:
         """When all input of before the term had been taken, None while it has not."""
@@ -142,9 +200,8 @@ class Owned:
 
     def _behind(self) -> bool:
         """Whether input that lay in the log when the term began may be untaken."""
-        taken = self.partition.marks.inputs
         return bool(self.queue) or any(
-            max(taken.get(t, 0), self.polled.get(t, 0)) < end for t, end in self.ends.items()
+            max(self._taken(t), self.polled.get(t, 0)) < end for t, end in self.ends.items()
         )
 
     def wait(self, phase: Phase, until: int, reason: str) -> None:
@@ -153,6 +210,7 @@ class Owned:
         self.journal = None
         self.held, self.held_until = "", 0
         self.level_at = None
+        self.look = None
         self.counted_at = 0
         self.polled.clear()
         self.passed.clear()

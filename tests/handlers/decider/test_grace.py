@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import handlers.decider.owned as owned
+import pytest
+
+from commands.compute import limits
 from commands.compute.boot import ReportBootFailed
 from events import topics
 from events.compute.server import Server
 from handlers.decider import Decider
+from handlers.decider.owned import GRACE_US
 from tests.commands.compute.servers import create
+from tests.commands.fleet.fleet import register
 from tests.handlers.decider.booting import booting, failed_build
-from tests.handlers.decider.site import CODEC, Site, settle
+from tests.handlers.decider.site import CODEC, HOST, Site, settle
 
 
 def test_reports_that_lie_in_the_log_beat_a_deadline_that_has_passed() -> None:
@@ -34,6 +38,53 @@ def test_reports_that_lie_in_the_log_beat_a_deadline_that_has_passed() -> None:
     assert reasons and reasons[0] == "no disk", reasons
 
 
+def asked_for_a_host(site: Site) -> tuple[Decider, Decider]:
+    """A server that is created; its deciders, of which the fleet's has chosen a host."""
+    compute = site.decider("compute", domains=("compute",))
+    fleet = site.decider("fleet", domains=("fleet",))
+    settle(compute, fleet)
+    site.append(topics.reports("fleet"), "default", register(HOST))
+    settle(compute, fleet)
+    asked = create()
+    site.ask(asked, asked.project_id)
+    settle(compute)
+    settle(fleet)
+    return compute, fleet
+
+
+def test_an_answer_that_lies_in_the_log_beats_a_deadline_that_passes_meanwhile() -> None:
+    """An owner with more to do than it can: what met the deadline waited behind other input."""
+    site = Site()
+    compute, _ = asked_for_a_host(site)
+    site.now += limits.PLACEMENT + 1
+    settle(compute)
+    types = [r.headers["ce_type"].rpartition(".")[2] for r in site.events()]
+    assert types == ["ServerCreated", "ServersRequested", "HostSelected"]
+
+
+def test_a_deadline_passes_under_any_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waits for what lay in the log when it was overdue, not for what comes after that."""
+    site = Site()
+    first, server = booting(site)
+    monkeypatch.setattr(first, "_room", lambda: 1)
+    for n in range(20):
+        site.ask_flavor(f"before-{n}")
+    site.now += 3_600_000_000
+    took = 0
+    while _state(first, server) != "error":
+        site.ask_flavor(f"meanwhile-{took}")
+        first.step(0.0)
+        took += 1
+        assert took < 50, "it never passes"
+    assert took >= 20
+
+
+def _state(owner: Decider, server: Server) -> str:
+    states = owner.states("compute", 0, "server")
+    assert states is not None
+    return str(states[server.server_id].vm_state)
+
+
 def test_a_deadline_waits_until_hosts_could_say_what_they_did() -> None:
     """C5: their reports of the time in which the log was away come within the grace."""
     site = Site()
@@ -44,7 +95,7 @@ def test_a_deadline_waits_until_hosts_could_say_what_they_did() -> None:
     settle(second)
     states = second.states("compute", 0, "server")
     assert states is not None and states[server.server_id].task_state is not None
-    site.now += owned.GRACE_US + 1
+    site.now += GRACE_US + 1
     settle(second)
     states = second.states("compute", 0, "server")
     assert states is not None and states[server.server_id].vm_state == "error"
@@ -131,7 +182,7 @@ def test_deadlines_pass_although_the_log_has_dropped_old_input() -> None:
     second = site.decider("second", domains=("compute", "fleet"))
     settle(second)
     assert state_of(second, server.server_id).task_state is not None
-    site.now += owned.GRACE_US + 1
+    site.now += GRACE_US + 1
     settle(second)
     states = second.states("compute", 0, "server")
     assert states is not None and states[server.server_id].vm_state == "error"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 
@@ -62,6 +64,31 @@ def test_a_snapshot_spares_the_fold_of_what_it_holds(tmp_path: Path) -> None:
         settle(second)
     assert flavors(second) == {"one", "two"}
     assert len(read) == 2, "the record that proves the snapshot, and the beginning of the term"
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_garbage_is_collected_again_after_a_fold(readable: bool) -> None:
+    """Also where the journal cannot be folded to its end."""
+    site = Site()
+    site.ask_flavor("one")
+    first = site.decider("first")
+    settle(first)
+    first.close()
+    right, enabled = Partition.fold, []
+
+    def fold(self: Partition, record: Record) -> None:
+        enabled.append(gc.isenabled())
+        if not readable:
+            raise RuntimeError("a defect")
+        right(self, record)
+
+    second = site.decider("second")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Partition, "fold", fold)
+        with nullcontext() if readable else pytest.raises(RuntimeError):
+            settle(second)
+    assert set(enabled) == {False}
+    assert gc.isenabled()
 
 
 def test_a_snapshot_that_is_ahead_of_its_log_is_dropped(tmp_path: Path) -> None:
