@@ -8,7 +8,7 @@ name here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -44,10 +44,12 @@ def create_app(
     *,
     observed: Observed | None = None,
     roots: Mapping[str, Any] | None = None,
+    unseen: Container[str] = (),
 ) -> App:
     """The application that serves ``packages``. ``authenticator``: who knows the tokens, if not
     our own identity service. ``observed``: who counts requests and tells of bad ones.
-    ``roots``: resources that belong to no service, by path: health, figures."""
+    ``roots``: resources that belong to no service, by path: health, figures. ``unseen``: see
+    ``api.http.errors``."""
     mounted = {name: cast(Package, import_module(f"api.{name}")) for name in packages}
     own = [part for package in mounted.values() for part in _middleware(package, services)]
     knows = authenticator or Authenticator(services)
@@ -57,7 +59,8 @@ def create_app(
     app: App = falcon.App(middleware=[RequestIds(), seen, *own, authenticated, rates])
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = True
-    Errors({name: package.render_error for name, package in mounted.items()}).install(app)
+    renderers = {name: package.render_error for name, package in mounted.items()}
+    Errors(renderers, unseen).install(app)
     for name, package in mounted.items():
         for path, resource in package.routes(services):
             app.add_route(f"/{name}{path}", resource)

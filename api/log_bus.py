@@ -23,6 +23,7 @@ from api.bus import Actor, PartitionWaits, Refused, Unavailable
 from api.log_appender import GroupAppender
 from api.log_replies import Replies
 from api.trace_context import valid_traceparent
+from api.unseen import Unseen
 from events import topics
 from events.features import NotEnabled
 from events.log.contract import Log, LogError, Outgoing, RecordTooLarge, partition_of
@@ -77,7 +78,8 @@ class Unobserved:
 class LogBus:
     """``api.bus.Bus`` over ``log``. Thread-safe; ``close`` closes it and its ``waiter``.
 
-    ``waits(domain, number)``: whether a partition is known to wait for help.
+    ``waits(domain, number)``: whether a partition is known to wait for help. ``unseen`` holds what
+    was accepted and does not show yet.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class LogBus:
         self._waiter = waiter
         self._observer = observer or Unobserved()
         self._waits = waits
+        self.unseen = Unseen(lambda source, position: waiter.wait(*source, position, 0.0))
         self._decision_timeout_s = decision_timeout_s
         self._visible_timeout_s = visible_timeout_s
         self._codec = codec or Codec()
@@ -204,6 +207,8 @@ class LogBus:
         )
         self._observer.shown(command, time.monotonic() - began)
         if not visible:
+            source = (reply.topic, reply.partition)
+            self.unseen.note(actor.project_id or actor.user_id, source, reply.position)
             logger.warning(
                 "not_visible_yet",
                 request_id=actor.request_id,

@@ -10,7 +10,7 @@ A refusal says that nothing was changed. Where a command of the request was acce
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from traceback import format_exception
 
 import falcon
@@ -19,12 +19,13 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from api.bus import Refused, Unavailable
-from api.http.rates import Limit
+from api.http.rates import Limit, project_of
 from api.http.request_ids import request_id
 from events.bounds import OutOfBounds
 from projections.connection import GONE
 from projections.failures import ProjectionNotReady
 
+NOT_SHOWN = "What was accepted before cannot be shown yet. Look again."
 HALF_DONE = "The change was accepted, but cannot be shown now. Look again."
 RETRY_AFTER_S = 1
 
@@ -59,10 +60,15 @@ def accepted(req: falcon.Request) -> None:
 
 
 class Errors:
-    """Turns exceptions into answers: ``renderers`` by the first segment of the path."""
+    """Turns exceptions into answers: ``renderers`` by the first segment of the path.
 
-    def __init__(self, renderers: Mapping[str, Render]) -> None:
+    ``unseen``: the projects of which something was accepted that does not show yet. What is not
+    found for them may be just that.
+    """
+
+    def __init__(self, renderers: Mapping[str, Render], unseen: Container[str] = ()) -> None:
         self._renderers = renderers
+        self._unseen = unseen
         self._tracebacks = Limit(TRACEBACKS)
 
     def install(self, app: falcon.App[falcon.Request, falcon.Response]) -> None:
@@ -92,6 +98,9 @@ class Errors:
     ) -> None:
         if error.status_code == 404 and getattr(req.context, "accepted", False):
             return self._unavailable(req, resp, Unavailable(HALF_DONE, RETRY_AFTER_S), params)
+        missing = error.status_code == 404 and not isinstance(error, falcon.HTTPRouteNotFound)
+        if missing and project_of(req) in self._unseen:
+            return self._unavailable(req, resp, Unavailable(NOT_SHOWN, RETRY_AFTER_S), params)
         for name, value in (error.headers or {}).items():  # type: ignore[union-attr]
             resp.set_header(name, value)
         detail = error.description or PHRASES.get(error.status_code) or error.title or ""

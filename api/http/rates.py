@@ -126,7 +126,7 @@ class Rates:
         self, req: falcon.Request, resp: falcon.Response, resource: Any, params: dict[str, Any]
     ) -> None:
         """Count the project's writes. Raises 429."""
-        project = _project(req)
+        project = project_of(req)
         if req.method in READS or not project:
             return
         self._refusals.check(project)
@@ -136,12 +136,12 @@ class Rates:
         self, req: falcon.Request, resp: falcon.Response, resource: Any, succeeded: bool
     ) -> None:
         """Count what was refused."""
-        project = _project(req)
+        project = project_of(req)
         if project and getattr(req.context, "refused", False):
             self._refusals.count(project)
 
 
-def _project(req: falcon.Request) -> str:
-    """Whose requests they are; a user's own where the token has no project."""
+def project_of(req: falcon.Request) -> str:
+    """Return whose requests they are; a user's own where the token has no project."""
     caller = getattr(req.context, "caller", None)
     return (caller.project_id or caller.user_id) if caller is not None else ""

@@ -62,6 +62,7 @@ def app_of(settings: Settings, store: Store, log: Log) -> App:
     meters = ApiMeters(store)
     pulse = Pulse(meters)
     services = services_of(settings, log, pulse)
+    assert isinstance(services.bus, LogBus)
     checks = Checks(parts(log, settings.database_url, services.engine, services.bus, pulse))
     return create_app(
         services,
@@ -70,6 +71,7 @@ def app_of(settings: Settings, store: Store, log: Log) -> App:
             "/healthz": Health(checks, __version__),
             "/metrics": Figures(Exposition(store.folder)),
         },
+        unseen=services.bus.unseen,
     )
 
 

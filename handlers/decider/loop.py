@@ -126,7 +126,7 @@ class Decider:
         )
         self._router = Router(self._ownership, self._outbox, handing_over=handing_over)
         self._pace = Pace() if threaded else Pace(0.0)
-        self._intake = Intake(log, self._ownership, self._member, clock)
+        self._intake = Intake(log, self._ownership, self._member, clock, threaded=threaded)
         self._failure: BaseException | None = None
         self._relay: threading.Thread | None = None
         if threaded:
@@ -181,7 +181,8 @@ class Decider:
         self._outbox.close()
         if self._relay is not None:
             self._relay.join(RELAY_ENDS_S)
-        self._ownership.give_up()
+        self._ownership.close()
+        self._intake.close()
         self._member.close()  # first: another decider goes on while this one saves
         for owned in self._ownership.owned.values():
             if owned.deciding and owned.partition.offset > owned.saved:

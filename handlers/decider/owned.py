@@ -83,6 +83,8 @@ class Owned:
         self.queue: deque[Input] = deque()
         self.held, self.held_until = "", 0
         """Why the first input waits, and until when: it needs a feature level."""
+        self.doubts: dict[str, str] = {}
+        """By input topic, why it is followed no further."""
         self.batch_max = BATCH_MAX
         self.refused: dict[str, int] = {}
         """Commands that were alone in an append that failed, and how often."""
@@ -120,6 +122,12 @@ class Owned:
         if deadline is None or deadline > now:
             return False
         return deadline <= self.passes(now) or self.waited(now) is not None
+
+    def troubles(self) -> list[str]:
+        """Return why something of it waits."""
+        if not self.deciding:
+            return [self.reason] if self.reason else []
+        return [*([self.held] if self.held else []), *dict(self.doubts).values()]
 
     def hold(self, item: Input, until: int, reason: str) -> None:
         """An input cannot be decided yet, so neither can those behind it."""
@@ -213,4 +221,5 @@ class Owned:
         self.look = None
         self.counted_at = 0
         self.polled.clear()
+        self.doubts.clear()
         self.passed.clear()

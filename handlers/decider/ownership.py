@@ -307,10 +307,15 @@ class Ownership:
             owned.wait(Phase.WAITING, self._clock(), "the log is away")
         self._stop_reading()
 
+    def close(self) -> None:
+        """Begin nothing more."""
+        self.give_up()
+        self._asking.close()
+
     def troubles(self) -> list[str]:
         """Return a sentence for each partition that cannot decide."""
         return [
             f"{owned.partition.topic}/{owned.number}: {reason}"
             for owned in list(self.owned.values())
-            if (reason := owned.held if owned.deciding else owned.reason)
+            for reason in owned.troubles()
         ]

@@ -168,6 +168,20 @@ def test_without_a_projector_an_accepted_command_is_accepted(site: Site) -> None
             bus.send(flavor("f"), KEY, ACTOR)
 
 
+def test_what_is_accepted_and_does_not_show_is_known_until_it_does(site: Site) -> None:
+    """A read that finds nothing then says so, and not that there is no such thing."""
+    with site.deciding(), closing(site.bus(visible_timeout_s=0.01)) as bus:
+        assert ACTOR.project_id not in bus.unseen
+        bus.send(flavor("f"), KEY, ACTOR)
+        assert ACTOR.project_id in bus.unseen
+        assert "another" not in bus.unseen
+        with site.projecting():
+            until = time.monotonic() + LIMIT_S
+            while ACTOR.project_id in bus.unseen:
+                assert time.monotonic() < until
+                threading.Event().wait(0.01)
+
+
 def test_beyond_the_bound_the_answer_is_503_at_once(site: Site) -> None:
     with closing(site.bus(decision_timeout_s=1.0, in_flight_max=3)) as bus:
         results = together(lambda n: bus.send(flavor(f"f{n}"), KEY, ACTOR), 8)

@@ -22,7 +22,9 @@ from events.log.contract import (
 from events.log.memory import MemoryLog, MemoryReader
 from handlers.decider import Decider
 from handlers.decider.ownership import AWAY_US
-from tests.handlers.decider.site import CODEC, Site, settle
+from tests.commands.compute.servers import create
+from tests.commands.fleet.fleet import register
+from tests.handlers.decider.site import CODEC, HOST, Site, settle
 
 LOST = 1
 """The number of the partitions that nobody leads."""
@@ -190,3 +192,32 @@ def test_where_commands_cannot_be_read_nothing_is_handed_over_in_memory() -> Non
         step_until(site, decider, lambda: hand_over.start is not None)
     finally:
         decider.close()
+
+
+def test_a_journal_whose_end_is_not_said_holds_back_what_is_said_to_follow_from_it() -> None:
+    """The loop asked where it ends, 5 seconds at a time, and decided nothing in between."""
+    site = Site()
+    compute = site.decider("compute")
+    log = Lossy(site, (topics.events("compute"), 0))
+    fleet = Decider(log, ("fleet",), clock=lambda: site.now, codec=CODEC)
+
+    def hosts() -> int:
+        return len(fleet.states("fleet", 0, "host") or ())
+
+    try:
+        settle(compute)
+        step_until(site, fleet, lambda: fleet.states("fleet", 0, "host") is not None)
+        site.ask(create(), create().project_id)
+        settle(compute)
+        step_until(site, fleet, lambda: bool(fleet.troubles()))
+        site.append(topics.reports("fleet"), "default", register(HOST))
+        step_until(site, fleet, lambda: hosts() == 1)
+        assert log.hung == 0, "the loop waited for the journal that nobody leads"
+        assert site.records(topics.commands("compute"))[1:] == []
+        log.lost.clear()
+        log.let_go.set()
+        step_until(site, fleet, lambda: bool(site.records(topics.commands("compute"))[1:]))
+        assert fleet.troubles() == []
+    finally:
+        log.let_go.set()
+        fleet.close()
