@@ -85,9 +85,10 @@ sim: $(VENV)/.developers ## Simulate: SEEDS=2000; PAIRS=1: all workloads with al
 values: $(VENV)/.developers ## Feed many more values through every message: EXAMPLES=50
 	@CHRONOVA_EXAMPLES=$(or $(EXAMPLES),50) $(BIN)/pytest -q tests/properties --timeout=0
 
-docs: $(VENV)/.developers ## Write docs/settings.md, events.md, api.md, states.md and README's table
+docs: $(VENV)/.developers ## Write docs/{settings,events,api,states}.md and parts of README.md
 	@$(BIN)/python scripts/document-settings
 	@$(BIN)/python scripts/document-events
+	@$(BIN)/python scripts/document-code
 	@$(BIN)/python -m tests.conformance.document
 	@$(BIN)/python -m tests.simulation.document
 

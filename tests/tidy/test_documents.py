@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.tidy.test_security import NAMED, of
 from tests.tidy.tree import ROOT
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]*)(?:#([\w-]*))?\)")
@@ -29,6 +32,29 @@ def test_every_link_leads_somewhere(document: Path) -> None:
         if not path.exists() or (part and part not in parts(path)):
             lost.append(f"{target}#{part}")
     assert lost == []
+
+
+def test_every_guarantee_of_readme_names_tests_that_exist() -> None:
+    table = (ROOT / "README.md").read_text().partition("## Guarantees\n")[2].partition("\n## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| ")][1:]
+    assert rows and all(NAMED.search(row) for row in rows)
+    missing = [
+        f"{file}::{name}"
+        for file, name in NAMED.findall(table)
+        if not (ROOT / file).exists() or name not in of(file)
+    ]
+    assert missing == []
+
+
+def test_readmes_code_and_picture_are_current() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "document-code"), "--check"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def parts(document: Path) -> set[str]:
