@@ -86,8 +86,12 @@ sim: $(VENV)/.developers ## Simulate: SEEDS=2000; PAIRS=1: all workloads with al
 values: $(VENV)/.developers ## Feed many more values through every message: EXAMPLES=50
 	@CHRONOVA_EXAMPLES=$(or $(EXAMPLES),50) $(BIN)/pytest -q tests/properties --timeout=0
 
-docs: $(VENV)/.developers ## Write docs/settings.md from the settings themselves
+docs: $(VENV)/.developers ## Write docs/{settings,events,api,states}.md and parts of README.md
 	@$(BIN)/python scripts/document-settings
+	@$(BIN)/python scripts/document-events
+	@$(BIN)/python scripts/document-code
+	@$(BIN)/python -m tests.conformance.document
+	@$(BIN)/python -m tests.simulation.document
 
 traces: $(VENV)/.developers ## Trace each operation on a simulated site anew, for docs/flows.md
 	@$(BIN)/python -m tests.operations.traces

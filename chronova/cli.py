@@ -1,5 +1,8 @@
 """The command line: one verb, one small function; the work is done elsewhere.
 
+``chronova --help`` shows the verbs in four groups (``RUN``, ``INSPECT``, ``ADMINISTER``,
+``MACHINES``). A help text begins with an imperative verb; the examples under it are checked.
+
 A mistake is one sentence on stderr: exit code 2 for wrong input, 1 for what went wrong.
 """
 
@@ -17,11 +20,20 @@ import typer
 from rich.console import Console
 from typer.exceptions import TyperException
 
+from chronova import __version__
 from chronova import settings as site_settings
 from chronova.settings import NoSite, Settings, SettingsError
 
+RUN, INSPECT, ADMINISTER = "Run a site", "Inspect", "Administer"
+MACHINES = "Run on several machines"
+
+
+def examples(*lines: str) -> str:
+    """Return the text below a verb's help: each line is a paragraph of its own."""
+    return "\n\n".join(("Examples:", *(f"$ {line}" for line in lines)))
+
+
 app = typer.Typer(
-    help="Chronova: an event-sourced compute control plane that speaks OpenStack Nova's API.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -62,11 +74,27 @@ def plainly(function: F) -> F:
     return run  # type: ignore[return-value]
 
 
-@app.callback()
+def _version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"chronova {__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    epilog=examples(
+        "chronova up",
+        "chronova status",
+        "chronova trace vm1",
+        "chronova --data /srv/cloud doctor",
+    )
+)
 def common(
     data: Annotated[
-        str, typer.Option(help="Folder of the site.", envvar="CHRONOVA_DATA")
+        str, typer.Option(help="Folder that holds the site's data.", envvar="CHRONOVA_DATA")
     ] = ".chronova",
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Chronova: an event-sourced compute control plane that speaks OpenStack Nova's API."""
     State.data = data
@@ -77,36 +105,52 @@ def settings() -> Settings:
     return site_settings.of_site(State.data)
 
 
-@app.command()
+@app.command(
+    rich_help_panel=RUN,
+    epilog=examples(
+        "chronova up",
+        "chronova up --driver simulated --hosts 3",
+        "chronova up --log kafka --kafka localhost:9092",
+        "chronova --data copy up --port 8775",
+    ),
+)
 @plainly
 def up(
-    log: Annotated[str, typer.Option(help="postgres or kafka.")] = "",
-    kafka: Annotated[str, typer.Option(help="host:port of a broker; else one is started.")] = "",
-    database: Annotated[str, typer.Option(help="Address of a Postgres; else embedded.")] = "",
-    driver: Annotated[str, typer.Option(help="auto, libvirt or simulated.")] = "",
-    hosts: Annotated[int | None, typer.Option(help="Compute hosts; several are simulated.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port of the API.")] = None,
+    log: Annotated[str, typer.Option(help="Where the log is kept: postgres or kafka.")] = "",
+    kafka: Annotated[
+        str, typer.Option(help="host:port of a Kafka broker. Default: start one.")
+    ] = "",
+    database: Annotated[
+        str, typer.Option(help="Address of a Postgres server. Default: the embedded one.")
+    ] = "",
+    driver: Annotated[
+        str, typer.Option(help="Hypervisor driver: auto, libvirt or simulated.")
+    ] = "",
+    hosts: Annotated[
+        int | None, typer.Option(help="Number of compute hosts. More than one: simulated.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port of all services.")] = None,
 ) -> None:
-    """Start everything on this machine, wait for it, print where it is."""
+    """Start a site on this machine, wait until it is healthy, and print its endpoints."""
     from chronova import starting
 
     starting.up(State.data, log, kafka, database, driver, hosts, port, out)
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 @plainly
 def down() -> None:
-    """End what `up` started; the data stays."""
+    """Stop the site and keep its data."""
     from chronova import site
 
     with _no_site_is_fine():
         site.down(settings(), out.print)
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 @plainly
 def reset() -> None:
-    """End everything and forget the data."""
+    """Stop the site and delete its data."""
     from chronova import site
 
     with _no_site_is_fine():
@@ -122,19 +166,21 @@ def _no_site_is_fine() -> Iterator[None]:
         out.print(str(error))
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 @plainly
 def broker() -> None:
-    """Start a development broker in the folder, without a site; `up --log kafka` takes it over."""
+    """Start a development broker without a site. `chronova up --log kafka` then uses it."""
     from chronova import broker_access
 
     broker_access.start(Path(State.data), out.print)
 
 
-@app.command()
+@app.command(rich_help_panel=MACHINES, epilog=examples("chronova serve decider"))
 @plainly
-def serve(role: Annotated[str, typer.Argument(help="api, decider, projector or agent.")]) -> None:
-    """Run one role in the foreground."""
+def serve(
+    role: Annotated[str, typer.Argument(help="Role to run: api, decider, projector or agent.")],
+) -> None:
+    """Run one role of the site in the foreground, as systemd units and containers do."""
     from importlib import import_module
 
     from chronova import journal, modes
@@ -155,30 +201,13 @@ def supervise() -> None:
     Supervisor(settings()).run()
 
 
-@app.command()
-@plainly
-def topics(
-    host: Annotated[
-        list[str] | None, typer.Option(help="Also this host's own; may be repeated.")
-    ] = None,
-) -> None:
-    """Make the topics that are missing, with their settings; of a new site also its keys."""
-    from chronova.connections import is_empty, make_keys, make_topics, open_site_log
-
-    log = open_site_log(settings())
-    try:
-        if is_empty(log):
-            make_keys(settings())  # before the topics: no role starts without
-        for name in make_topics(settings(), log, host or ()) or ["all topics are there"]:
-            out.print(name)
-    finally:
-        log.close()
-
-
-@app.command()
+@app.command(rich_help_panel=MACHINES)
 @plainly
 def bootstrap() -> None:
-    """Give a site whose roles are started by something else its first users, flavors and image."""
+    """Create the first users, flavors and image of a site that systemd or containers run.
+
+    Keys that are missing are created as well. Run it once; running it again changes nothing.
+    """
     from chronova import site
 
     known = site.prepare(settings(), out.print)
@@ -186,34 +215,40 @@ def bootstrap() -> None:
     out.print(f"The site is ready: {settings().data_path / 'clouds.yaml'}")
 
 
-@app.command()
+@app.command(
+    rich_help_panel=RUN,
+    epilog=examples(
+        "chronova backup /srv/backups/monday", "chronova --data /srv/backups/monday up --port 8775"
+    ),
+)
 @plainly
-def backup(folder: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
-    """Copy the site to a folder that can be brought up as it is (`chronova --data FOLDER up`)."""
+def backup(folder: Annotated[Path, typer.Argument(help="Folder to create.")]) -> None:
+    """Copy the site to a new folder. The copy is a complete site that can be started."""
     from chronova import backup as copies
 
     copies.backup(settings(), folder, out.print)
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 @plainly
 def moved() -> None:
-    """Say that this folder was moved and is no copy, where `up` refuses it."""
+    """Confirm that this folder was moved, not copied. `up` asks for it when it cannot tell."""
     from chronova import site_id
 
     site_id.moved(settings())
 
 
-admin = typer.Typer(help="The cloud's administrator.", no_args_is_help=True)
-app.add_typer(admin, name="admin")
+admin = typer.Typer(help="Restore the access of the cloud's administrator.", no_args_is_help=True)
+app.add_typer(admin, name="admin", rich_help_panel=ADMINISTER)
 
 
 @admin.command("reset-password")
 @plainly
 def reset_password() -> None:
-    """Let the user admin in again: a new password (or CHRONOVA_ADMIN_PASSWORD), enabled, its roles.
+    """Give the user admin a new password, enable it and give it its roles back.
 
-    Needs a site that runs, and no password: it goes through the log.
+    The password is CHRONOVA_ADMIN_PASSWORD, or else a random one. It is written to clouds.yaml.
+    The site must run. No current password is needed: the change goes through the log.
     """
     from chronova import bootstrap, credentials
 
@@ -224,15 +259,25 @@ def reset_password() -> None:
     out.print(f"The admin's new password is in {credentials.clouds_file(settings())}")
 
 
-@app.command()
+@app.command(
+    rich_help_panel=MACHINES,
+    epilog=examples(
+        "chronova acls decider --brokers kafka1:9092 | sh",
+        "chronova acls agent --host node1 --principal host-node1",
+    ),
+)
 @plainly
 def acls(
-    role: Annotated[str, typer.Argument(help="api, decider, projector, agent or admin.")],
-    principal: Annotated[str, typer.Option(help="User the role logs in as.")] = "",
-    host: Annotated[str, typer.Option(help="For agent: the host's name.")] = "",
-    brokers: Annotated[str, typer.Option(help="host:port,…")] = "kafka1:9092",
+    role: Annotated[str, typer.Argument(help="Role: api, decider, projector, agent or admin.")],
+    principal: Annotated[
+        str, typer.Option(help="Kafka user that the role logs in as. Default: the role's name.")
+    ] = "",
+    host: Annotated[str, typer.Option(help="Name of the compute host; for the agent only.")] = "",
+    brokers: Annotated[
+        str, typer.Option(help="Brokers to connect to, host:port,host:port.")
+    ] = "kafka1:9092",
 ) -> None:
-    """Print the commands that allow a role on Kafka what it needs, and no more."""
+    """Print the kafka-acls.sh commands that give a role the access it needs to Kafka."""
     from chronova import acls as rules
 
     try:
@@ -248,11 +293,17 @@ def as_json(value: object) -> None:
     sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
 
 
-def main() -> None:
-    """Entry point."""
+def add_verbs() -> None:
+    """Import the modules that add their verbs to the app."""
     import chronova.host_verbs
+    import chronova.topic_verbs
     import chronova.verbs
-    import chronova.verbs_of_truth  # noqa: F401 - they add their verbs to the app
+    import chronova.verbs_of_truth  # noqa: F401
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0, 1 for a failure, 2 for wrong input, 130 interrupted."""
+    add_verbs()
     from chronova import modes
 
     modes.close()

@@ -7,26 +7,34 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from chronova.cli import app, as_json, fail, out, plainly, settings
+from chronova.cli import ADMINISTER, app, as_json, examples, fail, out, plainly, settings
 from chronova.verbs import Json, moment, table_of, tables
 from events.compute.unknown_guest import UnknownGuest
 from events.message import Command
 
 ANSWER_S = 15.0
 
-host = typer.Typer(help="The compute hosts and what they hold.", no_args_is_help=True)
-unknown = typer.Typer(help="Guests on hosts that the log does not know; without a verb: list them.")
-app.add_typer(host, name="host")
+host = typer.Typer(
+    help="Manage guests on compute hosts that the log does not know.", no_args_is_help=True
+)
+unknown = typer.Typer()
+app.add_typer(host, name="host", rich_help_panel=ADMINISTER)
 host.add_typer(unknown, name="unknown-guests")
 
 HostName = Annotated[str, typer.Argument(help="Name of the host.")]
-ServerId = Annotated[str, typer.Argument(help="Id of the server, as the guest bears it.")]
+ServerId = Annotated[str, typer.Argument(help="Id of the server that the guest belongs to.")]
 
 
-@unknown.callback(invoke_without_command=True)
+@unknown.callback(
+    invoke_without_command=True,
+    epilog=examples(
+        "chronova host unknown-guests",
+        "chronova host unknown-guests remove node1 5fd4ab54-6f3c-44c6-b9a6-1ee5ca6c3f04",
+    ),
+)
 @plainly
 def unknown_guests(context: typer.Context, json: Json = False) -> None:
-    """List the guests that hosts hold and the log does not know. They are left alone."""
+    """List the guests on hosts that the log does not know. They keep running."""
     if context.invoked_subcommand is not None:
         return
     from projections.compute.unknown_guests import list_unknown_guests
@@ -43,7 +51,10 @@ def unknown_guests(context: typer.Context, json: Json = False) -> None:
 @unknown.command("adopt")
 @plainly
 def adopt(host_name: HostName, server_id: ServerId) -> None:
-    """Give a guest to its server, which must exist: it is placed on that host again."""
+    """Give a guest back to its server: the server is placed on that host again.
+
+    The server must exist.
+    """
     from commands.compute.unknown_guest import AdoptGuest
 
     guest = _found(host_name, server_id)
@@ -56,9 +67,9 @@ def adopt(host_name: HostName, server_id: ServerId) -> None:
 def remove(
     host_name: HostName,
     server_id: ServerId,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Remove a guest with its disks from its host. There is no way back."""
+    """Remove a guest and its disks from its host. This cannot be undone."""
     from commands.compute.unknown_guest import RemoveUnknownGuest
 
     guest = _found(host_name, server_id)

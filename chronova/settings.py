@@ -62,7 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_options: dict[str, Any] = {}
     """Passed to kafka-python as they are: security_protocol, sasl_mechanism, ssl_cafile …"""
     replication_factor: Positive = 1
-    """Of the topics that ``chronova topics`` makes; 3 where there are three brokers."""
+    """Of the topics that ``chronova topics create`` makes; 3 where there are three brokers."""
     partitions: Positive = 12
     """Of each topic but the fleet's. Fixed once the topics are made."""
     database: str = ""
@@ -97,7 +97,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Requests of one host to read secrets of its guests; beyond it: 429, and the host tries again.
     Empty: no limit."""
     refusals_retention_s: Positive = 2_592_000
-    """How long the log keeps refused commands; `chronova topics` applies a change."""
+    """How long the log keeps refused commands; `chronova topics create` applies a change."""
     token_ttl_s: Positive = 3600
     """How long a token is valid."""
     decision_timeout_s: Positive = 15

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any
@@ -21,14 +20,25 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from chronova.cli import State, app, as_json, fail, out, plainly, settings
+from chronova.cli import (
+    ADMINISTER,
+    INSPECT,
+    State,
+    app,
+    as_json,
+    examples,
+    fail,
+    out,
+    plainly,
+    settings,
+)
 
-Json = Annotated[bool, typer.Option("--json", help="For programs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
-service = typer.Typer(help="The services of the compute hosts.", no_args_is_help=True)
-projection = typer.Typer(help="The read models: how they are, build them anew, check them.")
-app.add_typer(service, name="service")
-app.add_typer(projection, name="projection", no_args_is_help=True)
+service = typer.Typer(help="Show the compute services.", no_args_is_help=True)
+projection = typer.Typer(help="Show, check, rebuild and repair the tables that answer reads.")
+app.add_typer(service, name="service", rich_help_panel=INSPECT)
+app.add_typer(projection, name="projection", no_args_is_help=True, rich_help_panel=ADMINISTER)
 
 
 def table_of(rows: list[dict[str, Any]]) -> Table:
@@ -61,10 +71,13 @@ def tables() -> Any:
     return engine(settings().database_url, 2)
 
 
-@app.command()
+@app.command(rich_help_panel=INSPECT)
 @plainly
 def status(json: Json = False) -> None:
-    """How the site is: processes, log, API, projections. Exit code 1 when something is ill."""
+    """Show how the site is: processes, log, API and projections.
+
+    Exit code 1 when the log or the API does not answer.
+    """
     from chronova import broker_access
     from chronova.domains import load_projections
     from chronova.inspect import state
@@ -109,10 +122,13 @@ def _answer(state: dict[str, Any]) -> str:
     return f"answers in {state['ms']} ms" if "ms" in state else "answers"
 
 
-@app.command()
+@app.command(rich_help_panel=INSPECT)
 @plainly
 def doctor(json: Json = False) -> None:
-    """Examine the site, and say what to do. Exit code 1 when something is not as it must be."""
+    """Examine the site and say what to do about each fault found.
+
+    Exit code 1 when a check failed.
+    """
     from chronova.doctor.examination import examine
     from chronova.doctor.finding import is_sound
 
@@ -134,7 +150,7 @@ def doctor(json: Json = False) -> None:
 @service.command("list")
 @plainly
 def service_list(json: Json = False) -> None:
-    """The compute services: enabled or not, up or down."""
+    """List the compute services: enabled or disabled, up or down."""
     from chronova.inspect import state
 
     rows = state.services(tables(), settings())
@@ -144,22 +160,31 @@ def service_list(json: Json = False) -> None:
         out.print(table_of(rows))
 
 
-@app.command()
+@app.command(
+    rich_help_panel=INSPECT,
+    epilog=examples(
+        "chronova tap --from-start --no-follow --type HostSelected",
+        "chronova tap --kind commands --kind reports",
+        "chronova tap --request req-742ec785-05f3-45a6-aa7f-3afb8fb8afb2 --from-start",
+    ),
+)
 @plainly
 def tap(
-    server: Annotated[str, typer.Option(help="Only of this server's id.")] = "",
-    project: Annotated[str, typer.Option(help="Only of this project's id.")] = "",
-    type: Annotated[str, typer.Option(help="Only of this type, e.g. HostSelected.")] = "",
-    request: Annotated[str, typer.Option(help="Only of this request's id.")] = "",
+    server: Annotated[str, typer.Option(help="Only records of the server with this id.")] = "",
+    project: Annotated[str, typer.Option(help="Only records of the project with this id.")] = "",
+    type: Annotated[str, typer.Option(help="Only records of this type, e.g. HostSelected.")] = "",
+    request: Annotated[str, typer.Option(help="Only records of the request with this id.")] = "",
     kind: Annotated[
         list[str] | None,
-        typer.Option(help="commands, reports, events, refusals, dispatch; may be repeated."),
+        typer.Option(help="commands, reports, events, refusals or dispatch; may be repeated."),
     ] = None,
-    from_start: Annotated[bool, typer.Option(help="Begin with the first record.")] = False,
-    follow: Annotated[bool, typer.Option(help="Go on with what comes.")] = True,
+    from_start: Annotated[
+        bool, typer.Option(help="Begin with the first record of the log.")
+    ] = False,
+    follow: Annotated[bool, typer.Option(help="Wait for new records at the end.")] = True,
     json: Json = False,
 ) -> None:
-    """Follow the log's records live, decoded. Ctrl-C ends."""
+    """Print the records of the log, decoded, as they are written. Ctrl-C ends."""
     from chronova.connections import open_site_log
     from chronova.domains import load_messages
     from chronova.inspect import tap as taps
@@ -189,14 +214,21 @@ def tap(
         log.close()
 
 
-@app.command()
+@app.command(
+    rich_help_panel=INSPECT,
+    epilog=examples(
+        "chronova trace vm1",
+        "chronova trace vm1 --format mermaid > vm1.mmd",
+        "chronova trace req-742ec785-05f3-45a6-aa7f-3afb8fb8afb2",
+    ),
+)
 @plainly
 def trace(
     subject: Annotated[str, typer.Argument(help="A server's id or name, or a request's id.")],
-    format: Annotated[str, typer.Option(help="text, mermaid or json.")] = "text",
+    format: Annotated[str, typer.Option(help="Output: text, mermaid or json.")] = "text",
     json: Json = False,
 ) -> None:
-    """What happened, as a sequence diagram made from the real events."""
+    """Show what happened to a server or in a request, as a sequence of the recorded events."""
     from chronova.connections import open_site_log
     from chronova.domains import load_messages
     from chronova.inspect import trace as traces
@@ -224,12 +256,14 @@ def trace(
         traces.text(steps, out)
 
 
-@app.command()
+@app.command(
+    rich_help_panel=INSPECT, epilog=examples("chronova explain vm1", "chronova explain vm1 --json")
+)
 @plainly
 def explain(
     server: Annotated[str, typer.Argument(help="A server's id or name.")], json: Json = False
 ) -> None:
-    """Why a server is where it is, or why there was no host: the scheduler's evidence."""
+    """Show why the scheduler chose a server's host, or why it found none."""
     from chronova.domains import load_messages
     from chronova.inspect import explain as explaining
     from chronova.inspect.story import resolve, story
@@ -246,7 +280,7 @@ def explain(
 @projection.command("status")
 @plainly
 def projection_status(json: Json = False) -> None:
-    """The builds there are, and where the live one is in each partition."""
+    """Show the builds of the tables, and how far the live one has read in each partition."""
     from chronova.domains import load_projections
     from chronova.inspect import state
     from projections import aside, builds
@@ -294,7 +328,10 @@ def projection_status(json: Json = False) -> None:
 @projection.command("rebuild")
 @plainly
 def projection_rebuild(json: Json = False) -> None:
-    """Build all tables anew beside the live ones, verify, switch. Ctrl-C: goes on next time."""
+    """Rebuild all tables beside the live ones, compare them, and switch to the new ones.
+
+    Reads go on from the old tables meanwhile. After Ctrl-C the next rebuild continues.
+    """
     from chronova.connections import open_another_log, open_site_log
     from chronova.domains import load_projections
     from projections.rebuild import Progress as Reached
@@ -344,42 +381,3 @@ def projection_rebuild(json: Json = False) -> None:
             out.print(f"  {result.set_aside} aggregates are set aside: chronova projection status")
         for reason in result.waiting:
             out.print(f"  a partition waits: {reason}")
-
-
-@projection.command("verify")
-@plainly
-def projection_verify(json: Json = False) -> None:
-    """Compare the live tables with a fresh fold of the log. Exit code 1 when a row differs."""
-    from chronova.connections import open_site_log
-    from chronova.domains import load_projections
-    from projections.verify import verify
-
-    load_projections()
-    log = open_site_log(settings())
-    began = time.perf_counter()
-    try:
-        found = verify(log, settings().database_url)
-    finally:
-        log.close()
-    if json:
-        as_json({"equal": found.equal, **msgspec.structs.asdict(found)})
-    else:
-        out.print(
-            table_of(
-                [
-                    {
-                        "table": table.table,
-                        "rows": table.rows,
-                        "checksum": f"{int(table.checksum) % 2**64:016x}",
-                        "differing": ", ".join(table.differing) or "none",
-                    }
-                    for table in found.tables
-                ]
-            )
-        )
-        seconds = time.perf_counter() - began
-        out.print(f"\nbuild {found.build}: {found.events:,} events folded in {seconds:.1f} s")
-        for text in (*found.set_aside, *found.broken):
-            out.print(text)
-    if not found.equal:
-        raise typer.Exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -9,11 +10,11 @@ import msgspec
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from chronova.cli import app, as_json, fail, out, plainly, settings
+from chronova.cli import ADMINISTER, app, as_json, examples, fail, out, plainly, settings
 from chronova.verbs import Json, projection, table_of
 
-log = typer.Typer(help="The log itself: is it what it was?", no_args_is_help=True)
-app.add_typer(log, name="log")
+log = typer.Typer(help="Check that the log is unchanged.", no_args_is_help=True)
+app.add_typer(log, name="log", rich_help_panel=ADMINISTER)
 
 
 def _moment(text: str, option: str) -> int | None:
@@ -29,16 +30,22 @@ def _moment(text: str, option: str) -> int | None:
     return int(aware.timestamp() * 1_000_000)
 
 
-@log.command("verify")
+@log.command(
+    "verify",
+    epilog=examples(
+        "chronova log verify", "chronova log verify --from 2026-11-27T13:00:00 --to 2026-11-28"
+    ),
+)
 @plainly
 def log_verify(
-    since: Annotated[str, typer.Option("--from", help="Moment to begin with, ISO 8601.")] = "",
-    until: Annotated[str, typer.Option("--to", help="Moment to end with, ISO 8601.")] = "",
+    since: Annotated[str, typer.Option("--from", help="Time to begin at, ISO 8601, UTC.")] = "",
+    until: Annotated[str, typer.Option("--to", help="Time to end at, ISO 8601, UTC.")] = "",
     json: Json = False,
 ) -> None:
-    """Check the hash chain of every partition of events. Exit code 1 when a record does not fit.
+    """Check the hash chain of every partition of events.
 
-    With --from the first event of each partition is taken on trust.
+    Exit code 1 when a record does not fit the one before it. With --from the first event of each
+    partition is not checked.
     """
     from chronova.connections import open_site_log
     from chronova.inspect import chain
@@ -83,7 +90,10 @@ def log_verify(
 @projection.command("heal")
 @plainly
 def projection_heal(json: Json = False) -> None:
-    """Make the rows of what is set aside again from the log. Exit code 1 when some cannot be."""
+    """Make the rows of aggregates that were set aside again from the log.
+
+    Exit code 1 when some rows still cannot be made.
+    """
     from chronova.connections import open_site_log
     from chronova.domains import load_projections
     from projections.heal import heal
@@ -115,4 +125,46 @@ def projection_heal(json: Json = False) -> None:
         if not (done.healed or done.left):
             out.print("nothing is set aside")
     if done.left:
+        raise typer.Exit(1)
+
+
+@projection.command("verify")
+@plainly
+def projection_verify(json: Json = False) -> None:
+    """Compare the live tables with tables made from the log for this check.
+
+    Exit code 1 when a row differs.
+    """
+    from chronova.connections import open_site_log
+    from chronova.domains import load_projections
+    from projections.verify import verify
+
+    load_projections()
+    log = open_site_log(settings())
+    began = time.perf_counter()
+    try:
+        found = verify(log, settings().database_url)
+    finally:
+        log.close()
+    if json:
+        as_json({"equal": found.equal, **msgspec.structs.asdict(found)})
+    else:
+        out.print(
+            table_of(
+                [
+                    {
+                        "table": table.table,
+                        "rows": table.rows,
+                        "checksum": f"{int(table.checksum) % 2**64:016x}",
+                        "differing": ", ".join(table.differing) or "none",
+                    }
+                    for table in found.tables
+                ]
+            )
+        )
+        seconds = time.perf_counter() - began
+        out.print(f"\nbuild {found.build}: {found.events:,} events folded in {seconds:.1f} s")
+        for text in (*found.set_aside, *found.broken):
+            out.print(text)
+    if not found.equal:
         raise typer.Exit(1)

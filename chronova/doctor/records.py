@@ -60,7 +60,7 @@ def _mismatches(log: Log, wanted: list[Topic]) -> Iterator[Finding]:
         try:
             count = log.partitions(topic.name)
         except TopicMismatch:
-            yield failed("topics", f"{topic.name} is missing", "run `chronova topics`")
+            yield failed("topics", f"{topic.name} is missing", "run `chronova topics create`")
             continue
         if count != topic.partitions:
             seen = f"{topic.name} has {count} partitions, the settings say {topic.partitions}"

@@ -52,7 +52,7 @@ def publish(log: Log, own: Catalog) -> int:
     except LogError as error:
         raise type(error)(
             f"{len(missing)} schemas of this version are not in the log and could not be written"
-            f" ({error}); `chronova topics` of this version writes them"
+            f" ({error}); `chronova topics create` of this version writes them"
         ) from error
     return len(missing)
 

@@ -253,7 +253,7 @@ def have_topic(log: Log, host: str) -> None:
         except LogError as error:
             raise type(error)(
                 f"the topic {wanted.name} is missing and could not be made ({error}); where hosts"
-                f" may make none, the administrator's `chronova topics --host {host}` does"
+                f" may make none, the administrator's `chronova topics create --host {host}` does"
             ) from error
 
 

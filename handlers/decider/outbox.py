@@ -22,6 +22,7 @@ from events.features import NotEnabled
 from events.log.contract import Log, LogError, LogUnavailable, Outgoing, TopicPartition
 from events.log.records import Codec
 from events.topics import REPLIES
+from handlers.decider.delivered import Delivered
 from handlers.decider.effects import Effect
 from handlers.decider.receiver import (
     AWAY_MAX_S,
@@ -41,9 +42,6 @@ BYTES_MAX = 1 << 20
 
 QUEUED_MAX = 20_000
 """Effects that wait, beyond which nothing more is decided."""
-
-HELD_MAX = 500
-"""Offsets that a mark names as held; after the next one nothing counts as delivered."""
 
 SEND_S = 5.0
 APART_S, APART_THREADS = 3.0, 8
@@ -73,15 +71,11 @@ class Outbox:
         self._lock = threading.Lock()
         self._filled = threading.Condition(self._lock)
         self._receivers: dict[TopicPartition, Receiver] = {}
-        self._open: dict[Journal, dict[int, list[Effect]]] = {}
-        """By journal, the effects of each offset that are not delivered."""
-        self._unmarked: dict[Journal, list[Effect]] = {}
-        """By journal, the delivered effects of which no committed mark says so yet."""
+        self._delivered = Delivered()
         self._ways: dict[tuple[Journal, TopicPartition], int] = {}
         """How many effects of a journal wait for a receiver."""
         self._handed: dict[tuple[Journal, TopicPartition], int] = {}
         """How many effects of a journal are handed over to a receiver, and not yet taken."""
-        self._last: dict[Journal, int] = {}
         self._closed = False
         self._defect: BaseException | None = None
 
@@ -91,7 +85,7 @@ class Outbox:
         """Deliver these, whose facts are committed."""
         with self._lock:
             for effect in effects:
-                self._opened(journal, effect)
+                self._delivered.open(journal, effect)
                 way = (journal, effect.target)
                 self._ways[way] = self._ways.get(way, 0) + 1
                 receiver = self._receivers.get(effect.target)
@@ -104,14 +98,13 @@ class Outbox:
         """Deliver one that was handed over in vain."""
         with self._lock:
             self._taken(journal, effect)
-            if effect in (unmarked := self._unmarked.get(journal, [])):
-                unmarked.remove(effect)
+            self._delivered.take_back(journal, effect)
         self.put(journal, [effect])
 
     def hand_over(self, journal: Journal, effect: Effect) -> None:
         """Count one that is handed over within the process; ``settle`` says that it was taken."""
         with self._lock:
-            self._opened(journal, effect)
+            self._delivered.open(journal, effect)
             way = (journal, effect.target)
             self._handed[way] = self._handed.get(way, 0) + 1
 
@@ -134,26 +127,13 @@ class Outbox:
         """The journal is committed up to this offset, and its marks say that what follows from
         all up to ``marked`` was delivered."""
         with self._lock:
-            self._last[journal] = offset
-            left = [one for one in self._unmarked.pop(journal, ()) if one.offset > marked]
-            if left:
-                self._unmarked[journal] = left
+            self._delivered.reached(journal, offset, marked)
 
     def progress(self, journal: Journal) -> tuple[int, list[int]]:
         """Return up to which offset all effects are delivered, and which before are held back by
         receivers that cannot be reached."""
         with self._lock:
-            open = self._open.get(journal)
-            last = self._last.get(journal, -1)
-            if not open:
-                return last, []
-            failing = self._held(journal)
-            moving = [offset for offset in open if offset not in failing]
-            delivered = min(moving) - 1 if moving else last
-            held = sorted(offset for offset in failing if offset <= delivered)
-            if len(held) > HELD_MAX:
-                delivered = held[HELD_MAX] - 1
-            return delivered, held[:HELD_MAX]
+            return self._delivered.progress(journal, self._held(journal))
 
     def unmarked(self, journal: Journal) -> list[Effect]:
         """Return what by the journal's marks is not delivered, in order, for a snapshot.
@@ -161,12 +141,7 @@ class Outbox:
         A log that is put back to an older moment may have lost what is delivered and not marked.
         """
         with self._lock:
-            open = self._open.get(journal, {})
-            found = [
-                *self._unmarked.get(journal, ()),
-                *(e for effects in open.values() for e in effects),
-            ]
-            return sorted(found, key=lambda effect: effect.offset)
+            return self._delivered.unmarked(journal)
 
     def forget(self, journal: Journal) -> None:
         """The journal is another owner's now, who delivers what is left."""
@@ -174,9 +149,7 @@ class Outbox:
             for receiver in self._receivers.values():
                 if any(of == journal for of, _ in receiver.queue):
                     receiver.queue = deque(one for one in receiver.queue if one[0] != journal)
-            self._open.pop(journal, None)
-            self._unmarked.pop(journal, None)
-            self._last.pop(journal, None)
+            self._delivered.forget(journal)
             self._ways = {way: n for way, n in self._ways.items() if way[0] != journal}
             self._handed = {way: n for way, n in self._handed.items() if way[0] != journal}
 
@@ -367,9 +340,6 @@ class Outbox:
 
     # ------------------------------------------------------ with the lock
 
-    def _opened(self, journal: Journal, effect: Effect) -> None:
-        self._open.setdefault(journal, {}).setdefault(effect.offset, []).append(effect)
-
     def _gone(self, journal: Journal, effect: Effect) -> None:
         way = (journal, effect.target)
         left = self._ways.get(way, 0) - 1
@@ -377,7 +347,7 @@ class Outbox:
             self._ways[way] = left
         else:
             self._ways.pop(way, None)
-        self._done(journal, effect)
+        self._delivered.done(journal, effect)
 
     def _taken(self, journal: Journal, effect: Effect) -> None:
         """One that was handed over is so no more."""
@@ -387,17 +357,7 @@ class Outbox:
             self._handed[way] = left
         else:
             self._handed.pop(way, None)
-        self._done(journal, effect)
-
-    def _done(self, journal: Journal, effect: Effect) -> None:
-        open = self._open.get(journal)
-        effects = open.get(effect.offset) if open is not None else None
-        if open is None or effects is None or effect not in effects:
-            return
-        effects.remove(effect)
-        if not effects:
-            del open[effect.offset]
-        self._unmarked.setdefault(journal, []).append(effect)
+        self._delivered.done(journal, effect)
 
     def _held(self, journal: Journal) -> set[int]:
         return {

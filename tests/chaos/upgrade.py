@@ -155,7 +155,7 @@ def drill(
     the feature level rise; all that went wrong. The site is the newer version's afterwards."""
     chance, end = random.Random(seed), time.monotonic() + seconds
     versions, pause = (today(), newer), threading.Event()
-    newer.run("-m", "chronova", "--data", str(victim.data), "topics")
+    newer.run("-m", "chronova", "--data", str(victim.data), "topics", "create")
     upgrade = Upgrade(victim, versions)
     wrong: list[str] = []
     with SecondDecider(victim.site) as second:

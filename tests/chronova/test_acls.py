@@ -173,7 +173,7 @@ def test_a_host_reads_its_own_work_only(roles: Roles, topic: str) -> None:
 @pytest.mark.service
 def test_a_host_without_a_topic_is_told_who_can_make_it(roles: Roles) -> None:
     log = roles.log("host-h3", acls("agent", "h3"))
-    with pytest.raises(LogError, match="chronova topics --host h3"):
+    with pytest.raises(LogError, match="chronova topics create --host h3"):
         have_topic(log, "h3")
 
 

@@ -53,7 +53,7 @@ def test_what_is_not_believed_is_counted(tmp_path: Path) -> None:
 def test_the_first_topics_of_a_site_come_with_its_keys(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Roles start after `chronova topics`. Later it makes none: this may be another machine."""
+    """Roles start after `chronova topics create`. Later it makes none: this may be another machine."""
     cluster = Cluster(lambda: 0)
     monkeypatch.setenv("CHRONOVA_LOG", "kafka://127.0.0.1:1")
     monkeypatch.setattr(

@@ -157,7 +157,7 @@ def test_who_may_not_write_is_told_who_can(tmp_path: Path) -> None:
     cluster = Cluster(lambda: 1, faults=lambda op: Fault.REFUSED if op.name == "append" else None)
     MemoryLog(cluster=cluster).create_topics([Topic(topics.SCHEMAS, 1)])
     side, _ = newer(tmp_path, cluster)
-    with pytest.raises(LogError, match="`chronova topics` of this version writes them"):
+    with pytest.raises(LogError, match="`chronova topics create` of this version writes them"):
         publish(side.log, side.catalog)
 
 

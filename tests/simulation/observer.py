@@ -71,32 +71,26 @@ class Observer:
         self.arrivals = Arrivals()
         self.reported: set[str] = set()
         """Ids of the work of hosts that reports followed from."""
-        self.events = 0
-        self.void = 0
+        self.events = self.void = 0
         self._terms = Terms()
         self._began: dict[tuple[str, int], int] = {}
-        self._appended: dict[tuple[str, int], Marks] = {}
-        """What the append that is looked at takes, said in the last of its records."""
+        self._appended: dict[tuple[str, int], Marks] = {}  # of the append that is looked at
         self.facts: Counter[str] = Counter()
         self.healed_at: int | None = None
         self.deadlines: dict[str, int] = {}
         self.hypervisors: dict[str, Any] = {}
         self.excused = 0
         """For so long (microseconds) nobody could decide anything."""
-        self.ahead = 0
-        """By so much (microseconds) a clock was ahead: an event's ``at`` may be, since."""
-        self._unasked: set[str] = set()
-        """Servers that are stopped because they ran although nobody wanted that."""
+        self.ahead = 0  # by so much (microseconds) a clock was ahead, and so may ``at`` be, since
+        self._unasked: set[str] = set()  # stopped since they ran although nobody wanted that
         self.forgiven: set[str] = set()
         """Servers whose work may be lost: the topic of their host was deleted."""
         self.blurred: set[str] = set()
         """Servers of which a restored log has lost something: hosts may know better."""
         self.told: dict[str, list[tuple[int, str]]] = {}
         """By server, position and type of each fact about it."""
-        self.unwanted: set[str] = set()
-        """Servers whose deletion was asked for."""
-        self.booted: set[tuple[str, int]] = set()
-        """Server and generation of guests that ran."""
+        self.unwanted: set[str] = set()  # servers whose deletion was asked for
+        self.booted: set[tuple[str, int]] = set()  # server and generation of guests that ran
         self.forged: set[str] = set()  # ids of what was said in the name of another host
 
     def without_history(self) -> Observer:

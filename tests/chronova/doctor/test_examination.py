@@ -113,7 +113,7 @@ def test_a_young_site(tmp_path: Path, database: PostgresServer) -> None:
         write(settings)
         found = by_check(examine(str(tmp_path), {}))
         assert found["log"].verdict == "ok"
-        assert found["topics"].advice == "run `chronova topics`"
+        assert found["topics"].advice == "run `chronova topics create`"
         log = open_site_log(settings)
         try:
             make_topics(settings, log)

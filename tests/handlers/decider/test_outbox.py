@@ -14,9 +14,10 @@ from events.log.contract import LogError, LogUnavailable, Outgoing, TopicMismatc
 from events.log.memory import MemoryLog
 from events.log.records import Codec
 from events.message import Context
+from handlers.decider.delivered import HELD_MAX
 from handlers.decider.effects import Effect
 from handlers.decider.marks import Marks
-from handlers.decider.outbox import HELD_MAX, Outbox
+from handlers.decider.outbox import Outbox
 from handlers.decider.receiver import HELD_MAX_S, REPLIES_MAX_S
 from tests.handlers.decider.site import CODEC, Site
 
