@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chronova import cli
+from chronova import cli, topic_verbs
 from chronova.connections import check_proofs, make_keys
 from chronova.host_keys import HostKey
 from chronova.settings import Settings, SettingsError
@@ -53,7 +53,7 @@ def test_what_is_not_believed_is_counted(tmp_path: Path) -> None:
 def test_the_first_topics_of_a_site_come_with_its_keys(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Roles start after `chronova topics create`. Later it makes none: this may be another machine."""
+    """Roles start after ``topics create``. Later it makes none: this may be another machine."""
     cluster = Cluster(lambda: 0)
     monkeypatch.setenv("CHRONOVA_LOG", "kafka://127.0.0.1:1")
     monkeypatch.setattr(
@@ -62,5 +62,5 @@ def test_the_first_topics_of_a_site_come_with_its_keys(
     for name, expected in (("first", True), ("second", False)):
         (tmp_path / name).mkdir()
         monkeypatch.setattr(cli.State, "data", str(tmp_path / name))
-        cli.topics()
+        topic_verbs.create_topics()
         assert (tmp_path / name / "host-proof.key").exists() is expected
