@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from events.features import TooOld
-from events.log.contract import Fenced, LogUnavailable
+from events.log.contract import Fenced, LogUnavailable, TopicMismatch
 from events.log.memory import Crash, MemoryLog
 from events.log.records import Codec
 from handlers.performer.witness import LogWentBack
@@ -106,6 +106,12 @@ class Process(Owner):
                 self.world.note(self.name, f"gives up: {error}")
                 self.world.restart_later(self, RESTART_S)
                 self.crash()
+            except TopicMismatch as error:
+                # An agent that begins, or its twin, while the topic of its host is deleted.
+                if self in self.world.deciders or "topics" not in self.world.faults.names:
+                    self.world.complain("died", f"{self.name} died of {error!r}", cause=error)
+                self.end()
+                self.world.restart_later(self, RESTART_S)
             except Exception as error:  # noqa: BLE001 - the finding itself: nothing is hidden
                 self.world.complain("died", f"{self.name} died of {error!r}", cause=error)
                 self.crash()
