@@ -81,15 +81,18 @@ class Member:
         self._process = process
         self._binary = binary
         self._append = say or self._own
+        self._entered = False
 
     def say(self, *, ending: bool, troubles: Sequence[str] = ()) -> None:
         self._append(ending=ending, troubles=troubles)
-        self._process.said_at = None if ending else self._process.world.kernel.now
+        at_work = self._entered and not ending
+        self._process.said_at = self._process.world.kernel.now if at_work else None
 
     def enter(self) -> None:
         """Announce it, before it begins its work. Raises ``TooOld``."""
         while not self._announced():
             self._process.pause(1.0)
+        self._entered, self._process.said_at = True, self._process.world.kernel.now
 
     def keep(self) -> None:
         """``chronova.membership.Membership.keep``."""
@@ -156,7 +159,7 @@ def judge(
     records: Sequence[Record], processes: Sequence[Process], complain: Callable[[str, str], None]
 ) -> None:
     """Nothing that yesterday's version cannot read is written while it is at work: a process that
-    announced itself, and was heard within the time after which it counts as gone."""
+    announced itself and was let in, and was heard within the time after which it counts as gone."""
     kinds = {record.headers.get("ce_type", "") for record in records} & NAMES
     if not kinds:
         return

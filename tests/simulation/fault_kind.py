@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 WRITES = ("transact", "append", "commit", "begin_term")
-RARE = ("begin_term", "ends", "rewind", "membership", "fixed", "reader")
+RARE = ("begin_term", "rewind", "membership", "fixed", "reader")
 """Operations that come seldom are struck ten times as often."""
 
 

@@ -34,7 +34,7 @@ def ended_before_reported() -> Iterator[None]:
         yield
 
 
-@planted("unreported", workload="boots", faults=("crash", "restart"))
+@planted("unreported", "unattended", workload="boots", faults=("crash", "restart"))
 def unfinished_work_forgotten() -> Iterator[None]:
     """The bookmark passes work that is still under way."""
 

@@ -13,7 +13,7 @@ from tests.simulation.planted_decider import LOST_WAYS
 from tests.simulation.planting import planted, swapped
 
 
-@planted("chain", "state", *LOST_WAYS, workload="boots", faults=("restored",))
+@planted("chain", "state", *LOST_WAYS, workload="boots", faults=("restored", "restart"))
 def snapshot_without_proof() -> Iterator[None]:
     """A snapshot is believed although the log holds other records than it was folded from."""
 
