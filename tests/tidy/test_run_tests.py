@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,7 @@ def test_a_run_ends_with_each_reason_once_and_with_the_counts(tmp_path: Path) ->
     ran = subprocess.run(
         ["sh", "scripts/run-tests", str(Path(sys.executable).parent), str(tmp_path)],
         cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"},
         capture_output=True,
         text=True,
         check=True,
