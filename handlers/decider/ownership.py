@@ -92,8 +92,6 @@ class Ownership:
         """When ends that are not known are asked for again."""
         self._reader: Reader | None = None
         self._reading: dict[TopicPartition, Owned] = {}
-        self._stalled = False
-        """Whether the last poll of the reader gave nothing."""
         self._loading: dict[TopicPartition, Iterator[Partition | None]] = {}
         """Of partitions whose snapshot is being loaded."""
         self.owned: dict[TopicPartition, Owned] = {}
@@ -222,14 +220,14 @@ class Ownership:
     # ------------------------------------------------------------ folding
 
     def _read(self) -> None:
-        """Read on in the journals whose term has begun. Where no record comes of those that are
-        read, and others wait, they are read together from now on."""
+        """Read on in the journals whose term has begun; one that begins later is read together
+        with those that are being read, however long that takes."""
         waiting = [
             owned
             for owned in self.owned.values()
             if owned.phase is Phase.FOLDING and owned.journal_key not in self._reading
         ]
-        if waiting and (self._stalled or not self._reading):
+        if waiting:
             reading = {o.journal_key: o for o in [*self._reading.values(), *waiting]}
             self._stop_reading()
             start = {key: owned.partition.reads_from for key, owned in reading.items()}
@@ -237,7 +235,6 @@ class Ownership:
             self._reading = reading
         if self._reader is not None:
             records = self._reader.poll(0.2, SLICE_RECORDS)
-            self._stalled = not records
             with _uncollected():
                 self._fold(records)
             if len(records) == SLICE_RECORDS:

@@ -212,8 +212,9 @@ def test_a_backlog_is_decided_once_whoever_is_killed(site: ServedSite, tmp_path:
     backlog = Backlog(COUNT, hashlib.sha512(IMAGE).hexdigest())
     before = sum(map(len, backlog.present.values()))
     with closing(Play(site, tmp_path)) as play:
-        backlog.prepare(site.log)
         with play.owners(["compute,fleet"]) as owner:
+            _until_registered(site.log)
+            backlog.prepare(site.log)
             play.until(owner, rests=(before, 1))
         backlog.send(site.log)
         end = site.log.ends([(topics.commands("compute"), 0)])[topics.commands("compute"), 0]
@@ -241,6 +242,16 @@ def test_a_backlog_is_decided_once_whoever_is_killed(site: ServedSite, tmp_path:
         f"\n{COUNT} commands, {len(ROUNDS)} kills, {took_s:.0f} s: {events};"
         f" {said} answers, {counts.repeated} orders delivered once more"
     )
+
+
+def _until_registered(log: Log) -> None:
+    """Wait until the hosts are known: servers that are asked for before find none."""
+    fleet, end = Partition("fleet", 0, CODEC), time.monotonic() + SILENT_S
+    with closing(log.reader({(topics.events("fleet"), 0): 0})) as reader:
+        while len(fleet.states["host"]) < len(HOSTS):
+            assert time.monotonic() < end, "no host was registered"
+            for record in reader.poll(0.1, 5000):
+                fleet.fold(record)
 
 
 def _ends(log: Log) -> dict[str, int]:
