@@ -53,7 +53,12 @@ def test_all_is_well(site: Site) -> None:
     parts = health(site)[1]["parts"]
     assert set(parts) == {"log", "database", "projection", "decider", "hosts"}
     assert parts["hosts"]["figures"] == {"up": 1, "down": 0, "disabled": 0}
-    assert parts["projection"]["figures"]["behind"] == 0
+
+    def caught_up() -> bool:
+        figures = health(site)[1]["parts"]["projection"]["figures"]
+        return bool(figures["behind"] == 0)
+
+    site.until(caught_up, "a projection that is not behind")
 
 
 def test_a_decider_that_stands_still_is_named(site: Site) -> None:

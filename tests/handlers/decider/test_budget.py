@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import subprocess
 import sys
@@ -223,11 +224,13 @@ class AfterLines(Unlimited):
             return trace
 
         outer = sys.gettrace()
+        gc.disable()  # the end of another test's objects is no line of this decision
         sys.settrace(trace)
         try:
             yield
         finally:
             sys.settrace(outer)
+            gc.enable()
 
 
 class Shard:
