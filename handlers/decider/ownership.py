@@ -268,7 +268,6 @@ class Ownership:
 
     def _begin_deciding(self, owned: Owned, found: Found) -> None:
         owned.gone.update({topic: owned.ends[topic] for topic in found.gone})
-        owned.ends.update(dict.fromkeys(found.gone, 0))
         self._ready(owned, found)
         owned.phase = Phase.DECIDING
         owned.from_first = False
