@@ -47,6 +47,9 @@ SEND_S = 5.0
 APART_S, APART_THREADS = 3.0, 8
 """How long one receiver is waited for, and how many at once."""
 
+Way = tuple[Journal, TopicPartition]
+"""From a journal to a receiver."""
+
 logger = structlog.get_logger("decider")
 
 
@@ -72,9 +75,9 @@ class Outbox:
         self._filled = threading.Condition(self._lock)
         self._receivers: dict[TopicPartition, Receiver] = {}
         self._delivered = Delivered()
-        self._ways: dict[tuple[Journal, TopicPartition], int] = {}
+        self._ways: dict[Way, int] = {}
         """How many effects of a journal wait for a receiver."""
-        self._handed: dict[tuple[Journal, TopicPartition], int] = {}
+        self._handed: dict[Way, int] = {}
         """How many effects of a journal are handed over to a receiver, and not yet taken."""
         self._closed = False
         self._defect: BaseException | None = None
@@ -341,22 +344,12 @@ class Outbox:
     # ------------------------------------------------------ with the lock
 
     def _gone(self, journal: Journal, effect: Effect) -> None:
-        way = (journal, effect.target)
-        left = self._ways.get(way, 0) - 1
-        if left > 0:
-            self._ways[way] = left
-        else:
-            self._ways.pop(way, None)
+        _count_down(self._ways, (journal, effect.target))
         self._delivered.done(journal, effect)
 
     def _taken(self, journal: Journal, effect: Effect) -> None:
         """One that was handed over is so no more."""
-        way = (journal, effect.target)
-        left = self._handed.get(way, 0) - 1
-        if left > 0:
-            self._handed[way] = left
-        else:
-            self._handed.pop(way, None)
+        _count_down(self._handed, (journal, effect.target))
         self._delivered.done(journal, effect)
 
     def _held(self, journal: Journal) -> set[int]:
@@ -373,3 +366,10 @@ class Outbox:
         now = self._clock()
         ready = [r.again_at for r in self._receivers.values() if r.queue and not r.sending]
         return min(ready) - now if ready else 1.0
+
+
+def _count_down(counts: dict[Way, int], way: Way) -> None:
+    """Count one less; what is down to none is no longer there."""
+    left = counts.pop(way, 0) - 1
+    if left > 0:
+        counts[way] = left
