@@ -63,9 +63,7 @@ def _origin(value: object) -> str:
 def no_log_of_an_earlier_test() -> Iterator[None]:
     """What a test opened is gone after it: nothing is looked up there any more."""
     yield
-    PROCESS.look_up, PROCESS.reached = None, Reached()
-    SITE.forget()
-    catalog().look_up = None
+    _forget_logs()
 
 
 @pytest.fixture(scope="session")
@@ -110,8 +108,13 @@ def no_schemas_of_another_log() -> Iterator[None]:
     """A module that opens a site's log leaves the process looking for schemas there, and for the
     feature level."""
     yield
-    catalog().look_up = None
+    _forget_logs()
+
+
+def _forget_logs() -> None:
     PROCESS.look_up, PROCESS.reached = None, Reached()
+    SITE.forget()
+    catalog().look_up = None
 
 
 @pytest.fixture(autouse=True, scope="module")
