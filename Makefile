@@ -2,7 +2,9 @@
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
-DATA ?= $(or $(CHRONOVA_DATA),.chronova)
+ifndef DATA
+DATA := $(or $(CHRONOVA_DATA),.chronova)
+endif
 BASE ?= main
 LOG ?=
 KAFKA ?=

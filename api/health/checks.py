@@ -2,6 +2,9 @@
 
 A part that hangs is ill, and is not asked again before it has answered: so at most one
 thread hangs for each. Answers are kept for a second; whoever asks meanwhile gets the same.
+
+A part that has answered before is waited for ``WAIT_S`` only, so that health is told within a
+second: until it has hung for ``LIMIT_S``, its last answer stands.
 """
 
 from __future__ import annotations
@@ -14,7 +17,10 @@ from typing import Any
 import msgspec
 
 LIMIT_S = 1.5
-"""How long a part may take; with all else an answer takes less than 2 s."""
+"""How long a part may take; with all else a first answer takes less than 2 s."""
+
+WAIT_S = 0.7
+"""How long a part is waited for that has answered before."""
 
 KEPT_S = 1.0
 
@@ -54,7 +60,7 @@ class _Part:
         self._lock = threading.Lock()
         self._answered: threading.Event | None = None
         self._asked_at = 0.0
-        self._condition = Condition(False, 0.0, "was not asked yet")
+        self._condition: Condition | None = None
 
     def ask(self) -> threading.Event:
         """Begin to ask, unless that is under way; set when the answer is here."""
@@ -68,12 +74,18 @@ class _Part:
                 ).start()
             return self._answered
 
-    def condition(self) -> Condition:
-        """The answer; ill when there is none yet."""
-        if self._answered is not None and self._answered.is_set():
-            return self._condition
+    @property
+    def answered_before(self) -> bool:
+        """Whether there is an answer, be it an old one."""
+        return self._condition is not None
+
+    def condition(self, limit_s: float) -> Condition:
+        """The last answer; ill when there is none, or the next has not come for ``limit_s``."""
         elapsed = time.monotonic() - self._asked_at
-        return Condition(False, _ms(elapsed), f"no answer for {elapsed:.1f} s")
+        hangs = self._answered is None or not self._answered.is_set()
+        if self._condition is None or (hangs and elapsed >= limit_s):
+            return Condition(False, _ms(elapsed), f"no answer for {elapsed:.1f} s")
+        return self._condition
 
     def _run(self, answered: threading.Event) -> None:
         try:
@@ -98,17 +110,28 @@ class Checks:
     """Asks ``parts``. Thread-safe."""
 
     def __init__(
-        self, parts: Mapping[str, Check], limit_s: float = LIMIT_S, kept_s: float = KEPT_S
+        self,
+        parts: Mapping[str, Check],
+        limit_s: float = LIMIT_S,
+        kept_s: float = KEPT_S,
+        wait_s: float = WAIT_S,
     ) -> None:
         self._parts = {name: _Part(name, check) for name, check in parts.items()}
         self._limit_s = limit_s
+        self._wait_s = wait_s
         self._kept_s = kept_s
         self._asking = threading.Lock()
         self._known: dict[str, Condition] = {}
         self._known_at = float("-inf")
 
+    def begin(self) -> None:
+        """Ask for the first time, without waiting: the first who wants to know is answered soon."""
+        for part in self._parts.values():
+            part.ask()
+
     def conditions(self) -> dict[str, Condition]:
-        """How each part is, not older than ``kept_s``; takes ``limit_s`` at most."""
+        """How each part is, not older than ``kept_s`` where it answers. Takes ``wait_s`` at most, or
+        ``limit_s`` while there is a part that has not answered yet."""
         with self._asking:
             if time.monotonic() - self._known_at > self._kept_s:
                 self._known = self._asked()
@@ -116,11 +139,11 @@ class Checks:
             return self._known
 
     def _asked(self) -> dict[str, Condition]:
-        deadline = time.monotonic() + self._limit_s
-        answers = [part.ask() for part in self._parts.values()]
-        for answered in answers:
-            answered.wait(max(0.0, deadline - time.monotonic()))
-        return {name: part.condition() for name, part in self._parts.items()}
+        began = time.monotonic()
+        for part, answered in [(part, part.ask()) for part in self._parts.values()]:
+            limit_s = self._wait_s if part.answered_before else self._limit_s
+            answered.wait(max(0.0, began + limit_s - time.monotonic()))
+        return {name: part.condition(self._limit_s) for name, part in self._parts.items()}
 
 
 def _ms(seconds: float) -> float:

@@ -64,6 +64,7 @@ def app_of(settings: Settings, store: Store, log: Log) -> App:
     services = services_of(settings, log, pulse)
     assert isinstance(services.bus, LogBus)
     checks = Checks(parts(log, settings.database_url, services.engine, services.bus, pulse))
+    checks.begin()
     return create_app(
         services,
         observed=Observed(SERVICES, meters, settings.slow_request_s),

@@ -86,6 +86,43 @@ def test_a_part_that_hangs_is_ill_in_time_and_asked_once() -> None:
     assert len(asked) <= 2
 
 
+def test_a_slow_part_keeps_nobody_waiting_who_had_its_answer_before() -> None:
+    go_on, asked = threading.Event(), []
+
+    def slow() -> Mapping[str, Any]:
+        asked.append(1)
+        assert len(asked) == 1 or go_on.wait(60)
+        return {"asked": len(asked)}
+
+    checks = Checks({"log": slow}, limit_s=30.0, kept_s=0.0, wait_s=0.1)
+    checks.begin()
+    began = time.monotonic()
+    for _ in range(3):
+        assert checks.conditions()["log"].figures == {"asked": 1}
+    assert time.monotonic() - began < 15.0  # else the limit was waited for
+    go_on.set()
+    deadline = time.monotonic() + 10
+    while checks.conditions()["log"].figures == {"asked": 1}:
+        assert time.monotonic() < deadline
+
+
+def test_a_part_that_hangs_is_ill_though_it_was_well() -> None:
+    go_on, asked = threading.Event(), []
+
+    def hangs_later() -> Mapping[str, Any]:
+        asked.append(1)
+        assert len(asked) == 1 or go_on.wait(60)
+        return {}
+
+    checks = Checks({"log": hangs_later}, limit_s=0.3, kept_s=0.0, wait_s=0.01)
+    assert checks.conditions()["log"].ok
+    deadline = time.monotonic() + 10
+    while checks.conditions()["log"].ok:
+        assert time.monotonic() < deadline
+    assert checks.conditions()["log"].reason.startswith("no answer for ")
+    go_on.set()
+
+
 def test_answers_are_kept_for_a_while() -> None:
     asked = []
 
