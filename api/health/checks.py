@@ -130,8 +130,8 @@ class Checks:
             part.ask()
 
     def conditions(self) -> dict[str, Condition]:
-        """How each part is, not older than ``kept_s`` where it answers. Takes ``wait_s`` at most, or
-        ``limit_s`` while there is a part that has not answered yet."""
+        """How each part is, not older than ``kept_s`` where it answers. Takes ``wait_s`` at most,
+        or ``limit_s`` while there is a part that has not answered yet."""
         with self._asking:
             if time.monotonic() - self._known_at > self._kept_s:
                 self._known = self._asked()
