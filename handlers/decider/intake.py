@@ -8,7 +8,8 @@ Of a journal that this process owns the last position is known. Of others the lo
 they end: an event's position is below its offset. Nothing is asked for what comes in memory.
 
 Where the log does not say it soon, because nobody leads that journal, the input topic is held at
-that record: all before it is taken, and other topics and partitions go on.
+that record: all before it is taken, and other topics and partitions go on. So it is held where the
+partition's queue is full, because it cannot decide.
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ from handlers.decider.ownership import AWAY_US, Ownership
 from handlers.performer.pool import DaemonPool
 
 ASK_THREADS = 4
+QUEUED_MAX, QUEUED_BYTES = 1_000, 16 << 20
+"""Inputs of one partition that wait in memory, and bytes of them, beyond either of which its topics
+are followed no further (what one poll brings comes on top)."""
+
 WAIT_S = 1.0
 """So long the loop waits for an answer; none is waited for that did not come the last time."""
 
@@ -43,12 +48,13 @@ logger = structlog.get_logger("decider")
 
 
 class Held(NamedTuple):
-    """An input topic of a partition that is followed no further, until a journal's end is known."""
+    """An input topic of a partition that is followed no further: until a journal's end is known, or
+    without a journal, until there is room in the queue."""
 
     owned: Owned
     topic: str
     offset: int
-    journal: TopicPartition
+    journal: TopicPartition | None = None
 
 
 class Intake:
@@ -90,6 +96,7 @@ class Intake:
         wanted = [(o, r) for r in polled.records if (o := self._taker(r)) is not None]
         inputs = [from_record(record, owned.domain, now) for owned, record in wanted]
         said = self._ask({j for item in inputs if (j := self._unknown(item)) is not None})
+        full = {owned for owned in {owned for owned, _ in wanted} if _full(owned)}
         for (owned, record), item in zip(wanted, inputs, strict=True):
             if record.source in self._held:
                 continue
@@ -97,10 +104,18 @@ class Intake:
             if journal is not None and journal not in said:
                 self._hold(owned, record, journal)
                 continue
+            if owned in full:
+                self._held[record.source] = Held(owned, record.topic, owned.polled[record.topic])
+                continue
             owned.queue.append(item if self._can_be(item) else _strange(item))
             owned.polled[record.topic] = record.offset + 1
             owned.doubts.pop(record.topic, None)
         self._release()  # last: what was polled now lies behind what is polled once more
+
+    @property
+    def ready(self) -> bool:
+        """Whether a topic that was held can be followed again."""
+        return any(self._goes_on(held) for held in self._held.values())
 
     def close(self) -> None:
         """Ask nothing more."""
@@ -201,10 +216,20 @@ class Intake:
         while self._note(0.0):
             pass
         for source, held in tuple(self._held.items()):
-            due = self._again.get(held.journal, 0) <= self._clock()
-            if due and held.journal not in self._asked:
+            if self._goes_on(held):
                 del self._held[source]
                 self._member.follow(source, held.offset)
+
+    def _goes_on(self, held: Held) -> bool:
+        if held.journal is None:
+            return not _full(held.owned)
+        due = self._again.get(held.journal, 0) <= self._clock()
+        return due and held.journal not in self._asked
+
+
+def _full(owned: Owned) -> bool:
+    """Whether so much waits in a partition's queue that no more is to be put there."""
+    return len(owned.queue) >= QUEUED_MAX or owned.queued_bytes >= QUEUED_BYTES
 
 
 def _journal(name: str) -> TopicPartition:

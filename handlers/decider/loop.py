@@ -57,8 +57,8 @@ BATCH_BYTES = 1 << 20
 BATCH_US = 50_000
 """Bounds of one append beside ``BATCH_MAX``: what comes after them waits for the next."""
 
-QUEUED_MAX, QUEUED_BYTES = 2_000, 64 << 20
-"""Inputs that wait in memory, beyond either of which they are read one by one."""
+QUEUED_BYTES = 64 << 20
+"""Inputs that wait in memory, beyond which they are read one by one."""
 
 TURNS_MAX = 20
 """Batches that follow from each other before the topics are looked at again."""
@@ -68,6 +68,9 @@ SNAPSHOT_EVERY = 20_000
 
 TRIES_MAX = 5
 """How often one command is tried whose append the log refuses, in a term that it let begin."""
+
+PAUSE_MAX_US = 30_000_000
+"""Longest pause of a partition whose appends the log refuses, or does not answer."""
 
 COMMIT_S = 5.0
 IDLE_S = 1.0
@@ -191,27 +194,32 @@ class Decider:
 
     def _patience(self, wait_s: float) -> float:
         """How long nothing is due."""
-        if self._ownership.busy or self._any_input():
+        if self._ownership.busy or self._intake.ready or self._with_input():
             return 0.0
-        now = self._clock()
+        now, stuck = self._clock(), self._outbox.stuck()
         moments = [self._ownership.next_attempt()]
         for owned in self._ownership.owned.values():
             if owned.deciding and (deadline := owned.partition.deadlines.next()) is not None:
-                moments.append(max(deadline, now + AGAIN_US) if owned.waits(now) else deadline)
+                waits = owned.journal_key in stuck or owned.waits(now)
+                moments.append(max(deadline, now + AGAIN_US) if waits else deadline)
         due = [moment for moment in moments if moment is not None]
         return max(0.0, min([wait_s, *((moment - now) / 1e6 for moment in due)]))
 
     def _room(self) -> int:
-        queued = [item for owned in self._ownership.owned.values() for item in owned.queue]
-        if sum(len(item.value) for item in queued) > QUEUED_BYTES:
-            return 1
-        return max(1, min(2 * BATCH_MAX, QUEUED_MAX - len(queued)))
+        """How many records are read at once; ``Intake`` bounds how many of each partition wait."""
+        queued = sum(owned.queued_bytes for owned in self._ownership.owned.values())
+        return 1 if queued > QUEUED_BYTES else 2 * BATCH_MAX
 
-    def _any_input(self) -> bool:
-        now = self._clock()
-        return not self._outbox.full and any(
-            owned.has_input(now) for owned in self._ownership.owned.values()
-        )
+    def _with_input(self) -> list[Owned]:
+        """The partitions in which something is to be decided now."""
+        if self._outbox.full:
+            return []
+        now, stuck = self._clock(), self._outbox.stuck()
+        return [
+            owned
+            for owned in self._ownership.owned.values()
+            if owned.journal_key not in stuck and owned.has_input(now)
+        ]
 
     # ----------------------------------------------------------- ownership
 
@@ -242,20 +250,16 @@ class Decider:
     def _turns(self) -> int:
         decided = 0
         for _ in range(TURNS_MAX):
-            if not self._any_input():
+            if not (ready := self._with_input()):
                 break
-            decided += self._turn()
+            decided += self._turn(ready)
         return decided
 
-    def _turn(self) -> int:
-        """Decide and commit one batch of each partition that has input; how many commands."""
-        began, now = time.perf_counter(), self._clock()
+    def _turn(self, ready: Sequence[Owned]) -> int:
+        """Decide and commit one batch of each of these; how many commands."""
+        began = time.perf_counter()
         with self._budget:
-            drafted = [
-                (owned, self._drafted(owned))
-                for owned in list(self._ownership.owned.values())
-                if owned.has_input(now)
-            ]
+            drafted = [(owned, self._drafted(owned)) for owned in ready]
         failures, drafts = keep(self._log, [draft for _, draft in drafted]), []
         for (owned, draft), failure in zip(drafted, failures, strict=True):
             if failure is not None:
@@ -323,6 +327,7 @@ class Decider:
             owned.counted_at = draft.now
         owned.batch_max = min(BATCH_MAX, owned.batch_max * 2)
         owned.refused.clear()
+        owned.lost_terms = 0
         for item in draft.inputs:
             self._router.settle(item)
         effects = []
@@ -352,8 +357,21 @@ class Decider:
             return
         owned.queue.extendleft(reversed(draft.inputs))
         self._router.take_back(owned)
-        until = self._clock() + (AGAIN_US if isinstance(error, Fenced | NotKept) else 0)
-        owned.wait(Phase.WAITING, until, "" if isinstance(error, Fenced) else str(error))
+        reason = "" if isinstance(error, Fenced) else str(error)
+        owned.wait(Phase.WAITING, self._clock() + self._pause(owned, error), reason)
+
+    def _pause(self, owned: Owned, error: LogError) -> int:
+        """How long a partition waits after an append that ended its term (microseconds). Where the
+        log does not answer, longer each time: the loop waits for each such append, and with it all
+        other partitions."""
+        if isinstance(error, Fenced):
+            return AGAIN_US
+        if not isinstance(error, LogUnavailable | NotKept):
+            return 0
+        owned.lost_terms += 1
+        if owned.lost_terms == 1 and not isinstance(error, NotKept):
+            return 0  # the log was away for a moment
+        return min(PAUSE_MAX_US, AGAIN_US << min(owned.lost_terms - 1, 5))
 
     def _shrink(self, owned: Owned, draft: Draft) -> None:
         """A batch failed for a reason that may lie in it: halve it, down to the one command."""

@@ -43,6 +43,10 @@ BYTES_MAX = 1 << 20
 QUEUED_MAX = 20_000
 """Effects that wait, beyond which nothing more is decided."""
 
+HELD_BACK_MAX = 5_000
+"""Effects of one journal that wait for a receiver that cannot be reached, beyond which nothing more
+is decided in that partition. So many answers wait there for one sender; more are dropped."""
+
 SEND_S = 5.0
 APART_S, APART_THREADS = 3.0, 8
 """How long one receiver is waited for, and how many at once."""
@@ -88,12 +92,14 @@ class Outbox:
         """Deliver these, whose facts are committed."""
         with self._lock:
             for effect in effects:
-                self._delivered.open(journal, effect)
-                way = (journal, effect.target)
-                self._ways[way] = self._ways.get(way, 0) + 1
                 receiver = self._receivers.get(effect.target)
                 if receiver is None:
                     receiver = self._receivers[effect.target] = Receiver(deque())
+                elif effect.target[0] == REPLIES and self._held_back(receiver):
+                    continue  # who asked gives up before it comes
+                self._delivered.open(journal, effect)
+                way = (journal, effect.target)
+                self._ways[way] = self._ways.get(way, 0) + 1
                 receiver.queue.append((journal, effect))
             self._filled.notify()
 
@@ -163,6 +169,17 @@ class Outbox:
             receivers = self._receivers.values()
             waiting = sum([len(r.queue) for r in receivers if r.failing_since is None])
             return waiting > QUEUED_MAX
+
+    def stuck(self) -> set[Journal]:
+        """Return the journals of which so much waits for a receiver that cannot be reached that
+        nothing more should be decided in their partitions."""
+        with self._lock:
+            receivers = self._receivers.items()
+            failing = {t for t, r in receivers if self._held_back(r) and t[0] != REPLIES}
+            if not failing:
+                return set()
+            ways = self._ways.items()
+            return {of for (of, to), n in ways if to in failing and n >= HELD_BACK_MAX}
 
     def troubles(self) -> list[str]:
         """Return a sentence for each receiver that cannot be reached."""
@@ -342,6 +359,10 @@ class Outbox:
                     del self._receivers[effect.target]
 
     # ------------------------------------------------------ with the lock
+
+    def _held_back(self, receiver: Receiver) -> bool:
+        """Whether a receiver cannot be reached and much waits for it."""
+        return receiver.failing_since is not None and len(receiver.queue) >= HELD_BACK_MAX
 
     def _gone(self, journal: Journal, effect: Effect) -> None:
         _count_down(self._ways, (journal, effect.target))

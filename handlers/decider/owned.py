@@ -88,6 +88,8 @@ class Owned:
         self.batch_max = BATCH_MAX
         self.refused: dict[str, int] = {}
         """Commands that were alone in an append that failed, and how often."""
+        self.lost_terms = 0
+        """Terms that failed appends have ended since the last commit."""
         self.polled: dict[str, int] = {}
         """By input topic, the offset up to which records are in the queue."""
         self.passed: dict[str, int] = {}
@@ -122,6 +124,11 @@ class Owned:
         if deadline is None or deadline > now:
             return False
         return deadline <= self.passes(now) or self.waited(now) is not None
+
+    @property
+    def queued_bytes(self) -> int:
+        """How large the records are that wait in its queue."""
+        return sum([len(item.value) for item in self.queue])
 
     def troubles(self) -> list[str]:
         """Return why something of it waits."""

@@ -17,8 +17,8 @@ from events.message import Context
 from handlers.decider.delivered import HELD_MAX
 from handlers.decider.effects import Effect
 from handlers.decider.marks import Marks
-from handlers.decider.outbox import Outbox
-from handlers.decider.receiver import HELD_MAX_S, REPLIES_MAX_S
+from handlers.decider.outbox import HELD_BACK_MAX, Outbox
+from handlers.decider.receiver import AWAY_MAX_S, HELD_MAX_S, REPLIES_MAX_S
 from tests.handlers.decider.site import CODEC, Site
 
 JOURNAL = ("compute.events", 0)
@@ -193,3 +193,40 @@ def test_a_mark_names_a_bounded_number_of_offsets() -> None:
     delivered, held = outbox.progress(JOURNAL)
     assert (delivered, held) == (2 * HELD_MAX - 1, [2 * n for n in range(HELD_MAX)])
     assert len(Marks(delivered=delivered, held=held).encode()) < 8_000
+
+
+def test_a_journal_of_which_too_much_waits_is_stuck_until_its_receiver_is_back() -> None:
+    """What waits was kept in memory without a bound."""
+    site = Site(partitions=2)
+    log = Refusing(site, AWAY, LogUnavailable("nobody leads it"))
+    outbox = outbox_of(site, log)
+    other = ("fleet.events", 0)
+    outbox.put(JOURNAL, [effect(AWAY, n) for n in range(HELD_BACK_MAX)])
+    outbox.put(other, [effect(AWAY, 1), effect(THERE, 2)])
+    assert outbox.stuck() == set(), "it is not known yet that it cannot be reached"
+    deliver(site, outbox)
+    deliver(site, outbox)
+    assert outbox.stuck() == {JOURNAL}
+    log.error = None
+    deliver(site, outbox, AWAY_MAX_S)
+    deliver(site, outbox)
+    assert outbox.stuck() == set()
+    assert len(ids(site, AWAY)) == HELD_BACK_MAX + 1
+
+
+def test_so_many_answers_wait_for_a_sender_that_is_away() -> None:
+    site = Site(partitions=2)
+    sender = (topics.REPLIES, 0)
+    log = Refusing(site, sender, LogUnavailable("nobody leads it"))
+    outbox = outbox_of(site, log)
+    outbox.put(JOURNAL, [effect(sender, n) for n in range(HELD_BACK_MAX)])
+    deliver(site, outbox)
+    deliver(site, outbox)
+    outbox.put(JOURNAL, [effect(sender, HELD_BACK_MAX)])
+    outbox.reached(JOURNAL, HELD_BACK_MAX, -1)
+    assert outbox.stuck() == set(), "nobody waits for answers"
+    log.error = None
+    deliver(site, outbox, AWAY_MAX_S)
+    deliver(site, outbox)
+    assert len(ids(site, sender)) == HELD_BACK_MAX
+    assert outbox.progress(JOURNAL) == (HELD_BACK_MAX, [])

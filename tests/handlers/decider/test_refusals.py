@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from itertools import pairwise
+
 import pytest
 
 from chronova.domains import load_handlers
@@ -9,10 +12,11 @@ from commands.compute.flavor import DeleteFlavor
 from events import topics
 from events.compute.flavor import KEY
 from events.journal import Marked
-from events.log.contract import Topic
+from events.log.contract import LogUnavailable, Topic
 from events.log.memory import Crash, Fault, Operation
 from events.outcome import CommandRefused
 from handlers.decider import Decider
+from handlers.decider.loop import PAUSE_MAX_US
 from tests.handlers.decider.site import CODEC, Site, flavors, settle
 
 load_handlers()
@@ -163,3 +167,30 @@ def test_without_its_topic_a_partition_waits_and_others_go_on() -> None:
     settle(decider)
     assert decider.troubles() == []
     assert [answer.status for answer in site.answers()[id]] == [409]
+
+
+def test_refusals_that_are_never_kept_are_tried_less_and_less_often() -> None:
+    """Each try may take the loop as long as the log is waited for: it was made every second."""
+    site = Site()
+    decider = with_flavor(site)
+    tried: list[int] = []
+
+    def refused(operation: Operation) -> Fault | None:
+        if operation.name != "append":
+            return None
+        tried.append(site.now)
+        return Fault.UNAVAILABLE
+
+    site.ask_flavor("one")
+    site.faults = refused
+    for _ in range(200):
+        with suppress(LogUnavailable):
+            decider.step(0.0)
+        site.now += 1_000_000
+    pauses = [later - earlier for earlier, later in pairwise(tried)]
+    assert pauses == sorted(pauses) and pauses[-1] >= PAUSE_MAX_US, pauses
+    assert len(tried) < 15
+    site.faults = lambda operation: None
+    site.now += PAUSE_MAX_US
+    settle(decider)
+    assert 409 in [answer.status for answers in site.answers().values() for answer in answers]
