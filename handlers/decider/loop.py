@@ -69,9 +69,6 @@ SNAPSHOT_EVERY = 20_000
 TRIES_MAX = 5
 """How often one command is tried whose append the log refuses, in a term that it let begin."""
 
-PAUSE_MAX_US = 30_000_000
-"""Longest pause of a partition whose appends the log refuses, or does not answer."""
-
 COMMIT_S = 5.0
 IDLE_S = 1.0
 RETRY_S = 0.5
@@ -358,20 +355,7 @@ class Decider:
         owned.queue.extendleft(reversed(draft.inputs))
         self._router.take_back(owned)
         reason = "" if isinstance(error, Fenced) else str(error)
-        owned.wait(Phase.WAITING, self._clock() + self._pause(owned, error), reason)
-
-    def _pause(self, owned: Owned, error: LogError) -> int:
-        """How long a partition waits after an append that ended its term (microseconds). Where the
-        log does not answer, longer each time: the loop waits for each such append, and with it all
-        other partitions."""
-        if isinstance(error, Fenced):
-            return AGAIN_US
-        if not isinstance(error, LogUnavailable | NotKept):
-            return 0
-        owned.lost_terms += 1
-        if owned.lost_terms == 1 and not isinstance(error, NotKept):
-            return 0  # the log was away for a moment
-        return min(PAUSE_MAX_US, AGAIN_US << min(owned.lost_terms - 1, 5))
+        owned.wait(Phase.WAITING, self._clock() + owned.pause_after(error), reason)
 
     def _shrink(self, owned: Owned, draft: Draft) -> None:
         """A batch failed for a reason that may lie in it: halve it, down to the one command."""

@@ -15,18 +15,22 @@ import msgspec
 import structlog
 
 from events import topics
-from events.log.contract import Journal, TopicPartition
+from events.log.contract import Fenced, Journal, LogError, LogUnavailable, TopicPartition
 from handlers.decider.effects import Effects
 from handlers.decider.hand_over import HandOver
 from handlers.decider.inputs import Input
 from handlers.decider.marks import Waited
 from handlers.decider.partition import Partition
+from handlers.decider.refusals import NotKept
 
 BATCH_MAX = 200
 """Commands in one append to a journal."""
 
 AGAIN_US = 1_000_000
 """Pause after a lost term or a failure, before another is begun."""
+PAUSE_MAX_US = 30_000_000
+"""Longest pause of a partition whose appends the log does not answer."""
+
 GRACE_US = 10_000_000
 """How long hosts have, once all input that lay in the log is taken, to say what they did
 while nobody listened. Only then a deadline passes."""
@@ -100,6 +104,10 @@ class Owned:
         """By input topic, up to where the log has dropped what was not taken."""
         self.look: Look | None = None
         """The last look at where the inputs end, in this term."""
+        self.looking = False
+        """Whether another look is under way."""
+        self.look_again_at = 0
+        """When the next may be, after one in vain (microseconds)."""
         self.hand_over = HandOver()
         self.term_at = 0
         """When its term began."""
@@ -177,20 +185,31 @@ class Owned:
         return (until, waited + min(listened, 2 * AGAIN_US)) if listened >= AGAIN_US else None
 
     def waits(self, now: int) -> bool:
-        """Whether what is overdue has to wait for hosts, or for input to come."""
-        return not self.listening(now) or (self.look is not None and not self._done(self.look, now))
+        """Whether what is overdue has to wait for hosts, for the log, or for input to come."""
+        if self.looking or now < self.look_again_at or not self.listening(now):
+            return True
+        return self.look is not None and not self._done(self.look, now)
 
     def wants_look(self, now: int) -> bool:
         """Whether something is overdue that was not when the inputs' ends were last asked for."""
         first = self.partition.deadlines.next()
         if first is None or first > now or not self.listening(now):
             return False
+        if self.looking or now < self.look_again_at:
+            return False
         return self.look is None or (self.look.at < first and self._done(self.look, now))
 
-    def looked(self, now: int, ends: Mapping[TopicPartition, int]) -> None:
-        """Note where the inputs end now."""
-        last = self.queue[-1] if self.queue else None
-        self.look = Look(now, {topic: end for (topic, _), end in ends.items()}, last)
+    def looked(self, at: int, term_at: int, ends: Mapping[TopicPartition, int]) -> None:
+        """Note where the inputs ended at that moment, unless another term has begun since."""
+        self.looking = False
+        if self.deciding and self.term_at == term_at:
+            last = self.queue[-1] if self.queue else None
+            self.look = Look(at, {topic: end for (topic, _), end in ends.items()}, last)
+
+    def looked_in_vain(self, again_at: int) -> None:
+        """The log did not say where the inputs end: it is asked again at that moment."""
+        self.looking = False
+        self.look_again_at = again_at
 
     def _done(self, look: Look, now: int) -> bool:
         """Whether all is taken that lay in the log, or was handed over, at the time of a look."""
@@ -218,6 +237,19 @@ class Owned:
         return bool(self.queue) or any(
             max(self._taken(t), self.polled.get(t, 0)) < end for t, end in self.ends.items()
         )
+
+    def pause_after(self, error: LogError) -> int:
+        """How long to wait after an append that ended the term (microseconds). Where the log does
+        not answer, longer each time: the loop waits for each such append, and with it all other
+        partitions."""
+        if isinstance(error, Fenced):
+            return AGAIN_US
+        if not isinstance(error, LogUnavailable | NotKept):
+            return 0
+        self.lost_terms += 1
+        if self.lost_terms == 1 and not isinstance(error, NotKept):
+            return 0  # the log was away for a moment
+        return min(PAUSE_MAX_US, AGAIN_US << min(self.lost_terms - 1, 5))
 
     def wait(self, phase: Phase, until: int, reason: str) -> None:
         """Its term is over: another begins at ``until`` at the earliest."""

@@ -34,7 +34,7 @@ from handlers.decider.effects import Effects
 from handlers.decider.owned import AGAIN_US, Owned, Phase
 from handlers.decider.partition import ForeignLog, Partition
 from handlers.decider.snapshot import Snapshots
-from handlers.decider.takeover import Asking, Begun, Found, begin, end_of, find
+from handlers.decider.takeover import Asking, Begun, Ends, Found, begin, end_of, ends_of, find
 
 SLICE_RECORDS = 2000
 """Records that are folded between two polls: less than a tenth of a second. Garbage is not looked
@@ -142,26 +142,24 @@ class Ownership:
         self._read()
         self._take_answers()
         self._look()
+        self._take_answers()
 
     def _look(self) -> None:
         """Ask where the inputs of partitions end in which something is overdue."""
         now = self._clock()
-        for owned in self.owned.values():
+        for owned in list(self.owned.values()):
             if owned.deciding and owned.wants_look(now):
-                try:
-                    owned.looked(now, self._log.ends(owned.sources))
-                except LogUnavailable:
-                    raise
-                except LogError as error:
-                    source = owned.partition.source
-                    logger.warning("ends_unknown", partition=source, reason=str(error))
+                owned.looking = True
+                self._asking.ask(owned, partial(ends_of, self._log, owned, now))
 
     def _take_answers(self) -> None:
         """Go on with the partitions that the log has answered for."""
         for owned, answer in self._asking.answers():
             if self.owned.get(owned.commands) is not owned:
                 continue  # lost meanwhile: who owns it now begins another term
-            if isinstance(answer, LogError):
+            if isinstance(answer, Ends):
+                owned.looked(answer.at, answer.term_at, answer.ends)
+            elif isinstance(answer, LogError):
                 self._unanswered(owned, answer)
             elif isinstance(answer, Begun):
                 self._begun(owned, answer)
@@ -171,8 +169,12 @@ class Ownership:
                 owned.hand_over.learn(answer)
 
     def _unanswered(self, owned: Owned, error: LogError) -> None:
-        if owned.deciding:
-            return  # where its commands end is asked for again
+        if owned.deciding:  # where its inputs end is asked for again
+            if owned.looking:
+                source = owned.partition.source
+                logger.warning("ends_unknown", partition=source, reason=str(error))
+            return owned.looked_in_vain(self._clock() + AGAIN_US)
+        owned.looking = False
         if owned.reason != str(error):
             logger.warning("no_term", partition=owned.partition.source, reason=str(error))
         pause = AWAY_US if isinstance(error, LogUnavailable) else AGAIN_US

@@ -1,4 +1,4 @@
-"""What a takeover asks of the log: a term, and what lies beside the journal.
+"""What is asked of the log beside the loop: a term, what lies beside a journal, where inputs end.
 
 A question about a partition whose leader is away is answered by nothing but a timeout. So the
 questions of each partition are asked in a thread of a bounded pool, and those of one that hangs
@@ -64,7 +64,16 @@ class Found(NamedTuple):
     the log did not say it."""
 
 
-Answer = Begun | Found | End | LogError
+class Ends(NamedTuple):
+    """Where a partition's inputs ended, at ``at`` or later, in the term that began at
+    ``term_at``."""
+
+    at: int
+    term_at: int
+    ends: Mapping[TopicPartition, int]
+
+
+Answer = Begun | Found | End | Ends | LogError
 
 
 class Asking:
@@ -147,6 +156,11 @@ def find(log: Log, owned: Owned, receivers: Sequence[TopicPartition]) -> Found:
 def end_of(log: Log, owned: Owned, losses: int) -> End:
     """Ask where a partition's commands end. Raises ``LogError``."""
     return End(log.ends([owned.commands])[owned.commands], losses)
+
+
+def ends_of(log: Log, owned: Owned, now: int) -> Ends:
+    """Ask where a partition's inputs end. Raises ``LogError``."""
+    return Ends(now, owned.term_at, log.ends(owned.sources))
 
 
 def _gone(log: Log, owned: Owned) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 
 import pytest
@@ -28,6 +29,9 @@ from tests.handlers.decider.site import CODEC, HOST, Site, settle
 
 LOST = 1
 """The number of the partitions that nobody leads."""
+
+DEADLINE_US = 120_000_000
+"""After that a boot without a host has failed."""
 
 HANG_S = 20.0
 """Beyond this a test has failed."""
@@ -221,3 +225,35 @@ def test_a_journal_whose_end_is_not_said_holds_back_what_is_said_to_follow_from_
     finally:
         log.let_go.set()
         fleet.close()
+
+
+def test_a_look_that_hangs_holds_back_no_deadline_of_another() -> None:
+    """Before a deadline passes the log is asked where the inputs end: the loop waited for that."""
+    site = Site(partitions=3)
+    log = Lossy(site)
+    decider = owner(site, log)
+    commands = topics.commands("compute")
+    projects = {partition_of(name, 3): name for name in map(str, range(20))}
+
+    def failed(number: int) -> bool:
+        servers = decider.states("compute", number, "server") or {}
+        return [server.vm_state for server in servers.values()] == ["error"]
+
+    try:
+        step_until(site, decider, lambda: all(decides(decider, n) for n in range(3)))
+        for project in projects.values():
+            site.ask(create(str(uuid.uuid4()), project_id=project), project)
+        step_until(
+            site, decider, lambda: all(decider.states("compute", n, "server") for n in range(3))
+        )
+        log.lost.add((commands, LOST))
+        site.now += DEADLINE_US
+        step_until(site, decider, lambda: failed(0) and failed(2))
+        assert log.hung == 0, "the loop waited for the commands that nobody leads"
+        assert not failed(LOST)
+        log.lost.clear()
+        log.let_go.set()
+        step_until(site, decider, lambda: failed(LOST))
+    finally:
+        log.let_go.set()
+        decider.close()

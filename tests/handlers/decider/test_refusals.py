@@ -16,7 +16,7 @@ from events.log.contract import LogUnavailable, Topic
 from events.log.memory import Crash, Fault, Operation
 from events.outcome import CommandRefused
 from handlers.decider import Decider
-from handlers.decider.loop import PAUSE_MAX_US
+from handlers.decider.owned import PAUSE_MAX_US
 from tests.handlers.decider.site import CODEC, Site, flavors, settle
 
 load_handlers()
