@@ -20,7 +20,7 @@ UP = $(call option,LOG,log) $(call option,KAFKA,kafka) $(call option,DATABASE,da
 up down reset status kafka: export CHRONOVA_DATA = $(DATA)
 
 .DEFAULT_GOAL := help
-.PHONY: help env up down reset status kafka schemas test check format lint types tidy unit sim values chaos backlog soak \
+.PHONY: help env up down reset status kafka schemas test check compatible format lint types tidy unit sim values chaos backlog soak \
         upgrade-drill bench bench-scheduler bench-profile docs traces hooks clean
 
 help: ## List the targets
@@ -75,8 +75,10 @@ lint: $(VENV)/.developers ## ruff
 types: $(VENV)/.developers ## mypy, strict
 	@$(BIN)/mypy --no-error-summary
 
-tidy: $(VENV)/.developers ## The conventions that are tested: imports, purity, schemas (BASE=main)
+compatible: $(VENV)/.developers ## Do the schemas keep what is committed (BASE=main)
 	@$(BIN)/python -m schemas.compatibility $(BASE)
+
+tidy: compatible ## The conventions that are tested: imports, purity, schemas (BASE=main)
 	@$(BIN)/pytest -q tests/tidy tests/schemas
 
 unit: $(VENV)/.developers ## Pure tests and a few hundred simulated seeds
