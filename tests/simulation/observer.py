@@ -176,8 +176,9 @@ class Observer:
 
     def _once(self, line: Line, record: Record, event: Event, position: int) -> None:
         """All facts of one command come from one decision. A host may say once more what it said
-        long ago: that is ignored, or a removal confirmed again, which are facts as well."""
-        if isinstance(event, f.ReportIgnored | f.GuestRemovalConfirmed):
+        before: that is ignored, or a removal confirmed or more time given again, which are facts
+        as well."""
+        if isinstance(event, f.ReportIgnored | f.GuestRemovalConfirmed | f.OperationProgressed):
             return
         cause = record.headers.get("ce_causationid", "")
         subject = event.subject[1] if event.folds else ""
