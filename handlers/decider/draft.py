@@ -86,6 +86,8 @@ class Draft:
     ) -> None:
         self.base = base
         self.effects_of = effects_of
+        self.clock = now
+        """The owner's clock; ``now`` is the time of facts, which never goes back."""
         self.now = max(now, base.last_at)
         self.position = base.position
         self.hash = base.hash

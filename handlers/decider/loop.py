@@ -288,7 +288,7 @@ class Decider:
         limits = (self._log.record_bytes_max, self._log.commit_bytes_max)
         draft = Draft(owned.partition, owned.effects, now, limits, self._budget)
         draft.offsets.update(owned.passed)
-        for overdue in owned.partition.deadlines.overdue(draft.now, owned.passes(draft.now)):
+        for overdue in owned.partition.deadlines.overdue(draft.now, owned.passes(draft.clock)):
             envelope = owned.partition.in_flight.get(overdue.key)
             draft.decide(from_overdue(overdue, envelope, draft.now))
         last = now + BATCH_US
@@ -309,7 +309,7 @@ class Decider:
 
     def _finished(self, owned: Owned, draft: Draft) -> bool:
         """Complete a draft; False where there is nothing to commit."""
-        waited = owned.waited(draft.now)
+        waited = owned.waited(draft.clock)
         if draft.finish(*self._outbox.progress(owned.journal_key), waited):
             return True
         owned.passed = draft.offsets
@@ -321,7 +321,7 @@ class Decider:
         owned.partition.take(draft, first)
         owned.passed = {}
         if draft.marks.waited is not None:
-            owned.counted_at = draft.now
+            owned.counted_at = draft.clock
         owned.batch_max = min(BATCH_MAX, owned.batch_max * 2)
         owned.refused.clear()
         owned.lost_terms = 0

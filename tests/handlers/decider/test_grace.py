@@ -8,7 +8,7 @@ from commands.compute import limits
 from commands.compute.boot import ReportBootFailed
 from events import topics
 from events.compute.server import Server
-from handlers.decider import Decider
+from handlers.decider import Decider, loop, owned
 from handlers.decider.owned import GRACE_US
 from tests.commands.compute.servers import create
 from tests.commands.fleet.fleet import register
@@ -186,3 +186,29 @@ def test_deadlines_pass_although_the_log_has_dropped_old_input() -> None:
     settle(second)
     states = second.states("compute", 0, "server")
     assert states is not None and states[server.server_id].vm_state == "error"
+
+
+def test_an_owner_whose_clock_is_behind_the_last_ones_waits_without_haste(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the time of the facts its input was level, by its own clock it was not yet: it looked
+    again and again, at full speed (seed 911474)."""
+    site = Site()
+    first, server = booting(site)
+    assert server.deadline is not None
+    first._log.expel()  # type: ignore[attr-defined]
+    monkeypatch.setattr(topics, "REPORTING", ())  # as in a domain that has no hosts
+    monkeypatch.setattr(owned, "BATCH_MAX", 1)
+    monkeypatch.setattr(loop, "TURNS_MAX", 1)
+    site.ask_flavor("one")
+    site.ask_flavor("two")
+    ahead = site.decider("ahead", domains=("compute", "fleet"))
+    site.now = server.deadline + 10 * GRACE_US
+    before = len(site.events())
+    while len(site.events()) == before:
+        ahead.step(0.0)
+    ahead._log.expel()  # type: ignore[attr-defined]
+    site.now = server.deadline + 1
+    behind = site.decider("behind", domains=("compute", "fleet"))
+    settle(behind)
+    assert behind._patience(1.0) > 0.1
