@@ -1,8 +1,9 @@
 """Reactions: what follows from a fact in other domains or on a host.
 
-``react(event, state) -> follows`` is pure and runs inside the decider's transaction: what
-follows is written with the event or not at all. ``state`` is the subject's state after the
-event. The reactions of one operation stand in one file and read like its sequence diagram.
+``react(event, state) -> follows`` is pure. The decider asks it when a command is decided, and
+delivers what follows after the commit, at least once. After a crash the next owner asks it again
+for the events whose effects may not have been delivered. ``state`` is the subject's state after
+the event. The reactions of one operation are in one file and read like its sequence diagram.
 """
 
 from __future__ import annotations

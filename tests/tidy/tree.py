@@ -88,6 +88,29 @@ def top(name: str) -> str:
     return name.partition(".")[0]
 
 
+@cache
+def defined(file: str) -> frozenset[str]:
+    """Return what a module defines at its top level, and the members of its classes as
+    ``Class.member``."""
+    names = set()
+    for node in parsed(file).body:
+        for name in _bound(node):
+            names.add(name)
+        if isinstance(node, ast.ClassDef):
+            names |= {f"{node.name}.{name}" for inner in node.body for name in _bound(inner)}
+    return frozenset(names)
+
+
+def _bound(node: ast.stmt) -> Iterator[str]:
+    """Yield the names that a statement defines."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        yield node.name
+    elif isinstance(node, ast.Assign):
+        yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+    elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+        yield node.target.id
+
+
 def lies_in(file: str, places: tuple[str, ...]) -> bool:
     """Whether a file's path begins with one of ``places``."""
     return file.startswith(places)
