@@ -175,9 +175,8 @@ class Observer:
         self.arrivals.follow(record, event, self.states.get(event.subject) if event.folds else None)
 
     def _once(self, line: Line, record: Record, event: Event, position: int) -> None:
-        """All facts of one command come from one decision. A host may say once more what it said
-        before: that is ignored, or a removal confirmed or more time given again, which are facts
-        as well."""
+        """All facts of one command come from one decision. What a host says once more leads to
+        facts as well: it is ignored, a removal confirmed, or more time given again."""
         if isinstance(event, f.ReportIgnored | f.GuestRemovalConfirmed | f.OperationProgressed):
             return
         cause = record.headers.get("ce_causationid", "")
