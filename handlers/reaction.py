@@ -1,8 +1,9 @@
 """Reactions: what follows from a fact in other domains or on a host.
 
-``react(event, state) -> follows`` is pure and runs inside the decider's transaction: what
-follows is written with the event or not at all. ``state`` is the subject's state after the
-event. The reactions of one operation stand in one file and read like its sequence diagram.
+``react(event, state) -> follows`` is pure: what follows is a function of committed facts. It is
+delivered after their commit, in order and at least once, by the owner or by a later one, which
+derives it again. ``state`` is the subject's state after the event. The reactions of one operation
+stand in one file and read like its sequence diagram.
 """
 
 from __future__ import annotations
