@@ -6,10 +6,21 @@ import pytest
 
 from commands.compute.power_state import ReportPowerState
 from handlers.compute import agent as agents
-from handlers.compute.drivers.contract import LifecycleEvent
+from handlers.compute.drivers.contract import (
+    DriverError,
+    HypervisorUnavailable,
+    LifecycleEvent,
+    PowerState,
+)
 from handlers.compute.drivers.simulated import SimulatedDriver
-from tests.commands.compute.servers import HOST, S
+from handlers.compute.drivers.simulated_guests import SimulatedGuest
+from handlers.performer.mark import Mark
+from tests.commands.compute.servers import HOST, P, S
+from tests.handlers.compute.drivers.rigs import until
 from tests.handlers.compute.hosts import Host, built, stop
+
+OTHER = "00000000-0000-4000-8000-000000000002"
+LIMIT_S = 20.0
 
 
 def power(host: Host) -> list[ReportPowerState]:
@@ -57,3 +68,68 @@ def test_a_storm_of_events_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPa
         driver(host).guest_does(S, LifecycleEvent.STARTED)
     host.settle()
     assert len(power(host)) == 1
+
+
+def with_another(host: Host) -> None:
+    """A second guest, which runs."""
+    other = SimulatedGuest(
+        server_id=OTHER, project_id=P, generation=1, disks=True, state=PowerState.RUNNING
+    )
+    host.hypervisor.put(other)
+
+
+def unreadable(host: Host, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """The mark of the first guest cannot be read."""
+    right = driver(host).mark
+
+    def mark(server_id: str) -> Mark | None:
+        if server_id == S:
+            raise error
+        return right(server_id)
+
+    monkeypatch.setattr(driver(host), "mark", mark)
+
+
+def test_a_defect_in_a_look_leaves_out_one_guest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its thread died, and no change of any guest was reported any more."""
+    host = built()
+    host.threads = 1
+    host.start()
+    with_another(host)
+    unreadable(host, monkeypatch, OSError("a defect"))
+    driver(host).guest_does(S, LifecycleEvent.STOPPED)
+    driver(host).guest_does(OTHER, LifecycleEvent.STOPPED)
+
+    def told() -> bool:
+        assert host.agent is not None
+        host.agent.step(0.0)
+        return [report.server_id for report in power(host)] == [OTHER]
+
+    until(told, LIMIT_S, "the other guest's state")
+    assert host.defects == 1, "it was counted"
+    assert host.agent is not None
+    host.agent.close()
+
+
+def test_a_guest_that_cannot_be_read_does_not_hide_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The look at all guests ended with the first such one."""
+    host = built()
+    with_another(host)
+    assert host.agent is not None
+    unreadable(host, monkeypatch, DriverError("The disk does not give it."))
+    assert host.agent.sync_power() == 1
+    host.settle()
+    assert [report.server_id for report in power(host)] == [OTHER]
+
+
+def test_a_look_at_all_guests_ends_where_the_hypervisor_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each guest would wait for it."""
+    host = built()
+    assert host.agent is not None
+    unreadable(host, monkeypatch, HypervisorUnavailable("It is away."))
+    with pytest.raises(HypervisorUnavailable):
+        host.agent.sync_power()
