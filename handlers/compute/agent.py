@@ -187,9 +187,10 @@ class Agent:
             raise
 
     def _next_look(self) -> tuple[str, str] | None:
-        """Host and server to look at now; None ends the looking."""
+        """Host and server to look at now; None ends the looking. While much is unreported they
+        wait, each guest once: what is read later is newer."""
         with self._looks_lock:
-            if not self._looks:
+            if not self._looks or self._performer.full():
                 self._looking = False
                 return None
             guest = next(iter(self._looks))
@@ -197,12 +198,13 @@ class Agent:
             return guest
 
     def sync_power(self) -> int:
-        """Report the power state of every guest that can be read; how many. Called now and then.
-        Raises ``HypervisorUnavailable``."""
+        """Report the power state of every guest that can be read; how many. Called now and then:
+        while much is unreported, guests are left to the next time. Raises
+        ``HypervisorUnavailable``."""
         count = 0
         for driver in self._hosts.values():
-            for server_id in driver.power_states():
-                if self._performer.busy(driver.host, server_id):
+            for server_id in () if self._performer.full() else driver.power_states():
+                if self._performer.full() or self._performer.busy(driver.host, server_id):
                     continue
                 try:
                     self.report_power(driver, server_id)

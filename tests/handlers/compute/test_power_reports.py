@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from commands.compute.power_state import ReportPowerState
+from events.log.contract import LogUnavailable
+from events.log.memory import Fault
 from handlers.compute import agent as agents
 from handlers.compute.drivers.contract import (
     DriverError,
@@ -14,6 +16,7 @@ from handlers.compute.drivers.contract import (
 )
 from handlers.compute.drivers.simulated import SimulatedDriver
 from handlers.compute.drivers.simulated_guests import SimulatedGuest
+from handlers.performer import outbox as boxes
 from handlers.performer.mark import Mark
 from tests.commands.compute.servers import HOST, P, S
 from tests.handlers.compute.drivers.rigs import until
@@ -133,3 +136,67 @@ def test_a_look_at_all_guests_ends_where_the_hypervisor_is_away(
     unreadable(host, monkeypatch, HypervisorUnavailable("It is away."))
     with pytest.raises(HypervisorUnavailable):
         host.agent.sync_power()
+
+
+def full(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log is away, and the outbox takes three reports."""
+    monkeypatch.setattr(boxes, "RECORDS_MAX", 3)
+    host.fault = lambda operation: Fault.UNAVAILABLE if operation.name == "append" else None
+
+
+def looked(host: Host) -> None:
+    """A turn of the loop, with the log away."""
+    assert host.agent is not None
+    with pytest.raises(LogUnavailable):
+        host.agent.step(0.0)
+
+
+def test_looks_at_all_guests_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each guest was said again every ten minutes, for as long as the log was away."""
+    host = built()
+    with_another(host)
+    full(host, monkeypatch)
+    assert host.agent is not None
+    assert [host.agent.sync_power() for _ in range(5)] == [2, 1, 0, 0, 0]
+    host.fault = lambda operation: None
+    host.settle()
+    assert len(power(host)) == 3
+    assert host.agent.sync_power() == 2, "the next time all are said"
+
+
+def test_changes_wait_while_much_is_unreported_and_the_last_one_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    host = built()
+    with_another(host)
+    full(host, monkeypatch)
+    assert host.agent is not None
+    while host.agent.sync_power():
+        pass
+    for event in (LifecycleEvent.STOPPED, LifecycleEvent.STARTED, LifecycleEvent.STOPPED):
+        driver(host).guest_does(S, event)
+        looked(host)
+    host.fault = lambda operation: None
+    host.settle()
+    told = [(report.server_id, report.power_state) for report in power(host)]
+    assert told[3:] == [(S, PowerState.SHUTDOWN)]
+
+
+def test_what_is_said_once_is_said_though_much_is_unreported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The log lost what this host did: nobody says later which guests were here then."""
+    host = built()
+    for number in range(5):
+        host.hypervisor.put(
+            SimulatedGuest(server_id=f"{OTHER[:-1]}{number}", project_id=P, disks=True)
+        )
+    copy = host.copy()
+    host.tell(stop(2))
+    host.settle()
+    for records in copy.values():
+        records.clear()
+    host.restore(copy)
+    monkeypatch.setattr(boxes, "RECORDS_MAX", 1)
+    host.settle()
+    assert len({report.server_id for report in power(host)}) == 6
