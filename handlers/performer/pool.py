@@ -59,17 +59,25 @@ class DaemonPool:
         self._passing = threading.Event()
 
     def submit(self, run: Callable[..., Any], /, *arguments: Any) -> object:
-        """Call ``run(*arguments)`` in one of the threads."""
+        """Call ``run(*arguments)`` in one of the threads. Raises ``RuntimeError`` where there is
+        none, and none can be started."""
         with self._lock:
             if self._idle:
                 self._idle -= 1
             elif self._started < self._threads_max:
-                self._started += 1
-                threading.Thread(
-                    target=self._work, name=f"{self._name}-{self._started}", daemon=True
-                ).start()
+                self._start()
             self._calls.put((run, arguments))
         return None
+
+    def _start(self) -> None:
+        name = f"{self._name}-{self._started + 1}"
+        try:
+            threading.Thread(target=self._work, name=name, daemon=True).start()
+        except RuntimeError:  # the machine has no room for another one now
+            if not self._started:
+                raise
+        else:
+            self._started += 1
 
     def wait(self, seconds: float) -> None:
         """Let time pass."""

@@ -59,3 +59,34 @@ def test_a_count_that_cannot_be_kept_costs_no_thread() -> None:
         passed(pool)
     assert [line["event"] for line in logs] == ["call_failed"]
     pool.close()
+
+
+def test_a_thread_that_cannot_be_started_costs_neither_its_place_nor_the_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The call was lost, and the pool was smaller for good."""
+    right, may_start = threading.Thread.start, False
+
+    def start(thread: threading.Thread) -> None:
+        if not may_start:
+            raise RuntimeError("can't start new thread")
+        right(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    pool, gate, ran = DaemonPool(2, "test"), threading.Event(), threading.Event()
+    with pytest.raises(RuntimeError):
+        pool.submit(ran.set)
+    may_start = True
+    pool.submit(gate.wait, LIMIT_S)
+    may_start = False
+    pool.submit(ran.set)
+    assert not ran.is_set(), "it waits for the only thread"
+    gate.set()
+    assert ran.wait(LIMIT_S)
+    gate.clear()
+    pool.submit(gate.wait, LIMIT_S)
+    may_start, again = True, threading.Event()
+    pool.submit(again.set)
+    assert again.wait(LIMIT_S), "by the second one"
+    gate.set()
+    pool.close()
