@@ -46,7 +46,9 @@ class Watched:
         except TooOld as error:  # no defect: whoever checks says it
             self._error = error
             self._on_death()
-        except Exception as error:
-            logger.exception("thread_died", thread=self._thread.name)
+        except Exception as error:  # noqa: BLE001 - raised by who checks
             self._error = error
-            self._on_death()
+            try:
+                logger.exception("thread_died", thread=self._thread.name)
+            finally:  # whatever becomes of the log
+                self._on_death()

@@ -160,7 +160,7 @@ class Crew:
             if live is not None and live.offset >= end:
                 known = live.position
             elif 0 < place.offset < end:
-                # Offsets are not dense everywhere: transaction markers take some.
+                # Not every offset has a position: control records have none.
                 known = place.position * end // place.offset
             else:
                 known = place.position if place.offset >= end else end

@@ -19,6 +19,7 @@ SETTINGS = {
     "default.replication.factor": "1",
     "offsets.topic.replication.factor": "1",
     "offsets.topic.num.partitions": "4",
+    # Not for transactions: the topic in which the epochs of journals' owners are kept.
     "transaction.state.log.replication.factor": "1",
     "transaction.state.log.min.isr": "1",
     "transaction.state.log.num.partitions": "4",
@@ -30,11 +31,7 @@ SETTINGS = {
     "log.cleaner.dedupe.buffer.size": str(8 * 1024 * 1024),
     "num.network.threads": "2",
     "num.io.threads": "4",
-    # A killed process's open transaction is aborted 0.5 s after its own timeout (10 s).
-    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
-    # A transaction that follows on another looks for its end each millisecond (20 ms), and
-    # its offsets are written at once (5 ms later).
-    "add.partitions.to.txn.retry.backoff.ms": "1",
+    # Who is a member now is written at once, while members wait for it (5 ms later).
     "group.coordinator.append.linger.ms": "0",
     # A broker killed and started again is itself again after 1.5 s (9 s).
     "broker.heartbeat.interval.ms": "300",

@@ -221,6 +221,9 @@ class AgentMeters:
         self._pending = _gauge(
             store, "agent_pending", "Servers with work queued or under way.", "livesum"
         )
+        self._defects = _counter(
+            store, "agent_defects", "Calls in threads that raised what nobody foresaw."
+        ).of()
 
     def work(self, kind: str, outcome: str, seconds: float) -> None:
         """A piece of work ended: done, failed, superseded or cancelled."""
@@ -230,6 +233,10 @@ class AgentMeters:
     def pending(self, servers: int) -> None:
         """How many servers have work queued or under way."""
         self._pending.set(servers)
+
+    def defect(self) -> None:
+        """A call in one of the agent's threads raised what nobody foresaw."""
+        self._defects.inc()
 
 
 class LogMeters:

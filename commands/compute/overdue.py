@@ -20,16 +20,15 @@ def end_overdue(server: Server | None, command: EndOverdueOperation, at: int) ->
     """The facts that end what is in flight; nothing when it ended meanwhile."""
     if server is None or server.deadline != command.deadline or server.task_state is None:
         return accept()
-    return accept(*way_out(server, server.task_state, at, SILENT))
+    reason = UNPLACED if server.task_state == "scheduling" else SILENT
+    return accept(*way_out(server, server.task_state, at, reason))
 
 
 def way_out(server: Server, task: str, at: int, reason: str) -> list[Event]:
-    """The facts that end ``task`` when its host did not do it, for that reason."""
+    """The facts that end ``task``, which was not done for that reason."""
     id, operation = server.server_id, server.operation
     if task == "scheduling":
-        return [
-            f.PlacementFailed(at=at, server_id=id, generation=server.generation, reason=UNPLACED)
-        ]
+        return [f.PlacementFailed(at=at, server_id=id, generation=server.generation, reason=reason)]
     if task in BUILDING:
         # Not tried elsewhere: a silent host may still start the guest, and it must not run twice.
         return [build_failure(server, reason, at, leftovers=True)]
@@ -45,4 +44,4 @@ def way_out(server: Server, task: str, at: int, reason: str) -> list[Event]:
         ]
     if task == "deleting":
         return [deleted(server, at, host_silent=True)]
-    return [f.OperationTimedOut(at=at, server_id=id, operation=operation, task=task, reason=SILENT)]
+    return [f.OperationTimedOut(at=at, server_id=id, operation=operation, task=task, reason=reason)]

@@ -15,6 +15,7 @@ from typing import Annotated
 from commands.compute import limits
 from commands.compute.power import stop_requested
 from commands.decision import Decision, View, accept, decides_on_view
+from commands.lookup import lookup
 from events.compute.departed import Departed
 from events.compute.server import Server
 from events.compute.server import facts as f
@@ -35,6 +36,8 @@ LATE = 120 * limits.SECOND
 
 UNKNOWN_MAX = 1000
 """Unknown guests recorded of one host. One host cannot fill a partition's memory."""
+
+_on_host = lookup("unknown_guest.by_host", "unknown_guest", lambda guest: (guest.host,))
 
 
 class ReportPowerState(Command, frozen=True, kw_only=True):
@@ -140,10 +143,8 @@ def _unknown(
     """Record the guest, once. It is left alone."""
     if known is not None and known.generation == report.generation:
         return accept()
-    if known is None:
-        others = view.all("unknown_guest").values()
-        if sum(one.host == report.host for one in others) >= UNKNOWN_MAX:
-            return accept()
+    if known is None and len(_on_host(view, report.host)) >= UNKNOWN_MAX:
+        return accept()
     return accept(
         UnknownGuestFound(
             at=at,

@@ -24,6 +24,7 @@ from events.message import Context
 from handlers.compute.drivers.contract import (
     Driver,
     DriverError,
+    HypervisorUnavailable,
     LifecycleEvent,
     PowerState,
     Removed,
@@ -34,7 +35,7 @@ from handlers.compute.performing import SecretsOf, kinds_of, unable, without_sec
 from handlers.performer.bookmark import Keeper
 from handlers.performer.performer import IDLE_S, Performer
 from handlers.performer.pool import DaemonPool, Pool
-from handlers.performer.watcher import Watcher
+from handlers.performer.watcher import Unwatched, Watcher
 from handlers.performer.witness import Appender
 
 LOOKS_MAX = 10_000
@@ -82,7 +83,12 @@ class Agent:
         served = sorted(hosts)
         for host in served:
             have_topic(log, host)
-        self._short = pool or (DaemonPool(threads, "guest") if threads else None)
+        watcher = watcher or Unwatched()
+
+        def made(name: str) -> Pool | None:
+            return pool or (DaemonPool(threads, name, watcher.defect) if threads else None)
+
+        self._short = made("guest")
         self._performer = Performer(
             log,
             name,
@@ -93,7 +99,7 @@ class Agent:
             clock=clock,
             pause=pause,
             short=self._short,
-            long=pool or (DaemonPool(threads, "build") if threads else None),
+            long=made("build"),
             keeper=keeper,
             codec=codec,
             watcher=watcher,
@@ -165,27 +171,48 @@ class Agent:
         return happened
 
     def _look(self) -> None:
-        """Report the power state of each guest that a hypervisor told of."""
-        while True:
+        """Report the power state of each guest that a hypervisor told of. A defect leaves out the
+        guest at hand: a later turn of the loop goes on with the others."""
+        try:
+            while (guest := self._next_look()) is not None:
+                host, server_id = guest
+                try:
+                    self.report_power(self._hosts[host], server_id)
+                except DriverError as error:
+                    logger.warning("power_unknown", server=server_id, reason=str(error))
+        except BaseException:
             with self._looks_lock:
-                if not self._looks:
-                    self._looking = False
-                    return
-                host, server_id = next(iter(self._looks))
-                del self._looks[host, server_id]
-            try:
-                self.report_power(self._hosts[host], server_id)
-            except DriverError as error:
-                logger.warning("power_unknown", server=server_id, reason=str(error))
+                self._looking = False
+            self._performer.wake()
+            raise
+
+    def _next_look(self) -> tuple[str, str] | None:
+        """Host and server to look at now; None ends the looking. While much is unreported they
+        wait, each guest once: what is read later is newer."""
+        with self._looks_lock:
+            if not self._looks or self._performer.full():
+                self._looking = False
+                return None
+            guest = next(iter(self._looks))
+            del self._looks[guest]
+            return guest
 
     def sync_power(self) -> int:
-        """Report the power state of every guest there is; how many. Called now and then."""
+        """Report the power state of every guest that can be read; how many. Called now and then:
+        while much is unreported, guests are left to the next time. Raises
+        ``HypervisorUnavailable``."""
         count = 0
         for driver in self._hosts.values():
-            for server_id in driver.power_states():
-                if not self._performer.busy(driver.host, server_id):
+            for server_id in () if self._performer.full() else driver.power_states():
+                if self._performer.full() or self._performer.busy(driver.host, server_id):
+                    continue
+                try:
                     self.report_power(driver, server_id)
                     count += 1
+                except HypervisorUnavailable:
+                    raise
+                except DriverError as error:
+                    logger.warning("power_unknown", server=server_id, reason=str(error))
         return count
 
     def _log_went_back(self, host: str) -> None:

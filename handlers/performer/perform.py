@@ -26,8 +26,9 @@ TRANSIENT_PAUSE_S = 1.0
 PROGRESS_EVERY = 15_000_000
 """Microseconds between two progress reports of one piece; a lease is 20 times as long."""
 
-Send = Callable[[Command, Piece, str], None]
-"""``send(report, piece, id)`` queues a report."""
+Send = Callable[[Command, Piece, str, bool], None]
+"""``send(report, piece, id, again)`` queues a report. ``again``: it is said again later, so it may
+be left out."""
 
 logger = structlog.get_logger("performer")
 
@@ -55,7 +56,7 @@ class PieceTask:
 
     def report(self, report: Command) -> None:
         """Queue a report; its id follows from the work's, so a repetition is decided once."""
-        self._send(report, self._piece, f"{self._piece.context.id}:{report.type_name}")
+        self._send(report, self._piece, f"{self._piece.context.id}:{report.type_name}", False)
 
     def progress(self, report: Callable[[], Command]) -> None:
         """Queue a report of progress, unless the last one was a moment ago.
@@ -69,7 +70,7 @@ class PieceTask:
         self._number = max(self._number + 1, now // 1000)
         made = report()
         id = f"{self._piece.context.id}:{self._number}:{made.type_name}"
-        self._send(made, self._piece, id)
+        self._send(made, self._piece, id, True)
 
     def proceed(self) -> None:
         """Raises ``CalledOff`` when the piece is not to be gone on with."""

@@ -14,10 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 
 from commands.work import Order, Wish, named_work
-from events import topics
 from events.host_proof import NoProofs, Proofs
 from events.log.contract import Log, LogError, Outgoing, Record
-from events.log.records import BadRecord, Codec, context_of, headers
+from events.log.records import BadRecord, Codec, context_of
 from events.message import Command, Context, UnknownMessage
 from handlers.performer.bookmark import Bookmark, Keeper, KeptNowhere
 from handlers.performer.kind import Kinds, Lost, Unable, performable
@@ -26,6 +25,7 @@ from handlers.performer.outbox import Outbox
 from handlers.performer.perform import Performance, PieceTask
 from handlers.performer.piece import Key, Outcome, Piece
 from handlers.performer.pool import Pool
+from handlers.performer.report_records import ReportRecords
 from handlers.performer.watcher import Unwatched, Watcher
 from handlers.performer.witness import Appender
 from schemas.catalog import UnknownSchema
@@ -80,15 +80,14 @@ class Performer:
         went_back: Callable[[str], None] = lambda host: None,
         proofs: Proofs | None = None,
     ) -> None:
-        self._proofs = proofs or NoProofs()
         self._log = log
-        self._source = f"/chronova/agent/{name}"
         self._kinds = kinds
         self._unable = unable
         self._clock = clock
         self._pause = pause
         self._short = short
         self._codec = codec or Codec()
+        self._records = ReportRecords(name, self._codec, clock, proofs or NoProofs())
         self._watcher = watcher or Unwatched()
         self._hosts = dict(sources)
         self._bookmark = Bookmark(keeper or KeptNowhere(), list(self._hosts))
@@ -145,9 +144,13 @@ class Performer:
         """How far each topic is read: the offset after the last record, by topic."""
         return self._bookmark.reached()
 
+    def full(self) -> bool:
+        """Whether so much waits to be written that nothing is to be sent that can be said later."""
+        return self._outbox.full()
+
     def send(self, report: Command, envelope: Context, key: str) -> None:
-        """Queue a report that no work led to. From any thread."""
-        self._outbox.put(self._record(report, envelope, key))
+        """Queue a report that no work led to, however much waits. From any thread."""
+        self._outbox.put(self._records.of(report, envelope, key))
         self.wake_loop()
 
     def close(self) -> None:
@@ -278,7 +281,8 @@ class Performer:
         )
         report = self._unable(lost)
         if report is not None:
-            self._outbox.put(self._following(report, context, f"{context.id}:{report.type_name}"))
+            id = f"{context.id}:{report.type_name}"
+            self._outbox.put(self._records.following(report, context, id))
 
     # --------------------------------------------------------- performing
 
@@ -325,7 +329,7 @@ class Performer:
             if queued is not None:
                 report = queued(piece.work, piece.host)
                 id = f"{piece.context.id}:{now // 1000}:{report.type_name}"
-                self._outbox.put(self._following(report, piece.context, id))
+                self._outbox.offer(self._records.following(report, piece.context, id))
 
     # ----------------------------------------------------------- reporting
 
@@ -334,37 +338,31 @@ class Performer:
         if self._short is not None:
             self._reader.wake()
 
-    def _report_of(self, report: Command, piece: Piece, id: str) -> None:
-        def instead() -> Outgoing | None:
-            smaller = self._unable(
-                Lost(
-                    host=piece.host,
-                    type_name=piece.type_name,
-                    subject=piece.work.subject,
-                    version=piece.version,
-                    context=piece.context,
-                    reason="The host's report is larger than the log takes.",
-                )
-            )
-            if smaller is None:
-                return None
-            return self._following(
-                smaller, piece.context, f"{piece.context.id}:{smaller.type_name}"
-            )
-
+    def _report_of(self, report: Command, piece: Piece, id: str, again: bool) -> None:
         self._moved_at = self._clock()
-        self._outbox.put(self._following(report, piece.context, id), instead)
+        record = self._records.following(report, piece.context, id)
+        if again:
+            self._outbox.offer(record)
+        else:
+            self._outbox.put(record, lambda: self._too_large(piece))
         self.wake_loop()
 
-    def _following(self, report: Command, cause: Context, id: str) -> Outgoing:
-        envelope = cause.follow(id, cause.id, self._clock())
-        key: str = getattr(report, "project_id", "") or cause.project_id
-        return self._record(report, envelope, key)
-
-    def _record(self, report: Command, envelope: Context, key: str) -> Outgoing:
-        made = headers(envelope, report.type_name, self._source)
-        topic = topics.reports(report.type_domain)
-        return self._proofs.add(Outgoing(topic, key, self._codec.encode(report), made), report)
+    def _too_large(self, piece: Piece) -> Outgoing | None:
+        """What is written in place of a report that is larger than the log takes."""
+        smaller = self._unable(
+            Lost(
+                host=piece.host,
+                type_name=piece.type_name,
+                subject=piece.work.subject,
+                version=piece.version,
+                context=piece.context,
+                reason="The host's report is larger than the log takes.",
+            )
+        )
+        if smaller is None:
+            return None
+        id = f"{piece.context.id}:{smaller.type_name}"
+        return self._records.following(smaller, piece.context, id)
 
     def _flush(self) -> None:
         with self._ended_lock:

@@ -14,6 +14,9 @@ class Watcher(Protocol):
     def pending(self, subjects: int) -> None:
         """How many subjects have work queued or under way."""
 
+    def defect(self) -> None:
+        """A call in one of the performer's threads raised what nobody foresaw."""
+
 
 class Unwatched:
     """Counts nothing."""
@@ -22,4 +25,7 @@ class Unwatched:
         """Nothing."""
 
     def pending(self, subjects: int) -> None:
+        """Nothing."""
+
+    def defect(self) -> None:
         """Nothing."""

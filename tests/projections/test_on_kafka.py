@@ -1,4 +1,4 @@
-"""The same on Kafka, where offsets are not dense: transaction markers take some."""
+"""The same on Kafka: read in its batches, with what an owner leaves that has lost its term."""
 
 from __future__ import annotations
 

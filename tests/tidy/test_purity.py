@@ -115,3 +115,9 @@ def seeded(file: str, use: Use) -> bool:
         for node in ast.walk(parsed(file))
         if getattr(node, "lineno", 0) == use.line
     )
+
+
+def test_no_decision_reads_all_states() -> None:
+    """It would take longer the more there are; ``commands.lookup`` finds them by an index."""
+    read = [str(use) for file in PURE for use in calls(file) if use.name.endswith("view.all")]
+    assert read == []

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from handlers.compute.drivers.disk_errors import unreadable_named
 from handlers.compute.drivers.disks import written_whole
 from handlers.compute.drivers.domain_xml import Ownership
 
@@ -25,9 +26,12 @@ def write_mark(folder: Path, owner: Ownership) -> None:
 
 
 def read_mark(folder: Path) -> Ownership | None:
-    """What was written; None where there is no mark, or one that somebody broke."""
+    """What was written; None where there is no mark, or one that somebody broke. Raises
+    ``DriverError`` where the disk does not give it."""
     try:
-        return msgspec.json.decode((folder / FILE_NAME).read_bytes(), type=Ownership)
+        with unreadable_named(f"server {folder.name}"):
+            content = (folder / FILE_NAME).read_bytes()
+        return msgspec.json.decode(content, type=Ownership)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
 
@@ -38,6 +42,7 @@ def remove_mark(folder: Path) -> None:
 
 
 def marked(instances_dir: Path) -> list[str]:
-    """The ids of all servers whose guests should be here."""
-    marks = instances_dir.glob(f"*/{FILE_NAME}")
+    """The ids of all servers whose guests should be here. Raises ``DriverError``."""
+    with unreadable_named("the guests of this host"):
+        marks = list(instances_dir.glob(f"*/{FILE_NAME}"))
     return sorted(mark.parent.name for mark in marks if not mark.parent.name.endswith("_del"))

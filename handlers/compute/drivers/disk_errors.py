@@ -1,4 +1,4 @@
-"""Failures of writing files, said in the contract's errors."""
+"""Failures of reading and writing files, said in the contract's errors."""
 
 from __future__ import annotations
 
@@ -23,3 +23,15 @@ def disk_errors_named(subject: str) -> Iterator[None]:
             raise DiskFull(f"No space is left on this host's disk for {subject}.") from error
         reason = error.strerror or str(error)
         raise DriverError(f"Writing the files of {subject} failed: {reason}.") from error
+
+
+@contextmanager
+def unreadable_named(subject: str) -> Iterator[None]:
+    """OSErrors within come out as DriverError, but for that of a file which is not there."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DriverError(f"Reading the files of {subject} failed: {reason}.") from error

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from handlers.compute.drivers.disk_errors import disk_errors_named
+from handlers.compute.drivers.disk_errors import disk_errors_named, unreadable_named
 from handlers.performer.mark import Mark
 
 FILE = "chronova.mark"
@@ -21,9 +21,12 @@ logger = structlog.get_logger("agent")
 
 
 def read(folder: Path) -> Mark | None:
-    """The mark in a guest's folder; None when there is none, or none that can be read."""
+    """The mark in a guest's folder; None when there is none, or one that somebody broke. Raises
+    ``DriverError`` where the disk does not give it."""
     try:
-        return msgspec.json.decode((folder / FILE).read_bytes(), type=Mark)
+        with unreadable_named(f"server {folder.name}"):
+            content = (folder / FILE).read_bytes()
+        return msgspec.json.decode(content, type=Mark)
     except FileNotFoundError:
         return None
     except msgspec.DecodeError as error:

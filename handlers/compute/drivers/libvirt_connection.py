@@ -3,20 +3,22 @@
 Calls are bounded: opening by a limit, all others by keepalive, which closes a connection whose
 libvirtd is silent for 15 s. A lost connection fails the call at hand with HypervisorUnavailable;
 the next call opens a new one, and a watcher does so even when no call comes, so that lifecycle
-events go on. libvirt's event loop runs in one daemon thread per process.
+events go on. libvirt's event loop runs in one daemon thread per process. A defect that ends it or
+the watcher ends the process: it would hear of no guest any more.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from typing import Any
 
 import libvirt
 import structlog
 
+from events.log.supervised import supervised
 from handlers.compute.drivers.contract import DriverError, GuestNotFound, HypervisorUnavailable
 
 OPEN_TIMEOUT_S = 15
@@ -72,8 +74,8 @@ class LibvirtConnection:
             _log.warning("libvirt is not there yet", uri=self._uri, error=str(error))
             self._lost.set()
         if self._watcher is None:
-            self._watcher = threading.Thread(
-                target=self._watch, args=(on_reopened,), name="libvirt-watcher", daemon=True
+            self._watcher = supervised(
+                lambda: self._watch(on_reopened), "libvirt-watcher", self._closed.is_set
             )
             self._watcher.start()
 
@@ -104,18 +106,17 @@ class LibvirtConnection:
             threading.Thread(
                 target=_open_into, args=(self._opening, self._uri), name="libvirt-open", daemon=True
             ).start()
-        try:
-            connection = self._opening.result(timeout=OPEN_TIMEOUT_S)
-        except TimeoutError:
+        if not wait([self._opening], OPEN_TIMEOUT_S).done:
             raise HypervisorUnavailable(
                 f"libvirt at {self._uri} did not answer within {OPEN_TIMEOUT_S} s."
-            ) from None
+            )
+        opened, self._opening = self._opening, None
+        try:
+            connection = opened.result()
         except libvirt.libvirtError as error:
-            self._opening = None
             raise HypervisorUnavailable(
                 f"libvirt at {self._uri} does not answer: {error.get_error_message()}."
             ) from error
-        self._opening = None
         try:
             connection.setKeepAlive(KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT)
             connection.registerCloseCallback(self._note_lost, None)
@@ -159,7 +160,7 @@ def translated(error: libvirt.libvirtError, connection: Any) -> DriverError:
 def _open_into(opening: Future[Any], uri: str) -> None:
     try:
         opening.set_result(libvirt.open(uri))
-    except libvirt.libvirtError as error:
+    except BaseException as error:  # noqa: BLE001 - raised by who waits for it
         opening.set_exception(error)
 
 
@@ -178,7 +179,7 @@ def _run_event_loop() -> None:
         if _loop_thread is None:
             libvirt.registerErrorHandler(lambda _context, _error: None, None)
             libvirt.virEventRegisterDefaultImpl()
-            _loop_thread = threading.Thread(target=_loop, name="libvirt-events", daemon=True)
+            _loop_thread = supervised(_loop, "libvirt-events", lambda: False)
             _loop_thread.start()
 
 

@@ -1,8 +1,9 @@
 """libvirt's domain events, for listeners and for those who wait for a guest to change.
 
 libvirt calls on its event thread, where no libvirt call may be made and no time be lost: events
-are only queued there. One thread of the driver's own hands them on. The queue is bounded; what
-does not fit is dropped with a warning (events are hints, see the contract).
+are only queued there. One thread of the driver's own hands them on; a defect there ends the
+process, which would hear of no guest any more. The queue is bounded; what does not fit is dropped
+with a warning (events are hints, see the contract).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import libvirt
 import structlog
 
+from events.log.supervised import supervised
 from handlers.compute.drivers.contract import DriverError, LifecycleCallback, LifecycleEvent
 
 QUEUE_MOST = 10_000
@@ -41,6 +43,7 @@ class GuestEvents:
         self._changed = threading.Condition()
         self._changes = 0
         self._resets: dict[str, int] = {}
+        self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
     def subscribe(self, connection: Any) -> None:
@@ -56,7 +59,7 @@ class GuestEvents:
         """Hand events on to the callback from now on."""
         self._callbacks.append(callback)
         if self._thread is None:
-            self._thread = threading.Thread(target=self._hand_on, name="guest-events", daemon=True)
+            self._thread = supervised(self._hand_on, "guest-events", self._closed.is_set)
             self._thread.start()
 
     def put(self, server_id: str, event: LifecycleEvent) -> None:
@@ -87,6 +90,7 @@ class GuestEvents:
 
     def close(self) -> None:
         """Hand on nothing more."""
+        self._closed.set()
         self._callbacks.clear()
         if self._thread is not None:
             try:

@@ -114,7 +114,7 @@ def _run(uri: str, xml: str, started: Future[None], ended: threading.Event) -> N
             started.set_result(None)
             ended.wait()
             destroy(domain)
-    except DriverError as error:
+    except Exception as error:  # noqa: BLE001 - raised by who waits for it
         if started.done():
             _log.warning("probe_not_ended", reason=str(error))
         else:

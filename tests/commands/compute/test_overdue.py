@@ -7,6 +7,7 @@ import pytest
 
 from commands.compute import power, reboot
 from commands.compute.delete import DeleteServer
+from commands.compute.overdue import SILENT, UNPLACED
 from events.compute.server import facts as f
 from events.compute.server.overdue import EndOverdueOperation
 from events.message import Command, Event
@@ -39,6 +40,15 @@ def test_ways_out(facts: list[Event], command: Command | None, outcome: list[typ
     story.when(overdue(server), at=server.deadline).happened(*outcome)
     after = story.state("server", S)
     assert after is None or after.deadline != server.deadline
+
+
+def test_who_did_not_answer_is_said() -> None:
+    story = compute(created())
+    story.when(overdue(story.state("server", S)), at=story.state("server", S).deadline)
+    assert story.state("server", S).fault.message == UNPLACED
+    story = compute(*active()).when(reboot.RebootServer(server_id=S, type="HARD"))
+    story.when(overdue(story.state("server", S)), at=story.state("server", S).deadline)
+    assert story.state("server", S).fault.message == SILENT
 
 
 def test_what_is_overdue_is_asked_for_and_again_after_a_pause() -> None:

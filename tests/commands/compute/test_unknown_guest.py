@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from commands.compute import power_state as observing
@@ -65,6 +66,10 @@ def test_one_host_cannot_fill_the_memory_with_unknown_guests(
         server_id="another", project_id=P, generation=1, host=HOST, power_state=1
     )
     story.when(another).nothing()
+    story.when(msgspec.structs.replace(another, host="host-9")).happened(UnknownGuestFound)
+    story.when(RemoveUnknownGuest(host=HOST, server_id=S))
+    story.when(seen(power_state=0)).happened(UnknownGuestSettled)
+    story.when(another).happened(UnknownGuestFound)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from commands.compute import power, reboot
@@ -41,6 +42,18 @@ def test_each_operation_that_a_host_cannot_do_ends_at_once(
     server = story.state("server", S)
     assert server is not None
     assert server.task_state is None
+    assert "does not know" in server.fault.message
+
+
+@pytest.mark.parametrize("task", ["pausing", "resize_prep", "image_snapshot"])
+def test_an_operation_without_a_way_out_of_its_own_ends_with_the_hosts_reason(task: str) -> None:
+    """It was recorded as a host that did not answer."""
+    story = compute(*active())
+    servers = story.partition.states["server"]
+    servers[S] = msgspec.structs.replace(servers[S], task_state=task, deadline=1)
+    story.when(failed(1)).happened(f.OperationTimedOut)
+    server = story.state("server", S)
+    assert (server.vm_state, server.task_state) == ("error", None)
     assert "does not know" in server.fault.message
 
 

@@ -121,9 +121,11 @@ class Host:
         self.fetch: Callable[[str, Path, Transfer], None] = _fetch
         self.agents = 0
         self.told = 0
+        self.defects = 0
         self.outcomes: list[tuple[str, str]] = []
         self.agent: Agent | None = None
         self.pool: Pool | None = None
+        self.threads = 0
         self.deaf = ""
 
     def _strikes(self, operation: Operation) -> Fault | None:
@@ -149,7 +151,7 @@ class Host:
             HOST,
             {HOST: self.driver()},
             self.fetch,
-            threads=0,
+            threads=self.threads,
             clock=lambda: self.now,
             pause=lambda seconds: None,
             codec=CODEC,
@@ -170,6 +172,9 @@ class Host:
 
     def pending(self, subjects: int) -> None:
         pass
+
+    def defect(self) -> None:
+        self.defects += 1
 
     def settle(self) -> None:
         """Step until nothing is left to do; a process that dies is followed by another one."""

@@ -7,6 +7,7 @@ import pytest
 from commands.compute.guest import GuestWork
 from events.log.memory import Fault, Operation
 from handlers.compute.drivers.contract import PowerState
+from handlers.compute.performing import PERFORMANCES
 from tests.handlers.compute.hosts import (
     Host,
     build,
@@ -27,6 +28,12 @@ ENDS = {
     "soft reboot": (1, PowerState.RUNNING, "ReportGuestRebooted"),
     "remove": (0, PowerState.NOSTATE, "ReportGuestRemoved"),
 }
+
+
+def test_every_kind_of_work_on_guests_is_tried() -> None:
+    """A new one has its row above, and is told by ``works``."""
+    assert ENDS.keys() == works().keys()
+    assert {tell(2).type_name for tell in works().values()} == PERFORMANCES.keys()
 
 
 def prepared(name: str) -> tuple[Host, int]:

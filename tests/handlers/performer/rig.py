@@ -91,6 +91,7 @@ class Rig:
         self.marks = Memory()
         self.perform: Callable[[Any, Task], Command | None] = lambda work, task: done(work)
         self.fail: Callable[[Any, Task, str], Command] = failed
+        self.defects = 0
         self.outcomes: list[str] = []
         self.pool, self.long, self.once = pool, long, once
         self.keeper = KeptHere()
@@ -128,6 +129,9 @@ class Rig:
 
     def pending(self, subjects: int) -> None:
         pass
+
+    def defect(self) -> None:
+        self.defects += 1
 
     def tell(self, work: Work, value: bytes | None = None) -> str:
         self.told += 1

@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
+from commands.compute.progress import ReportProgress
 from events.log.contract import LogUnavailable
 from events.log.memory import Fault
 from events.message import Command, Context
 from handlers.performer import outbox as boxes
 from handlers.performer import performer as loop
+from handlers.performer.perform import PROGRESS_EVERY
 from handlers.performer.piece import Task
 from handlers.performer.pool import DaemonPool
-from tests.handlers.performer.rig import NOW, Rig, done, stop
+from tests.handlers.performer.rig import NOW, Rig, about, done, stop
 
 # ----------------------------------------------------------- bounds and deaths
 
@@ -32,6 +34,25 @@ def test_no_work_is_begun_while_too_much_is_unreported(monkeypatch: pytest.Monke
     rig.fault = lambda o: None
     rig.steps(10)
     assert rig.reported() == ["ReportGuestStopped"] * 5
+
+
+def test_progress_is_left_out_while_too_much_is_unreported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A fetch of hours, with the log away, filled the memory. How it ended is said."""
+    monkeypatch.setattr(boxes, "RECORDS_MAX", 2)
+    rig = Rig()
+
+    def perform(work: Any, task: Task) -> Command:
+        for _ in range(50):
+            rig.now += PROGRESS_EVERY
+            task.progress(lambda: ReportProgress(step="image", **about(work)))
+        return done(work)
+
+    rig.perform = perform
+    rig.tell(stop())
+    rig.steps()
+    assert rig.reported() == ["ReportProgress"] * 2 + ["ReportGuestStopped"]
 
 
 def test_a_defect_of_the_performer_ends_the_process() -> None:
@@ -120,6 +141,27 @@ def test_newer_work_calls_off_what_is_under_way() -> None:
     assert gate.off.wait(20)
     rig.performer.close()
     assert rig.outcomes[0] == "superseded"
+
+
+def test_what_waits_for_its_turn_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each said so every minute, for as long as the log was away."""
+    rig, gate = Rig(DaemonPool(1, "test"), long=True), Gate()
+    rig.perform = gate.perform
+    rig.tell(stop())
+    rig.tell(stop(server="second"))
+    rig.steps()
+    assert gate.begun.wait(20)
+    monkeypatch.setattr(boxes, "RECORDS_MAX", 1)
+    rig.fault = lambda o: Fault.UNAVAILABLE if o == ("append", "agent") else None
+    for _ in range(5):
+        rig.performer._moved_at = rig.now + 1
+        rig.now += loop.QUEUED_EVERY
+        with pytest.raises(LogUnavailable):
+            rig.performer.step(0.0)
+    rig.fault = lambda o: None
+    rig.steps()
+    assert rig.reported() == ["ReportProgress"]
+    rig.performer.close()
 
 
 def test_what_waits_for_its_turn_says_so_while_others_make_progress() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from events.log.contract import LogUnavailable, Outgoing, Topic, Unstorable
+from events.log.contract import LogUnavailable, Outgoing, Topic, TopicMismatch, Unstorable
 from events.log.memory import Cluster, Fault, MemoryLog, Operation
 from handlers.performer import outbox as boxes
 from handlers.performer.outbox import Outbox
@@ -145,3 +145,62 @@ def test_what_can_never_be_written_is_dropped_with_a_word() -> None:
     outbox.flush()
     assert outbox.all_written()
     assert written == [b"2"]
+
+
+def test_what_is_said_again_later_is_left_out_while_it_is_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A report of each guest was added every ten minutes, for as long as the log was away."""
+    monkeypatch.setattr(boxes, "RECORDS_MAX", 2)
+    rig = Rig()
+    assert rig.outbox.offer(record(b"1"))
+    rig.outbox.put(record(b"2"))
+    assert not rig.outbox.offer(record(b"x"))
+    rig.outbox.put(record(b"3"))
+    rig.outbox.flush()
+    assert rig.written() == [b"1", b"2", b"3"], "what nobody says again is there"
+    assert rig.outbox.offer(record(b"4"))
+
+
+def test_it_is_full_by_the_size_of_what_was_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boxes, "BYTES_MAX", 100)
+    rig = Rig()
+    rig.outbox.put(record(b"1" * 100, "network.reports"))
+    for _ in range(boxes.RETRY_EVERY):
+        rig.outbox.flush()
+        assert rig.outbox.full()
+    rig.cluster.create(Topic("network.reports", 1))
+    for _ in range(boxes.RETRY_EVERY):
+        rig.outbox.flush()
+    assert not rig.outbox.full()
+    assert rig.outbox._bytes == 0
+
+
+def test_what_is_refused_is_set_aside_once_though_the_log_goes_away_then() -> None:
+    """It was set aside once more at each try, without a bound."""
+    written: list[bytes] = []
+
+    class Log:
+        away = True
+
+        def append(self, records: Sequence[Outgoing], timeout_s: float = 10.0) -> Sequence[int]:
+            if any(one.topic != TOPIC for one in records):
+                raise TopicMismatch("there is no such topic")
+            if self.away and any(one.value == b"3" for one in records):
+                raise LogUnavailable("nobody leads the partition")
+            written.extend(one.value for one in records)
+            return [0] * len(records)
+
+    log = Log()
+    outbox = Outbox(log)
+    outbox.put(record(b"1", "network.reports"))
+    for value in (b"2", b"3", b"4"):
+        outbox.put(record(value))
+    for _ in range(5):
+        with pytest.raises(LogUnavailable):
+            outbox.flush()
+    assert len(outbox._aside) == 1
+    log.away = False
+    outbox.flush()
+    assert written == [b"2", b"3", b"4"]
+    assert outbox.empty() and not outbox.all_written()

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from handlers.compute.drivers import guest_mark
+import pytest
+
+from handlers.compute.drivers import defined_guests, guest_mark
+from handlers.compute.drivers.contract import DriverError
 from handlers.performer.mark import Mark
 
 BEGUN = Mark(version=(1, 2, 0), stage="begun", before="7")
@@ -31,3 +34,14 @@ def test_a_half_written_mark_leaves_the_old_one(tmp_path: Path) -> None:
 def test_an_unreadable_mark_is_none(tmp_path: Path) -> None:
     (tmp_path / guest_mark.FILE).write_bytes(b"?")
     assert guest_mark.read(tmp_path) is None
+
+
+def test_a_mark_that_the_disk_does_not_give_is_an_error_of_the_driver(tmp_path: Path) -> None:
+    """No defect: whoever looks at many guests goes on with the next one."""
+    (tmp_path / guest_mark.FILE).mkdir()
+    (tmp_path / defined_guests.FILE_NAME).mkdir()
+    for read in (guest_mark.read, defined_guests.read_mark):
+        with pytest.raises(DriverError, match=f"Reading the files of server {tmp_path.name}"):
+            read(tmp_path)
+    gone = tmp_path / "gone"
+    assert guest_mark.read(gone) is None and defined_guests.read_mark(gone) is None
