@@ -78,7 +78,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     region: str = "RegionOne"
     """Name of the region in the catalog."""
     api_workers: Positive = 2
-    """Processes of the API."""
+    """Processes of the API. Each has room for 1000 connections; from 900 on one is closed for each
+    that comes, of the address that has most."""
     api_threads: Positive = 16
     """Reads, and writes, that each of them works on at once. Logins, searches by expression,
     uploads, downloads and health have threads beside; a caller has three quarters of each."""

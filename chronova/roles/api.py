@@ -36,6 +36,7 @@ from chronova.membership import Membership
 from chronova.memory import return_large_blocks
 from chronova.metrics.meters import ApiMeters
 from chronova.metrics.store import Exposition, Store
+from chronova.open_files import allow_open_files
 from chronova.processes import title
 from chronova.roles.api_worker import Worker
 from chronova.settings import Settings
@@ -52,6 +53,10 @@ GRACE_S = 20
 """Longer than a decision may take."""
 
 HEADER_BYTES_MAX = 16384
+CONNECTIONS_MAX = 1000
+"""Of clients, in each process; ``api_worker`` says which are closed beyond it."""
+OPEN_FILES_MIN = 2 * CONNECTIONS_MAX
+"""What a process may open at least, where the system allows it."""
 IDENTITY = topics.events("identity")
 
 logger = structlog.get_logger("api")
@@ -138,7 +143,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "workers": s.api_workers,
             "worker_class": type("Worker", (Worker,), {"waiting_max": s.api_in_flight_max}),
             "threads": s.api_threads,
-            "worker_connections": 1000,
+            "worker_connections": CONNECTIONS_MAX,
             "backlog": listening.BACKLOG,
             "keepalive": 75,
             "timeout": 60,
@@ -195,4 +200,5 @@ def serve(settings: Settings) -> None:
     database_of(settings)
     _refuse_old(settings)
     return_large_blocks()
+    allow_open_files(OPEN_FILES_MIN)
     _Server(settings).run()

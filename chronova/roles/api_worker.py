@@ -6,8 +6,11 @@ the loop (``answer_socket``). gunicorn's own worker gives the thread to the conn
 clients as there are threads kept everyone else out. It also waits in its loop for clients to close
 their connections; here they linger beside.
 
-Bounds: ``ARRIVES_S`` for a whole request, ``TAKEN_S`` for its answer, ``HELD_BYTES_MAX`` for all
-requests, ``worker_connections``; where these run short, what has been arriving longest is closed.
+Bounds in time: ``ARRIVES_S`` for a whole request, ``TAKEN_S`` for its answer. Bounds for all
+connections together: their number (``worker_connections``), the bytes of requests
+(``held_bytes_max``) and of unread answers (``unsent_bytes_max``). Where one of these runs short,
+the address that holds most of it loses its oldest (``crowd``); where it is connections, never the
+one that just came. Of whole requests an address is refused what is beyond its share of them.
 
 Where the master was killed, the port is given free at once: else kept-alive clients would keep it,
 and the next master out of it, for as long as a graceful stop may take.
@@ -15,10 +18,12 @@ and the next master out of it, for as long as a graceful stop may take.
 
 from __future__ import annotations
 
+import errno
 import selectors
 import socket
 import struct
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -28,7 +33,8 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from chronova.roles.answer_socket import AnswerSocket
 from chronova.roles.arrivals import CONTINUE, Arrival, Stage
-from chronova.roles.lanes import Lane, Lanes, caller_of, lane_of
+from chronova.roles.crowd import Crowd, State
+from chronova.roles.lanes import HEALTH, Lane, Lanes, caller_of, lane_of
 from chronova.roles.refusals import BUSY, MALFORMED
 
 ARRIVES_S = 20.0
@@ -40,11 +46,12 @@ STALLS_S = 15.0
 LINGERS_S = 2.0
 STOP_LINGERS_S = 2.0
 """A stopping worker waits so long for requests that have not arrived."""
-HELD_BYTES_MAX = 64 << 20
-"""Of all requests that arrive, wait or are worked on."""
 RECEIVED_BYTES = 64 * 1024
+SMALL_BYTES = 4096
+"""Requests up to this size do not count as bytes: their number is bounded."""
 FULL = 0.9
-"""From this part of its connections on, a worker closes those that have been arriving longest."""
+"""From this part of its connections on, a worker closes one for each that comes."""
+NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 _TIMEVAL = struct.pack("ll", int(STALLS_S), 0)
 
@@ -54,14 +61,36 @@ def _cork(client: socket.socket, corked: bool) -> None:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, corked)
 
 
+def _has_sent(conn: TConn) -> bool:
+    """Whether the next request has begun to come: to close the connection would lose it."""
+    try:
+        return bool(conn.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except OSError:
+        return False
+
+
+def _held_bytes(conn: TConn) -> int:
+    return int(conn.held_bytes)
+
+
+def _unsent_bytes(conn: TConn) -> int:
+    """Of the answer, and of what its client sent meanwhile."""
+    return len(conn.sock.unsent) + len(conn.rest)
+
+
 class Worker(ThreadWorker):  # type: ignore[misc]
     """See the module. All but ``handle`` and ``handle_request`` runs in the loop's thread."""
 
     waiting_max = 256
     """Requests that wait for a thread of one lane; beyond it: 503."""
+    held_bytes_max = 64 << 20
+    """Of all requests that arrive, wait or are worked on; the latter two have half of it."""
+    unsent_bytes_max = 64 << 20
+    """Of all answers that their clients have not read."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._crowd = Crowd()
         self._arriving: dict[TConn, Arrival] = {}
         self._deadlines: dict[TConn, float] = {}
         """When a connection is closed that arrives, does not read, or lingers."""
@@ -77,32 +106,55 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """A new connection; it waits for its request."""
         try:
             client, address = listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):
+        except (BlockingIOError, ConnectionError):
+            return
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            if not self._close_one():
+                self.set_accept_enabled(False)  # until the loop's next turn
             return
         self.nr_conns += 1
         for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
             client.setsockopt(socket.SOL_SOCKET, option, _TIMEVAL)
         client = AnswerSocket.of(client)
-        self._await(TConn(self.cfg, client, address, listener.getsockname()), b"")
-        if self.nr_conns > FULL * self.worker_connections and self._arriving:
-            self._close(next(iter(self._arriving)))
+        conn = TConn(self.cfg, client, address, listener.getsockname())
+        self._await(conn, b"")
+        if self.nr_conns > FULL * self.worker_connections:
+            self._close_one(but=conn)
 
     def on_client_socket_readable(self, conn: TConn, client: socket.socket) -> None:
         """Something came on a kept-alive connection."""
-        self.poller.unregister(client)
-        self.keepalived_conns.remove(conn)
+        self._forget(conn)
         self._await(conn, b"")
 
     def _await(self, conn: TConn, first: bytes) -> None:
         conn.sock.setblocking(False)
         conn.held_bytes = 0
+        conn.rest = b""
         self._arriving[conn] = Arrival()
         self._deadlines[conn] = time.monotonic() + ARRIVES_S
-        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._receive, conn))
+        self._watch(conn, State.ARRIVING, self._receive)
         if not first or not self._take(conn, first):
             self._receive(conn, conn.sock)
 
-    def _receive(self, conn: TConn, client: socket.socket) -> None:
+    def _watch(
+        self, conn: TConn, state: State, ready: Callable[[TConn, AnswerSocket], None]
+    ) -> None:
+        """Put the connection into ``state`` and call ``ready`` whenever it can go on. What is ready
+        in the same turn as another that closes it is not called any more."""
+
+        def still(client: AnswerSocket) -> None:
+            if self._crowd.state_of(conn) is state:
+                ready(conn, client)
+
+        self._crowd.move(conn, state)
+        writes = state is State.UNREAD
+        self.poller.register(
+            conn.sock, selectors.EVENT_WRITE if writes else selectors.EVENT_READ, still
+        )
+
+    def _receive(self, conn: TConn, client: AnswerSocket) -> None:
         try:
             data = client.recv(RECEIVED_BYTES)
         except BlockingIOError:
@@ -120,16 +172,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         arrival.feed(data)
         conn.held_bytes += len(data)
         self._held_bytes += len(data)
+        self._shed_requests()
+        if conn not in self._arriving:
+            return True
         if arrival.expects_continue:
             arrival.expects_continue = False
             with suppress(OSError):
                 conn.sock.send(CONTINUE, socket.MSG_DONTWAIT)
-        if arrival.stage is Stage.ARRIVING and self._held_bytes <= HELD_BYTES_MAX:
+        if arrival.stage is Stage.ARRIVING:
             return False
         self._forget(conn)
-        if arrival.stage is Stage.ARRIVING:
-            self._refuse(conn, BUSY)
-        elif arrival.stage is Stage.MALFORMED:
+        if arrival.stage is Stage.MALFORMED:
             self._refuse(conn, MALFORMED)
         else:
             self._begin(conn, arrival)
@@ -142,10 +195,18 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         conn.data_ready = True
         lane = self.tpool[lane_of(arrival.head)]
         address = conn.client[0] if isinstance(conn.client, tuple) else ""
-        if lane.add(conn, caller_of(arrival.head, address)):
-            self._run(lane)
-        else:
+        refused = lane.name != HEALTH and self._over_share(conn)
+        if refused or not lane.add(conn, caller_of(arrival.head, address)):
             self._refuse(conn, BUSY)
+            return
+        self._crowd.move(conn, State.WORKED_ON)
+        self._run(lane)
+
+    def _over_share(self, conn: TConn) -> bool:
+        if self._crowd.over_share(conn, FULL * self.worker_connections):
+            return True
+        large = conn.held_bytes > SMALL_BYTES
+        return large and self._crowd.over_share(conn, self.held_bytes_max / 2, _held_bytes)
 
     def _run(self, lane: Lane) -> None:
         for conn, caller, future in lane.begin(self.handle):
@@ -181,11 +242,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             return
         with suppress(OSError):
             conn.sock.setblocking(False)
-        self._send(conn, keeps, conn.sock)
+        self._send(keeps, conn, conn.sock)
 
     # ------------------------------------------------------------- answered
 
-    def _send(self, conn: TConn, keeps: bool, client: AnswerSocket) -> None:
+    def _send(self, keeps: bool, conn: TConn, client: AnswerSocket) -> None:
         """Send what the client has not read yet; then the connection waits or ends."""
         try:
             done = client.send_unsent()
@@ -195,9 +256,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if done:
             self._forget(conn)
             self._keep(conn) if keeps else self._linger(conn)
-        elif conn not in self._deadlines:
+        elif self._crowd.state_of(conn) is not State.UNREAD:
             self._deadlines[conn] = time.monotonic() + TAKEN_S
-            self.poller.register(client, selectors.EVENT_WRITE, partial(self._send, conn, keeps))
+            self._watch(conn, State.UNREAD, partial(self._send, keeps))
+            self._shed_answers()
 
     def _keep(self, conn: TConn) -> None:
         rest = conn.rest + conn.parser.unreader.take_buffered()
@@ -208,8 +270,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if not self.alive:
             conn.timeout = min(conn.timeout, time.monotonic() + STOP_LINGERS_S)
         self.keepalived_conns.append(conn)
-        readable = partial(self.on_client_socket_readable, conn)
-        self.poller.register(conn.sock, selectors.EVENT_READ, readable)
+        self._watch(conn, State.KEPT, self.on_client_socket_readable)
 
     def _refuse(self, conn: TConn, answer: bytes) -> None:
         self._release(conn)
@@ -226,9 +287,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._close(conn)
             return
         self._deadlines[conn] = time.monotonic() + LINGERS_S
-        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._drain, conn))
+        self._watch(conn, State.LINGERING, self._drain)
 
-    def _drain(self, conn: TConn, client: socket.socket) -> None:
+    def _drain(self, conn: TConn, client: AnswerSocket) -> None:
         with suppress(BlockingIOError):
             try:
                 data = client.recv(RECEIVED_BYTES)
@@ -237,14 +298,41 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             if not data:
                 self._close(conn)
 
+    # -------------------------------------------------------- room runs short
+
+    def _close_one(self, but: TConn | None = None) -> bool:
+        """Close another connection than ``but``; whether there was one."""
+        while (conn := self._crowd.first(but=but)) is not None:
+            if self._crowd.state_of(conn) is State.KEPT and _has_sent(conn):
+                self.on_client_socket_readable(conn, conn.sock)
+                continue
+            self._close(conn)
+            return True
+        return False
+
+    def _shed_requests(self) -> None:
+        while self._held_bytes > self.held_bytes_max:
+            conn = self._crowd.heaviest(_held_bytes, State.ARRIVING)
+            if conn is None:
+                return
+            self._forget(conn)
+            self._refuse(conn, BUSY)
+
+    def _shed_answers(self) -> None:
+        while self._crowd.total(_unsent_bytes, State.UNREAD) > self.unsent_bytes_max:
+            self._close(self._crowd.heaviest(_unsent_bytes, State.UNREAD))
+
     # ---------------------------------------------------------------- ends
 
     def _forget(self, conn: TConn) -> None:
         """Nothing is awaited from the connection."""
         self._arriving.pop(conn, None)
-        if self._deadlines.pop(conn, None) is not None:
-            with suppress(KeyError, ValueError):
-                self.poller.unregister(conn.sock)
+        self._deadlines.pop(conn, None)
+        state = self._crowd.forget(conn)
+        if state is State.KEPT:
+            self.keepalived_conns.remove(conn)
+        if state not in (None, State.WORKED_ON):
+            self.poller.unregister(conn.sock)
 
     def _release(self, conn: TConn) -> None:
         self._held_bytes -= conn.held_bytes
@@ -256,6 +344,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._release(conn)
         self.nr_conns -= 1
         conn.close()
+
+    def murder_keepalived(self, force: bool = False) -> None:
+        """Close the kept-alive connections whose time is over, or all."""
+        now = time.monotonic()
+        while self.keepalived_conns and (force or self.keepalived_conns[0].timeout <= now):
+            self._close(self.keepalived_conns[0])
 
     def murder_pending(self) -> None:
         """Close and refuse what took too long; looked at once a second."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import resource
 import socket
 import threading
 import time
@@ -16,6 +17,7 @@ import pytest
 
 from chronova.connections import open_site_log
 from chronova.domains import load_handlers
+from chronova.open_files import allow_open_files
 from tests.bench.sites import Site
 from tests.chaos.check import check
 from tests.chaos.load import HANGS_S, Ledger
@@ -23,6 +25,8 @@ from tests.chaos.probe import TOPIC, Prober
 from tests.chaos.victim import Victim, frozen, wait_until
 
 CONNECTIONS = 500
+KEPT_ALIVE = 2600
+"""More than the site's two workers take together."""
 PROMPTLY_S = 2.0
 QUEUED = 10_000
 GROWTH_MIB_MAX = 150
@@ -55,6 +59,30 @@ def test_slow_clients_keep_nobody_out(address: tuple[str, int], beginning: bytes
                 other.request("GET", "/identity/v3")
                 assert other.getresponse().status == 200
             assert time.monotonic() - began < PROMPTLY_S
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """This process may open as many files as the clients of a test need."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allow_open_files(KEPT_ALIVE + 1000)
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.usefixtures("many_files")
+def test_more_kept_alive_connections_than_the_workers_take(address: tuple[str, int]) -> None:
+    """Each was answered and is idle: none of them is slow, and nothing else was let in."""
+    request = b"GET /identity/v3 HTTP/1.1\r\nHost: x\r\n\r\n"
+    with ExitStack() as clients:
+        for _ in range(KEPT_ALIVE):
+            client = clients.enter_context(socket.create_connection(address, 10))
+            client.sendall(request)
+            assert client.recv(4096).startswith(b"HTTP/1.1 200")
+        for path in ("/identity/v3", "/healthz") * 60:
+            with closing(http.client.HTTPConnection(*address, timeout=HANGS_S)) as other:
+                other.request("GET", path)
+                assert other.getresponse().status == 200
 
 
 def test_a_request_in_pieces_is_answered(address: tuple[str, int]) -> None:

@@ -1,4 +1,7 @@
-"""The API's worker with an application that waits: ``python -m tests.chronova.roles.served PORT``.
+"""The API's worker with an application that waits, and with small bounds:
+``python -m tests.chronova.roles.served PORT [BOUND=NUMBER ...]``. A bound is an attribute of
+``Worker``, ``worker_connections``, ``open_files``, or ``waits_s``: how long a request waits for a
+thread.
 
 GET answers at once, or with as many bytes as ``?bytes=`` says; a path that ends in ``file`` sends
 them from a file. POST reads its body and answers its length; a path that ends in ``held``, or
@@ -7,6 +10,7 @@ them from a file. POST reads its body and answers its length; a path that ends i
 
 from __future__ import annotations
 
+import resource
 import sys
 import tempfile
 import threading
@@ -16,10 +20,12 @@ from urllib.parse import parse_qs
 
 from gunicorn.app.base import BaseApplication
 
+from chronova.roles import lanes
 from chronova.roles.api_worker import Worker
 
 THREADS = 4
 WAITING_MAX = 8
+CONNECTIONS = 100
 released = threading.Event()
 
 
@@ -49,8 +55,19 @@ class Server(BaseApplication):  # type: ignore[misc]
     def load_config(self) -> None:
         """See gunicorn."""
         self.cfg.set("bind", [f"127.0.0.1:{sys.argv[1]}"])
-        self.cfg.set("worker_class", type("Small", (Worker,), {"waiting_max": WAITING_MAX}))
+        bounds = {"waiting_max": WAITING_MAX, "worker_connections": CONNECTIONS}
+        for argument in sys.argv[2:]:
+            name, _, number = argument.partition("=")
+            bounds[name] = int(number)
+        if "open_files" in bounds:
+            files = bounds.pop("open_files")
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+        if "waits_s" in bounds:
+            lanes.WAITS_S = bounds.pop("waits_s")
+        self.cfg.set("worker_connections", bounds.pop("worker_connections"))
+        self.cfg.set("worker_class", type("Small", (Worker,), bounds))
         self.cfg.set("threads", THREADS)
+        self.cfg.set("keepalive", 75)
         self.cfg.set("graceful_timeout", 1)
         self.cfg.set("control_socket_disable", True)
 
