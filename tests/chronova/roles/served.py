@@ -2,7 +2,7 @@
 
 GET answers at once, or with as many bytes as ``?bytes=`` says; a path that ends in ``file`` sends
 them from a file. POST reads its body and answers its length; a path that ends in ``held``, or
-``?held=1``, waits until it is asked for ``/release``.
+``?held=1``, waits until it is asked for ``/release``. With ``?unread=1`` the body is not read.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from urllib.parse import parse_qs
 
 from gunicorn.app.base import BaseApplication
 
+from chronova.roles import pace
 from chronova.roles.api_worker import Worker
 
 THREADS = 4
 WAITING_MAX = 8
+GRACE_S = 0.5
 released = threading.Event()
 
 
@@ -31,7 +33,8 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
         released.set()
     elif path.endswith("/held") or "held" in query:
         released.wait()
-    body = environ["wsgi.input"].read() if environ["REQUEST_METHOD"] != "GET" else b""
+    reads = environ["REQUEST_METHOD"] != "GET" and "unread" not in query
+    body = environ["wsgi.input"].read() if reads else b""
     answer = str(len(body)).encode() if body else b"x" * count
     start_response("200 OK", [("Content-Length", str(len(answer)))])
     if path.endswith("/file"):
@@ -60,4 +63,5 @@ class Server(BaseApplication):  # type: ignore[misc]
 
 
 if __name__ == "__main__":
+    pace.GRACE_S = GRACE_S
     Server().run()

@@ -6,8 +6,9 @@ import http.client
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -111,6 +112,30 @@ def test_one_address_has_a_share_of_logins_whatever_tokens_it_sends(served: Serv
         served.answers()
         with served.open(POST + b"Content-Length: 0\r\n\r\n", "127.0.0.2") as other:
             assert other.recv(4096).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_a_body_that_drips_after_its_answer_holds_no_thread(served: Served) -> None:
+    """What an application leaves of a body is read away. No token is needed for such a request."""
+    sent = b"PUT /image/v2/images/1/file?unread=1 HTTP/1.1\r\nContent-Length: 9999999\r\n"
+    ended = threading.Event()
+
+    def drip(clients: list[socket.socket]) -> None:
+        while not ended.wait(0.02):
+            for client in clients:
+                with suppress(OSError):
+                    client.send(b"x")
+
+    with ExitStack() as stack:
+        addresses = ("127.0.0.2", "127.0.0.3")
+        crowd = [served.open(sent + HOST + b"\r\nx", address) for address in addresses]
+        for client in crowd:
+            stack.enter_context(client)
+            assert client.recv(12) == b"HTTP/1.1 200"
+        dripping = threading.Thread(target=drip, args=(crowd,))
+        dripping.start()
+        stack.callback(dripping.join)
+        stack.callback(ended.set)
+        assert served.ask("PUT", "/image/v2/images/2/file", b"abc") == b"3"
 
 
 def test_what_is_too_much_is_refused_at_once_and_what_waits_too_long(served: Served) -> None:
