@@ -81,13 +81,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Processes of the API."""
     api_threads: Positive = 16
     """Reads, and writes, that each of them works on at once. Logins, searches by expression,
-    uploads, downloads and health have threads beside; a caller has three quarters of each."""
+    uploads, downloads, hosts' fetches and health have threads beside; a user has three quarters of
+    each, and so has an address where no token is needed."""
     api_in_flight_max: Positive = 256
     """Requests that wait for a thread of one kind, and commands under way, in one API worker;
     beyond it: 503 with Retry-After."""
     rate_requests_address: Rate = "4000/second"
-    """Requests of one address; beyond it: 429. Empty: no limit, as behind a proxy, which is one
-    address."""
+    """Requests of one address (IPv6: of one /64); beyond it: 429. Empty: no limit, as behind a
+    proxy, which is one address."""
     rate_writes_project: Rate = "1000/second"
     """Requests of one project that may change something; beyond it: 429. Empty: no limit."""
     rate_refusals_project: Rate = "600/minute"

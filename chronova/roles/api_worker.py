@@ -28,7 +28,8 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from chronova.roles.answer_socket import AnswerSocket
 from chronova.roles.arrivals import CONTINUE, Arrival, Stage
-from chronova.roles.lanes import Lane, Lanes, caller_of, lane_of
+from chronova.roles.callers import Callers
+from chronova.roles.lanes import Lane, Lanes, lane_of
 from chronova.roles.refusals import BUSY, MALFORMED
 
 ARRIVES_S = 20.0
@@ -59,6 +60,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     waiting_max = 256
     """Requests that wait for a thread of one lane; beyond it: 503."""
+    callers = Callers()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -142,7 +144,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         conn.data_ready = True
         lane = self.tpool[lane_of(arrival.head)]
         address = conn.client[0] if isinstance(conn.client, tuple) else ""
-        if lane.add(conn, caller_of(arrival.head, address)):
+        if lane.add(conn, self.callers.of(arrival.head, address)):
             self._run(lane)
         else:
             self._refuse(conn, BUSY)

@@ -3,6 +3,7 @@
 GET answers at once, or with as many bytes as ``?bytes=`` says; a path that ends in ``file`` sends
 them from a file. POST reads its body and answers its length; a path that ends in ``held``, or
 ``?held=1``, waits until it is asked for ``/release``. With ``?unread=1`` the body is not read.
+Whatever is sent is a token, of the user whose name comes before its hyphen.
 """
 
 from __future__ import annotations
@@ -16,13 +17,28 @@ from urllib.parse import parse_qs
 
 from gunicorn.app.base import BaseApplication
 
+from api.tokens.claims import Claims
 from chronova.roles import pace
 from chronova.roles.api_worker import Worker
+from chronova.roles.callers import Callers
+from projections.identity.standing import Scope
 
 THREADS = 4
 WAITING_MAX = 8
 GRACE_S = 0.5
 released = threading.Event()
+
+
+def claims_of(token: str) -> Claims:
+    """See the module."""
+    return Claims(
+        user_id=token.partition("-")[0],
+        scope=Scope("project", "p"),
+        methods=(),
+        issued_at=0,
+        expires_at=1 << 62,
+        audit_ids=(),
+    )
 
 
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -52,7 +68,8 @@ class Server(BaseApplication):  # type: ignore[misc]
     def load_config(self) -> None:
         """See gunicorn."""
         self.cfg.set("bind", [f"127.0.0.1:{sys.argv[1]}"])
-        self.cfg.set("worker_class", type("Small", (Worker,), {"waiting_max": WAITING_MAX}))
+        of_test = {"waiting_max": WAITING_MAX, "callers": Callers(claims_of)}
+        self.cfg.set("worker_class", type("Small", (Worker,), of_test))
         self.cfg.set("threads", THREADS)
         self.cfg.set("graceful_timeout", 1)
         self.cfg.set("control_socket_disable", True)

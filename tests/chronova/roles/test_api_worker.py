@@ -103,6 +103,27 @@ def test_one_caller_has_a_share_and_no_more(served: Served) -> None:
         assert served.ask("POST", "/compute/v2.1/servers", b"abc", "other") == b"3"
 
 
+@pytest.mark.parametrize("kind", ["downloads", "uploads", "decisions", "searches"])
+def test_one_user_has_a_share_whatever_tokens_it_sends(served: Served, kind: str) -> None:
+    """Spaces behind a token made another caller of it, and so did another login."""
+    with ExitStack() as stack:
+        for number in range(CROWD):
+            token = b"X-Auth-Token: greedy-%d%b\r\n" % (number % 3, b" " * (number // 3))
+            stack.enter_context(served.open(CROWDS[kind].replace(HOST, HOST + token)))
+        assert served.ask("GET", "/image/v2/images/2/file", token="other") == b"xx"
+        assert served.ask("PUT", "/image/v2/images/2/file", b"abc", "other") == b"3"
+        assert served.ask("POST", "/compute/v2.1/servers", b"abc", "other") == b"3"
+        assert served.ask("GET", "/compute/v2.1/servers?name=x", token="other") == b"xx"
+
+
+def test_hosts_fetch_images_whatever_clients_download(served: Served) -> None:
+    with ExitStack() as stack:
+        for number in range(8):
+            token = b"X-Auth-Token: %d\r\n" % number
+            stack.enter_context(served.open(CROWDS["downloads"].replace(HOST, HOST + token)))
+        assert served.ask("GET", "/image/v2/direct/ab?expires=1") == b"xx"
+
+
 def test_one_address_has_a_share_of_logins_whatever_tokens_it_sends(served: Served) -> None:
     """A login's token is verified by nobody: with random ones each login was another caller's."""
     held = b"POST /identity/v3/auth/tokens?held=1 HTTP/1.1\r\nContent-Length: 0\r\n" + HOST
