@@ -80,9 +80,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     api_workers: Positive = 2
     """Processes of the API."""
     api_threads: Positive = 16
-    """Reads, and writes, that each of them works on at once. Logins, searches by expression,
-    uploads, downloads, hosts' fetches and health have threads beside; a user has three quarters of
-    each, and so has an address where no token is needed."""
+    """Reads, and writes, that each of them works on at once. Logins and changes of users,
+    searches by expression, uploads, downloads, hosts' fetches and health have threads beside; a
+    user has three quarters of each, and so has an address where no token is needed."""
     api_in_flight_max: Positive = 256
     """Requests that wait for a thread of one kind, and commands under way, in one API worker;
     beyond it: 503 with Retry-After."""

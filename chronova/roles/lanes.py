@@ -26,7 +26,8 @@ from chronova.roles.arrivals import target_of
 WAITS_S = 5.0
 SHARE = 0.75
 LOGIN_NICE = 10
-"""Logins cost 30 ms of a core each: their threads run only when no other has work."""
+"""Logins, and all else that hashes passwords, cost 30 ms of a core each: their threads run only
+when no other has work."""
 
 HEALTH = "health"
 LOGIN = "login"
@@ -40,7 +41,12 @@ DIRECT = "direct"
 
 _SEARCH = re.compile(rb"(?:\A|&)[a-z_0-9]*(?:name|description|zone|ip6?|v4|v6)=", re.IGNORECASE)
 """Filters of servers that are regular expressions."""
-_LOGIN = re.compile(rb"/+identity/v3/auth/tokens/*\Z")
+_HASHES = re.compile(
+    rb"POST /+identity/v3/(?:auth/tokens|users)/*\Z"
+    rb"|POST /+identity/v3/users/[^/]+/(?:password|application_credentials)/*\Z"
+    rb"|PATCH /+identity/v3/users/[^/]+/*\Z"
+)
+"""What hashes passwords or verifies them, by method and path."""
 _FILE = re.compile(rb"/+image/v2/images/[^/]+/(?:file|stage)/*\Z")
 _DIRECT = re.compile(rb"/+image/v2/direct/[^/]+/*\Z")
 
@@ -51,7 +57,7 @@ def lane_of(head: bytes) -> str:
     reads = method in (b"GET", b"HEAD")
     if path in (b"/healthz", b"/metrics"):
         return HEALTH
-    if _LOGIN.match(path) and method == b"POST":
+    if _HASHES.match(method + b" " + path):
         return LOGIN
     if _DIRECT.match(path) and reads:
         return DIRECT
