@@ -97,6 +97,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rate_secrets_host: Rate = "120/minute"
     """Requests of one host to read secrets of its guests; beyond it: 429, and the host tries again.
     Empty: no limit."""
+    image_gib_max: Positive = 1024
+    """The largest image that can be uploaded (image_size_cap); beyond it: 413."""
+    image_project_gib_max: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Data of all images of one project, staged ones too (user_storage_quota); beyond it: 413.
+    0: no limit."""
+    image_room_kept_mib: Annotated[int, msgspec.Meta(ge=0)] = 1024
+    """What uploads leave free of the disk that images are stored on; beyond it: 413."""
     refusals_retention_s: Positive = 2_592_000
     """How long the log keeps refused commands; `chronova topics create` applies a change."""
     token_ttl_s: Positive = 3600

@@ -46,10 +46,18 @@ class Received(msgspec.Struct, frozen=True):
 
 
 class Body:
-    """A request's body, chunked or of announced length, bounded in size and in patience."""
+    """A request's body, chunked or of announced length, bounded in size and in patience.
 
-    def __init__(self, req: falcon.Request, bytes_max: int) -> None:
+    ``bytes_max``: of one image. ``bytes_left``: what the project may have more, None for any
+    number; asked at the beginning and at the end.
+    """
+
+    def __init__(
+        self, req: falcon.Request, bytes_max: int, bytes_left: Callable[[], int | None]
+    ) -> None:
         self._bytes_max = bytes_max
+        self._bytes_left = bytes_left
+        self._left = bytes_left()
         self._announced = req.content_length
         self._declared = declared_size(req)
         self.received = 0
@@ -60,8 +68,9 @@ class Body:
         self._stream = req.stream if chunked else req.bounded_stream
         self._socket: socket.socket | None = req.env.get("gunicorn.socket")
         sizes = [size for size in (self._announced, self._declared) if size is not None]
-        if sizes and max(sizes) > bytes_max:
-            raise self._too_large()
+        self.size_known = max(sizes, default=0)
+        """As announced; 0 where it is not."""
+        self._check_size(self.size_known)
 
     def read(self) -> bytes:
         """The next chunk, empty at the end. Raises ``Failed``."""
@@ -74,10 +83,10 @@ class Body:
         except ParseException as error:
             raise Failed(400, f"The chunks of the body are malformed: {error}") from error
         self.received += len(chunk)
-        if self.received > self._bytes_max:
-            raise self._too_large()
         if not chunk:
             self._check_length()
+            self._left = self._bytes_left()  # other uploads may have come to their end
+        self._check_size(self.received)
         return chunk
 
     def _check_length(self) -> None:
@@ -90,10 +99,17 @@ class Body:
                     400, f"{header} announced {size} bytes, but {self.received} bytes came."
                 )
 
-    def _too_large(self) -> Failed:
-        return Failed(
-            413, f"The image exceeds the maximum size of {self._bytes_max} bytes for an image."
-        )
+    def _check_size(self, size: int) -> None:
+        if size > self._bytes_max:
+            raise Failed(
+                413,
+                f"The image exceeds the maximum size of {self._bytes_max} bytes for an image.",
+            )
+        if self._left is not None and size > self._left:
+            raise Failed(
+                413,
+                f"The size of the data {size} will exceed the limit. {self._left} bytes remaining.",
+            )
 
     def __enter__(self) -> Body:
         self._set_timeout(STALL_TIMEOUT_S)
@@ -129,7 +145,7 @@ def receive(
     called now and then while data arrives. Raises ``Failed``, and what ``extend`` raises."""
     inspection = Inspection()
     try:
-        with body, store.begin(upload_id) as upload:
+        with body, store.begin(upload_id, body.size_known) as upload:
             extended = time.monotonic()
             while chunk := body.read():
                 inspection.see(chunk)

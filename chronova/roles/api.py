@@ -105,6 +105,9 @@ def api_settings(settings: Settings) -> ApiSettings:
         region=settings.region,
         data_path=settings.data_path,
         token_ttl_s=settings.token_ttl_s,
+        image_bytes_max=settings.image_gib_max << 30,
+        image_project_bytes_max=settings.image_project_gib_max << 30,
+        image_room_kept_bytes=settings.image_room_kept_mib << 20,
         image_uploads_max=sizes_of(settings.api_threads)[UPLOAD],
         service_down_time_s=settings.service_down_time_s,
         rates=RateSettings(
