@@ -34,8 +34,13 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Bound of one page; Nova's ``[api]max_limit``."""
     image_bytes_max: int = 1 << 40
     """Bound of one image's data; Glance's ``image_size_cap``."""
+    image_project_bytes_max: int = 0
+    """Bound of the data of a project's images; Glance's ``user_storage_quota``. 0: none."""
+    image_room_kept_bytes: int = 1 << 30
+    """What uploads leave free of the image store's disk."""
     image_uploads_max: int = 8
-    """Uploads that a process takes at once, so that slow ones leave threads for other requests."""
+    """Uploads that a process takes at once, so that slow ones leave threads for other requests. In
+    a site the server's lane of uploads is the bound, and gives each user a share."""
     metadata_items_max: int = 128
     key_pairs_max: int = 100
     service_down_time_s: float = 60.0

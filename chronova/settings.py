@@ -81,14 +81,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Processes of the API. Each has room for 1000 connections; from 900 on one is closed for each
     that comes, of the address that has most."""
     api_threads: Positive = 16
-    """Reads, and writes, that each of them works on at once. Logins, searches by expression,
-    uploads, downloads and health have threads beside; a caller has three quarters of each."""
+    """Reads, and writes, that each of them works on at once. Logins and changes of users,
+    searches by expression, uploads, downloads, hosts' fetches and health have threads beside; a
+    user has three quarters of each, and so has an address where no token is needed."""
     api_in_flight_max: Positive = 256
     """Requests that wait for a thread of one kind, and commands under way, in one API worker;
     beyond it: 503 with Retry-After."""
     rate_requests_address: Rate = "4000/second"
-    """Requests of one address; beyond it: 429. Empty: no limit, as behind a proxy, which is one
-    address."""
+    """Requests of one address (IPv6: of one /64); beyond it: 429. Empty: no limit, as behind a
+    proxy, which is one address."""
     rate_writes_project: Rate = "1000/second"
     """Requests of one project that may change something; beyond it: 429. Empty: no limit."""
     rate_refusals_project: Rate = "600/minute"
@@ -97,6 +98,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rate_secrets_host: Rate = "120/minute"
     """Requests of one host to read secrets of its guests; beyond it: 429, and the host tries again.
     Empty: no limit."""
+    image_gib_max: Positive = 1024
+    """The largest image that can be uploaded (image_size_cap); beyond it: 413."""
+    image_project_gib_max: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Data of all images of one project, staged ones too (user_storage_quota); beyond it: 413.
+    0: no limit."""
+    image_room_kept_mib: Annotated[int, msgspec.Meta(ge=0)] = 1024
+    """What uploads leave free of the disk that images are stored on; beyond it: 413."""
     refusals_retention_s: Positive = 2_592_000
     """How long the log keeps refused commands; `chronova topics create` applies a change."""
     token_ttl_s: Positive = 3600

@@ -2,7 +2,8 @@
 
 Four limits, each a text such as ``600/minute``, or empty for none:
 
-- ``requests_address``: all requests of one address, before anything is done for them.
+- ``requests_address``: all requests of one address (IPv6: of one /64), before anything is done
+  for them.
 - ``writes_project``: requests of one project that may change something.
 - ``refusals_project``: commands of one project that were refused. A refusal is recorded, and
   costs its sender nothing; once they are used up, the project's writes wait.
@@ -24,6 +25,8 @@ from typing import Any
 import falcon
 import msgspec
 from limits import parse
+
+from api.http.address import client_of
 
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 UNLIMITED = frozenset({"/healthz", "/metrics"})
@@ -118,7 +121,7 @@ class Rates:
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Count the address. Raises 429."""
-        address = req.remote_addr or ""
+        address = client_of(req.remote_addr or "")
         if req.path not in UNLIMITED:
             self._requests.take(address)
 

@@ -8,6 +8,7 @@ image again; what it left in the store is swept.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from uuid import uuid4
 
 import falcon
@@ -46,11 +47,14 @@ class Stage:
         if not self._means.uploads.acquire(blocking=False):
             raise Unavailable("Too many uploads at once: try again.", RETRY_AFTER_S)
         try:
-            body = Body(req, self._means.settings.image_bytes_max)
+            left = partial(self._means.bytes_left, image.owner)
+            body = Body(req, self._means.settings.image_bytes_max, left)
             self._means.sweep_if_due()
             self._upload(req, image, body)
         except Failed as error:
             raise falcon.HTTPError(error.status, description=error.detail) from error
+        except StoreFailed as error:
+            raise falcon.HTTPServiceUnavailable(description=str(error)) from error
         finally:
             self._means.uploads.release()
         resp.status = 204

@@ -17,7 +17,7 @@ from api.image import policy
 from api.image.store import ImageStore, StoreFailed, StoreFull
 from api.services import Services
 from events.message import Command
-from projections.image.queries import ImageRow, deleted_among, find_image
+from projections.image.queries import ImageRow, bytes_of, deleted_among, find_image
 
 UUID = re.compile(r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
@@ -34,7 +34,8 @@ class Means:
     def __init__(self, services: Services) -> None:
         self.services = services
         self.settings = services.settings
-        self.store = ImageStore(services.settings.images_path)
+        settings = services.settings
+        self.store = ImageStore(settings.images_path, settings.image_room_kept_bytes)
         self.uploads = threading.BoundedSemaphore(services.settings.image_uploads_max)
         self.url = f"{services.settings.public_url}/image"
 
@@ -55,6 +56,16 @@ class Means:
         image = self.find(req, image_id)
         policy.enforce(caller(req), rule, image.owner)
         return image
+
+    def bytes_left(self, owner: str) -> int | None:
+        """Return how many bytes of image data the project may have more; None: any number. Raises
+        ``StoreFailed``."""
+        bound = self.settings.image_project_bytes_max
+        if not bound:
+            return None
+        with self.services.engine.connect() as connection:
+            used, staged = bytes_of(connection, owner)
+        return max(0, bound - used - sum(map(self.store.held, staged)))
 
     def send(self, req: falcon.Request, command: Command, key: str) -> None:
         """Have it decided; ``key`` is the image's id. Raises ``Refused`` or ``Unavailable``."""

@@ -20,13 +20,10 @@ from api.image.inspection import Found, Inspection, Unsafe
 from api.image.store import ImageStore, Stored, StoreFailed, StoreFull
 
 CHUNK_BYTES = 256 * 1024
-STALL_TIMEOUT_S = 60.0
-"""A client that sends nothing for so long has gone."""
-
-RATE_MIN = 16 * 1024
-RATE_GRACE_S = 30.0
-"""After so long an upload that is slower than ``RATE_MIN`` bytes a second, on average, is given up:
-one that drips would hold its thread for ever."""
+STALL_TIMEOUT_S = 30.0
+"""A client that sends nothing for so long has gone. For one that sends too slowly the server's
+socket raises ``TimeoutError``, whichever way the body is read: here it would be too late, for
+a read returns only with a whole chunk."""
 
 LEASE_MS = 600_000
 EXTEND_INTERVAL_S = LEASE_MS / 1000 / 4
@@ -49,13 +46,20 @@ class Received(msgspec.Struct, frozen=True):
 
 
 class Body:
-    """A request's body, chunked or of announced length, bounded in size and in patience."""
+    """A request's body, chunked or of announced length, bounded in size and in patience.
 
-    def __init__(self, req: falcon.Request, bytes_max: int) -> None:
+    ``bytes_max``: of one image. ``bytes_left``: what the project may have more, None for any
+    number; asked at the beginning and at the end.
+    """
+
+    def __init__(
+        self, req: falcon.Request, bytes_max: int, bytes_left: Callable[[], int | None]
+    ) -> None:
         self._bytes_max = bytes_max
+        self._bytes_left = bytes_left
+        self._left = bytes_left()
         self._announced = req.content_length
         self._declared = declared_size(req)
-        self._begun = time.monotonic()
         self.received = 0
         """Bytes read so far."""
         chunked = "chunked" in (req.get_header("Transfer-Encoding") or "").lower()
@@ -64,27 +68,25 @@ class Body:
         self._stream = req.stream if chunked else req.bounded_stream
         self._socket: socket.socket | None = req.env.get("gunicorn.socket")
         sizes = [size for size in (self._announced, self._declared) if size is not None]
-        if sizes and max(sizes) > bytes_max:
-            raise self._too_large()
+        self.size_known = max(sizes, default=0)
+        """As announced; 0 where it is not."""
+        self._check_size(self.size_known)
 
     def read(self) -> bytes:
         """The next chunk, empty at the end. Raises ``Failed``."""
         try:
             chunk = bytes(self._stream.read(CHUNK_BYTES))
-        except TimeoutError:
-            raise Failed(408, f"No data came for {STALL_TIMEOUT_S:.0f} s.") from None
+        except TimeoutError as error:
+            raise Failed(408, f"The data came too slowly: {error}.") from None
         except OSError as error:
             raise Failed(400, f"The connection was lost in the upload: {error}") from error
         except ParseException as error:
             raise Failed(400, f"The chunks of the body are malformed: {error}") from error
         self.received += len(chunk)
-        seconds = time.monotonic() - self._begun
-        if chunk and seconds > RATE_GRACE_S and self.received < seconds * RATE_MIN:
-            raise Failed(408, f"Less than {RATE_MIN} bytes a second came.")
-        if self.received > self._bytes_max:
-            raise self._too_large()
         if not chunk:
             self._check_length()
+            self._left = self._bytes_left()  # other uploads may have come to their end
+        self._check_size(self.received)
         return chunk
 
     def _check_length(self) -> None:
@@ -97,14 +99,20 @@ class Body:
                     400, f"{header} announced {size} bytes, but {self.received} bytes came."
                 )
 
-    def _too_large(self) -> Failed:
-        return Failed(
-            413, f"The image exceeds the maximum size of {self._bytes_max} bytes for an image."
-        )
+    def _check_size(self, size: int) -> None:
+        if size > self._bytes_max:
+            raise Failed(
+                413,
+                f"The image exceeds the maximum size of {self._bytes_max} bytes for an image.",
+            )
+        if self._left is not None and size > self._left:
+            raise Failed(
+                413,
+                f"The size of the data {size} will exceed the limit. {self._left} bytes remaining.",
+            )
 
     def __enter__(self) -> Body:
         self._set_timeout(STALL_TIMEOUT_S)
-        self._begun = time.monotonic()
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -137,7 +145,7 @@ def receive(
     called now and then while data arrives. Raises ``Failed``, and what ``extend`` raises."""
     inspection = Inspection()
     try:
-        with body, store.begin(upload_id) as upload:
+        with body, store.begin(upload_id, body.size_known) as upload:
             extended = time.monotonic()
             while chunk := body.read():
                 inspection.see(chunk)

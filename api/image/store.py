@@ -20,6 +20,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -96,7 +97,8 @@ class Section:
 class Upload:
     """Data that is arriving. One thread's. Left without ``finish``, it is as if it never was."""
 
-    def __init__(self, store: ImageStore, id: str) -> None:
+    def __init__(self, store: ImageStore, id: str, size: int) -> None:
+        store.check_room(size)
         self.id = id
         self.size = 0
         """Bytes written so far."""
@@ -112,6 +114,7 @@ class Upload:
         self._sha512.update(chunk)
         self._md5.update(chunk)
         rest = memoryview(chunk)
+        self._store.check_room(len(chunk))
         with _reported():
             while rest:
                 rest = rest[self._file.write(rest) :]
@@ -145,10 +148,15 @@ class Upload:
 
 class ImageStore:
     """The store in the directory ``root``, made if it is missing. Thread-safe; any number of
-    processes may use one directory."""
+    processes may use one directory.
 
-    def __init__(self, root: Path) -> None:
+    ``room_kept_bytes`` of its disk stay free. Each write looks at what is free, so uploads at the
+    same moment, of any process, go below it by one chunk each at most.
+    """
+
+    def __init__(self, root: Path, room_kept_bytes: int = 0) -> None:
         self.root = root
+        self._room_kept_bytes = room_kept_bytes
         self.temporary = root / "temporary"
         self._blobs = root / "blobs"
         self._references = root / "references"
@@ -156,9 +164,31 @@ class ImageStore:
             for folder in (self.temporary, self._blobs, self._references):
                 folder.mkdir(parents=True, exist_ok=True)
 
-    def begin(self, upload_id: str) -> Upload:
-        """Ready to take data. ``upload_id`` names this attempt, among all there ever were."""
-        return Upload(self, upload_id)
+    def begin(self, upload_id: str, size: int = 0) -> Upload:
+        """Ready to take data. ``upload_id`` names this attempt, among all there ever were; ``size``
+        is what is known to come, in bytes. Raises ``StoreFull`` and ``StoreFailed``."""
+        return Upload(self, upload_id, size)
+
+    def check_room(self, size: int) -> None:
+        """Raise ``StoreFull`` when so many bytes more would take room that is kept free."""
+        with _reported():
+            free = shutil.disk_usage(self.root).free
+        if size > free - self._room_kept_bytes:
+            raise StoreFull(
+                f"{size} bytes more have no room: {free} are free, "
+                f"{self._room_kept_bytes} are kept."
+            )
+
+    def held(self, image_id: str) -> int:
+        """Return the bytes of all data that the image uses, also of what is only staged. Raises
+        ``StoreFailed``."""
+        with _reported():
+            try:
+                return sum(
+                    path.stat().st_size for path in self._references.joinpath(image_id).iterdir()
+                )
+            except FileNotFoundError:
+                return 0  # it has none, or was deleted just now
 
     def path(self, sha512: str) -> Path:
         """Where the data of that checksum lies, or would lie."""

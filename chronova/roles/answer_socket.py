@@ -1,8 +1,9 @@
-"""Sockets to clients that may not read: an answer never holds a thread.
+"""Sockets to clients that may not read or send: neither an answer nor a body holds a thread.
 
 What the kernel does not take at once is kept in ``unsent``; the worker's loop sends it when the
 client reads. Only an image's data, and an answer that is longer than all others, are sent by the
-thread itself, at ``RATE_MIN`` at least.
+thread itself. What a thread reads or sends itself has to keep its ``Pace``, whoever asked for it:
+an upload, or gunicorn, which reads away what an application leaves of a body.
 """
 
 from __future__ import annotations
@@ -14,11 +15,10 @@ from collections.abc import Callable
 from errno import ECONNRESET
 from typing import Any
 
+from chronova.roles.pace import RATE_MIN, Pace
+
 UNSENT_BYTES_MAX = 16 << 20
 """More than the longest answer; beyond it the thread waits after all."""
-RATE_MIN = 16 * 1024
-"""Bytes a second, on average after ``RATE_GRACE_S``, below which a transfer is given up."""
-RATE_GRACE_S = 30.0
 SECTION_BYTES = 1 << 20
 
 
@@ -26,13 +26,32 @@ class AnswerSocket(socket.socket):
     """A client's connection."""
 
     unsent: bytearray
+    pace: Pace
+    """Of what threads read and send since they took the connection over."""
 
     @classmethod
     def of(cls, accepted: socket.socket) -> AnswerSocket:
         """Take over an accepted connection."""
         made = cls(fileno=accepted.detach())
         made.unsent = bytearray()
+        made.pace = Pace()
         return made
+
+    def setblocking(self, flag: bool, /) -> None:
+        """A thread takes the connection over (True), or gives it back to the loop."""
+        super().setblocking(flag)
+        if flag:
+            self.pace = Pace()
+
+    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        """Receive. Raises ``TimeoutError`` in a thread that has waited too long for too little."""
+        if self.gettimeout() == 0:
+            return super().recv(bufsize, flags)
+        begun = time.monotonic()
+        data = super().recv(bufsize, flags)
+        if data and not self.pace.kept(len(data), time.monotonic() - begun):
+            raise TimeoutError(f"less than {RATE_MIN} bytes a second came")
+        return data
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
         """Send what goes at once and keep the rest."""
@@ -71,7 +90,7 @@ class AnswerSocket(socket.socket):
         def send(sent: int) -> int:
             return self.send(view[sent : sent + SECTION_BYTES], flags)
 
-        _in_sections(len(view), send)
+        self._in_sections(len(view), send)
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """Send ``count`` bytes of a file. Raises ``ConnectionResetError`` for a client that reads
@@ -83,27 +102,21 @@ class AnswerSocket(socket.socket):
             section = min(SECTION_BYTES, total - sent)
             return os.sendfile(self.fileno(), file.fileno(), offset + sent, section)
 
-        return _in_sections(total, send)
+        return self._in_sections(total, send)
 
-
-def _in_sections(total: int, send: Callable[[int], int]) -> int:
-    """Send by ``send``, which is told how many bytes went and returns how many more did. One call
-    of it lasts no longer than the socket's time-out. Raises as ``AnswerSocket.sendfile``."""
-    begun = time.monotonic()
-    sent = 0
-    while sent < total:
-        try:
-            done = send(sent)
-        except BlockingIOError:
-            raise ConnectionResetError(ECONNRESET, "the client does not read") from None
-        if not done:
-            break
-        sent += done
-        if too_slow(sent, time.monotonic() - begun):
-            raise ConnectionResetError(ECONNRESET, "the client reads too slowly")
-    return sent
-
-
-def too_slow(transferred: int, seconds: float) -> bool:
-    """Whether a transfer is below ``RATE_MIN``."""
-    return seconds > RATE_GRACE_S and transferred < seconds * RATE_MIN
+    def _in_sections(self, total: int, send: Callable[[int], int]) -> int:
+        """Send by ``send``, which is told how many bytes went and returns how many more did. One
+        call of it lasts no longer than the socket's time-out. Raises as ``sendfile``."""
+        sent = 0
+        while sent < total:
+            begun = time.monotonic()
+            try:
+                done = send(sent)
+            except BlockingIOError:
+                raise ConnectionResetError(ECONNRESET, "the client does not read") from None
+            if not done:
+                break
+            sent += done
+            if not self.pace.kept(done, time.monotonic() - begun):
+                raise ConnectionResetError(ECONNRESET, "the client reads too slowly")
+        return sent

@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Collection
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import structlog
@@ -28,6 +29,8 @@ from api.http.observing import Observed
 from api.http.rates import RateSettings
 from api.log_bus import LogBus, Observer
 from api.services import ApiSettings, Services
+from api.tokens.claims import unseal
+from api.tokens.keys import TokenKeys
 from api.waiting_partitions import WaitingPartitions
 from chronova import __version__, listening, observing
 from chronova.connections import check_proofs, database_of, open_site_log
@@ -39,6 +42,8 @@ from chronova.metrics.store import Exposition, Store
 from chronova.open_files import allow_open_files
 from chronova.processes import title
 from chronova.roles.api_worker import Worker
+from chronova.roles.callers import Callers
+from chronova.roles.lanes import UPLOAD, sizes_of
 from chronova.settings import Settings
 from chronova.watched import Watched
 from events import topics
@@ -94,11 +99,21 @@ def services_of(settings: Settings, log: Log, observer: Observer) -> Services:
         in_flight_max=settings.api_in_flight_max,
         observer=observer,
     )
-    api = ApiSettings(
+    api = api_settings(settings)
+    return Services(bus, pool, api, HostConsoles(api.instances_path))
+
+
+def api_settings(settings: Settings) -> ApiSettings:
+    """The part of a site's settings that the API's resources read."""
+    return ApiSettings(
         public_url=settings.url,
         region=settings.region,
         data_path=settings.data_path,
         token_ttl_s=settings.token_ttl_s,
+        image_bytes_max=settings.image_gib_max << 30,
+        image_project_bytes_max=settings.image_project_gib_max << 30,
+        image_room_kept_bytes=settings.image_room_kept_mib << 20,
+        image_uploads_max=sizes_of(settings.api_threads)[UPLOAD],
         service_down_time_s=settings.service_down_time_s,
         rates=RateSettings(
             requests_address=settings.rate_requests_address,
@@ -108,7 +123,6 @@ def services_of(settings: Settings, log: Log, observer: Observer) -> Services:
             processes=settings.api_workers,
         ),
     )
-    return Services(bus, pool, api, HostConsoles(api.instances_path))
 
 
 def _forget_callers(shown: Collection[str]) -> None:
@@ -138,10 +152,15 @@ class _Server(BaseApplication):  # type: ignore[misc]
 
     def load_config(self) -> None:
         s = self._settings
+        keys = TokenKeys(api_settings(s).token_keys_path)
+        of_site = {
+            "waiting_max": s.api_in_flight_max,
+            "callers": Callers(partial(unseal, keys)),
+        }
         for name, value in {
             "bind": listening.address(s),
             "workers": s.api_workers,
-            "worker_class": type("Worker", (Worker,), {"waiting_max": s.api_in_flight_max}),
+            "worker_class": type("Worker", (Worker,), of_site),
             "threads": s.api_threads,
             "worker_connections": CONNECTIONS_MAX,
             "backlog": listening.BACKLOG,

@@ -33,8 +33,9 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from chronova.roles.answer_socket import AnswerSocket
 from chronova.roles.arrivals import CONTINUE, Arrival, Stage
+from chronova.roles.callers import Callers
 from chronova.roles.crowd import Crowd, State
-from chronova.roles.lanes import HEALTH, Lane, Lanes, caller_of, lane_of
+from chronova.roles.lanes import HEALTH, Lane, Lanes, lane_of
 from chronova.roles.refusals import BUSY, MALFORMED
 
 ARRIVES_S = 20.0
@@ -87,6 +88,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     """Of all requests that arrive, wait or are worked on; the latter two have half of it."""
     unsent_bytes_max = 64 << 20
     """Of all answers that their clients have not read."""
+    callers = Callers()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -196,7 +198,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         lane = self.tpool[lane_of(arrival.head)]
         address = conn.client[0] if isinstance(conn.client, tuple) else ""
         refused = lane.name != HEALTH and self._over_share(conn)
-        if refused or not lane.add(conn, caller_of(arrival.head, address)):
+        if refused or not lane.add(conn, self.callers.of(arrival.head, address)):
             self._refuse(conn, BUSY)
             return
         self._crowd.move(conn, State.WORKED_ON)

@@ -3,17 +3,16 @@
 Room is a number of connections, or of bytes. What runs short is taken from the network address
 that holds most of it: who opens many connections closes its own. Of that address's connections the
 first to go are those whose client loses least (the order of ``State``), and of these the oldest.
-
-An IPv6 address counts by its first 64 bits, for one client commonly has all that begin with them.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter
 from collections.abc import Callable
 from enum import Enum
 from typing import Any
+
+from api.http.address import client_of
 
 SHARED_FROM = 0.75
 """From this part of a bound on, each address has its share of what is worked on, and no more."""
@@ -122,10 +121,4 @@ class Crowd:
 
 def network_of(client: Any) -> str:
     """Return what counts as one client of a socket address; empty for one that is no IP's."""
-    host = str(client[0]) if isinstance(client, tuple) else ""
-    if ":" not in host:
-        return host
-    address = ipaddress.IPv6Address(host)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return address.packed[:8].hex()
+    return client_of(str(client[0])) if isinstance(client, tuple) else ""

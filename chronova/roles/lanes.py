@@ -1,9 +1,9 @@
 """Which threads answer which requests, and how many of them one caller may have.
 
 Each kind of request has threads of its own: while all that wait for decisions, logins, searches
-or slow downloads hold theirs, reads and ``/healthz`` are answered. Within a lane a caller (a
-token, or an address where none is needed or given) gets a share of the threads and of the places
-to wait.
+or slow downloads hold theirs, reads and ``/healthz`` are answered. Hosts fetch images in a lane
+apart from clients' downloads. Within a lane a caller (``callers``: a user, or an address where no
+token is needed or given) gets a share of the threads and of the places to wait.
 A request that has waited ``WAITS_S`` is answered 503: its client would have gone by its turn.
 
 The worker's loop alone calls these; the pools' threads only run what they are given.
@@ -11,7 +11,6 @@ The worker's loop alone calls these; the pools' threads only run what they are g
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import threading
@@ -27,7 +26,8 @@ from chronova.roles.arrivals import target_of
 WAITS_S = 5.0
 SHARE = 0.75
 LOGIN_NICE = 10
-"""Logins cost 30 ms of a core each: their threads run only when no other has work."""
+"""Logins, and all else that hashes passwords, cost 30 ms of a core each: their threads run only
+when no other has work."""
 
 HEALTH = "health"
 LOGIN = "login"
@@ -36,19 +36,19 @@ SEARCH = "search"
 WRITE = "write"
 UPLOAD = "upload"
 DOWNLOAD = "download"
+DIRECT = "direct"
+"""Hosts' fetches of images, by signed links."""
 
-_TOKEN = re.compile(rb"\r\nx-auth-token:[ \t]*([^\r\n]+)", re.IGNORECASE)
 _SEARCH = re.compile(rb"(?:\A|&)[a-z_0-9]*(?:name|description|zone|ip6?|v4|v6)=", re.IGNORECASE)
 """Filters of servers that are regular expressions."""
-_LOGIN = re.compile(rb"/+identity/v3/auth/tokens/*\Z")
-_FILE = re.compile(rb"/+image/v2/(images/[^/]+/(?:file|stage)|direct/[^/]+)/*\Z")
-
-
-_NO_TOKEN = re.compile(
-    rb"/+(?:identity/v3/(?:auth/tokens|users/[^/]+/password)|compute/v2\.1/host-(?:secrets|report-keys)"
-    rb"|image/v2/direct/[^/]+)/*\Z"
+_HASHES = re.compile(
+    rb"POST /+identity/v3/(?:auth/tokens|users)/*\Z"
+    rb"|POST /+identity/v3/users/[^/]+/(?:password|application_credentials)/*\Z"
+    rb"|PATCH /+identity/v3/users/[^/]+/*\Z"
 )
-"""Work that is done without a token: one that comes with it is not looked at, so any will do."""
+"""What hashes passwords or verifies them, by method and path."""
+_FILE = re.compile(rb"/+image/v2/images/[^/]+/(?:file|stage)/*\Z")
+_DIRECT = re.compile(rb"/+image/v2/direct/[^/]+/*\Z")
 
 
 def lane_of(head: bytes) -> str:
@@ -57,23 +57,16 @@ def lane_of(head: bytes) -> str:
     reads = method in (b"GET", b"HEAD")
     if path in (b"/healthz", b"/metrics"):
         return HEALTH
-    if _LOGIN.match(path) and method == b"POST":
+    if _HASHES.match(method + b" " + path):
         return LOGIN
+    if _DIRECT.match(path) and reads:
+        return DIRECT
     if _FILE.match(path) and (reads or method == b"PUT"):
         return DOWNLOAD if reads else UPLOAD
     if method and not reads:
         return WRITE
     searches = path.startswith(b"/compute/") and _SEARCH.search(unquote_to_bytes(query))
     return SEARCH if searches else READ
-
-
-def caller_of(head: bytes, address: str) -> str:
-    """Who shares threads: the requests of one token, or of one address where a token is not given
-    or not verified."""
-    token = _TOKEN.search(head)
-    if not token or _NO_TOKEN.match(target_of(head)[1]):
-        return address
-    return hashlib.blake2b(token[1], digest_size=16).hexdigest()
 
 
 class Lane:
@@ -125,14 +118,19 @@ class Lane:
         self._pool.shutdown(wait=wait)
 
 
+def sizes_of(threads: int) -> dict[str, int]:
+    """Return the threads of each lane, by the threads of reads, and of writes."""
+    few = max(2, threads // 4)
+    sizes = {HEALTH: 2, LOGIN: few, READ: threads, SEARCH: few, WRITE: threads}
+    return sizes | {name: max(2, threads // 2) for name in (UPLOAD, DOWNLOAD, DIRECT)}
+
+
 class Lanes:
     """All lanes of a worker. ``threads``: of reads, and of writes."""
 
     def __init__(self, threads: int, waiting_max: int) -> None:
-        few = max(2, threads // 4)
-        sizes = {HEALTH: 2, LOGIN: few, READ: threads, SEARCH: few, WRITE: threads}
-        sizes |= {UPLOAD: max(2, threads // 2), DOWNLOAD: max(2, threads // 2)}
-        self._lanes = {name: Lane(name, size, waiting_max) for name, size in sizes.items()}
+        sizes = sizes_of(threads).items()
+        self._lanes = {name: Lane(name, size, waiting_max) for name, size in sizes}
 
     def __getitem__(self, name: str) -> Lane:
         return self._lanes[name]

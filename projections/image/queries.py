@@ -22,7 +22,7 @@ from sqlalchemy import (
     true,
 )
 
-from events.image.image import DELETED
+from events.image.image import DELETED, UPLOADING
 from projections.image.tables import images
 from projections.pages import page_of
 
@@ -143,6 +143,18 @@ def deleted_among(connection: Connection, ids: Collection[str]) -> set[str]:
     """Those of ``ids`` that are known to be deleted."""
     query = select(images.c.id).where(images.c.id.in_(ids), images.c.status == DELETED)
     return set(connection.execute(query).scalars())
+
+
+def bytes_of(connection: Connection, owner: str) -> tuple[int, Sequence[str]]:
+    """Return the bytes of all data of a project's images, and the ids of those that have data only
+    staged, whose size is not counted."""
+    theirs = and_(images.c.owner == owner, images.c.status != DELETED)
+    total = select(func.coalesce(func.sum(images.c.size_bytes), 0)).where(theirs)
+    staged = select(images.c.id).where(theirs, images.c.status == UPLOADING)
+    return (
+        int(connection.execute(total).scalar_one()),
+        connection.execute(staged).scalars().all(),
+    )
 
 
 def list_images(

@@ -25,7 +25,8 @@ from handlers.compute.drivers.contract import (
     ImageUnavailable,
 )
 from handlers.compute.drivers.disk_errors import disk_errors_named
-from handlers.compute.drivers.image_inspection import check_fits, check_room, convert, inspect
+from handlers.compute.drivers.disk_room import room_for
+from handlers.compute.drivers.image_inspection import check_fits, convert, inspect
 
 LOCK_TIMEOUT_S = 3600
 LOCK_POLL_S = 0.02
@@ -131,8 +132,8 @@ class ImageCache:
         )
         try:
             part.unlink(missing_ok=True)
-            check_room(spec, self.folder, spec.image_size_bytes)
-            fetch(spec.image_id, part)
+            with room_for(spec, part, spec.image_size_bytes):
+                fetch(spec.image_id, part)
             _verify(spec, part)
             inspected = inspect(spec, part)
             check_fits(spec, inspected.virtual_size_bytes)

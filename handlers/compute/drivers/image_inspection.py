@@ -1,13 +1,12 @@
 """What an image that a user uploaded really is, and its conversion to raw: never trusted.
 
 qemu-img reads it under limits of memory, processor time, wall time and the size of what it writes.
-The size of its disk is compared with the flavor, and the room it takes with what the host has,
+The size of its disk is compared with the flavor, and room for it is promised (``disk_room``),
 before anything is converted (CVE-2013-4463, CVE-2013-4469: a small compressed image filled hosts).
 """
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +14,18 @@ import msgspec
 
 from handlers.compute.drivers import programs
 from handlers.compute.drivers.contract import (
-    DiskFull,
     DriverError,
     FlavorDiskTooSmall,
     GuestSpec,
     ImageCorrupt,
 )
+from handlers.compute.drivers.disk_room import room_for
 
 GIB = 1 << 30
 # Nova's limits for inspecting what a stranger uploaded (nova/virt/images.py).
 INSPECT_LIMITS = ("prlimit", "--cpu=30", "--as=2147483648")
 INSPECT_TIMEOUT_S = 60
 CONVERT_TIMEOUT_S = 1800
-ROOM_KEPT_BYTES = 256 << 20
-"""Room that no image may take: a full disk stops more than one boot."""
 # Glance's disk formats that can be booted, and qemu-img's names for them.
 FORMATS = {
     "raw": "raw",
@@ -55,16 +52,6 @@ def check_fits(spec: GuestSpec, image_bytes: int) -> None:
         raise FlavorDiskTooSmall(
             f"Flavor {spec.flavor_name}'s disk of {spec.root_gib} GiB is smaller than the image's "
             f"{image_bytes} bytes."
-        )
-
-
-def check_room(spec: GuestSpec, folder: Path, needed_bytes: int) -> None:
-    """Raise ``DiskFull`` when the file system of ``folder`` has no room for so many bytes."""
-    free = shutil.disk_usage(folder).free
-    if needed_bytes > free - ROOM_KEPT_BYTES:
-        raise DiskFull(
-            f"No space is left on this host's disk for image {spec.image_id}: it takes "
-            f"{needed_bytes} bytes, {free} are free, {ROOM_KEPT_BYTES} of them are kept."
         )
 
 
@@ -99,11 +86,11 @@ def convert(spec: GuestSpec, inspected: Inspected, source: Path, target: Path) -
     check_fits(spec, inspected.virtual_size_bytes)
     # As qcow2, for which only allocated clusters count: raw files are sparse, too.
     measured = _shown(spec, "measure", "-f", inspected.format, "-O", "qcow2", str(source))
-    check_room(spec, target.parent, measured["required"])
     limit = f"--fsize={inspected.virtual_size_bytes}"
     command = ["prlimit", limit, f"--cpu={CONVERT_TIMEOUT_S}", "qemu-img", "convert"]
     arguments = ["-f", inspected.format, "-O", "raw", str(source), str(target)]
-    programs.run([*command, *arguments], CONVERT_TIMEOUT_S)
+    with room_for(spec, target, measured["required"]):
+        programs.run([*command, *arguments], CONVERT_TIMEOUT_S)
 
 
 def _shown(spec: GuestSpec, verb: str, *arguments: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 from api.http.errors import Errors
-from api.http.rates import KEYS_MAX, Limit, RateSettings
+from api.http.rates import KEYS_MAX, Limit, Rates, RateSettings
 from api.services import ApiSettings, Services
 from tests.api.compute.world import World, stocked
 from tests.parts.local_bus import store
@@ -49,6 +49,19 @@ def test_an_address_has_so_many_requests(world: World, tmp_path: Path) -> None:
         assert api.get("/servers", token=None).status_code == 401
     refused(api.get("/servers", token=None))
     refused(api.get("/servers"))
+
+
+def test_one_network_of_ipv6_has_so_many_requests() -> None:
+    rates = Rates(RateSettings(requests_address="1/hour"))
+    answer = falcon.Response()
+
+    def ask(address: str) -> None:
+        rates.process_request(falcon.testing.create_req(remote_addr=address), answer)
+
+    ask("2001:db8::1")
+    with pytest.raises(falcon.HTTPTooManyRequests):
+        ask("2001:db8::ffff:2")
+    ask("2001:db8:0:1::1")
 
 
 def test_a_project_has_so_many_writes_and_reads_beside(world: World, tmp_path: Path) -> None:

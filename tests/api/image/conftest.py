@@ -104,8 +104,9 @@ class Client:
 class Site:
     """One image service."""
 
-    def __init__(self, engine: Engine, path: Path) -> None:
-        settings = ApiSettings(data_path=path, image_bytes_max=4 << 20, image_uploads_max=2)
+    def __init__(self, engine: Engine, path: Path, **more: Any) -> None:
+        bounds = {"image_bytes_max": 4 << 20, "image_uploads_max": 2} | more
+        settings = ApiSettings(data_path=path, **bounds)
         self.engine = engine
         self.bus = LocalBus(engine, clock=self._clock)
         self._time = 1_800_000_000_000_000

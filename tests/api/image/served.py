@@ -12,11 +12,14 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 
 import api.image.receiving
+from chronova.roles import pace
+from chronova.roles.api_worker import Worker
 from tests.api.image.conftest import Site
 from tests.parts.local_bus import store
 
 STALL_TIMEOUT_S = 0.5
-"""So that a test need not wait for a minute until a silent client is given up."""
+GRACE_S = 0.5
+"""So that a test need not wait half a minute until a silent or slow client is given up."""
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -29,7 +32,7 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def load_config(self) -> None:
         self.cfg.set("bind", [f"127.0.0.1:{self._port}"])
-        self.cfg.set("worker_class", "gthread")
+        self.cfg.set("worker_class", Worker)
         self.cfg.set("threads", 8)
         self.cfg.set("control_socket_disable", True)
 
@@ -50,4 +53,5 @@ def main(url: str, directory: str, port: int) -> None:
 
 if __name__ == "__main__":
     api.image.receiving.STALL_TIMEOUT_S = STALL_TIMEOUT_S
+    pace.GRACE_S = GRACE_S
     main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

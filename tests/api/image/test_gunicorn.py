@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import select
 import socket
 import subprocess
 import sys
@@ -150,6 +151,30 @@ def test_a_silent_client(served: Served) -> None:
     with served.begin(id, "Content-Length: 1000000", b"x" * 1000) as connection:
         assert connection.recv(1000).startswith(b"HTTP/1.1 408")
     assert (served.status(id), served.temporary()) == ("queued", [])
+
+
+@pytest.mark.parametrize(
+    ("length_header", "first"),
+    [
+        ("Content-Length: 1000000", b"x"),
+        ("Transfer-Encoding: chunked", b"fffff\r\nx"),
+        ("Transfer-Encoding: chunked", b"3;extension="),
+    ],
+)
+def test_a_client_that_drips(served: Served, length_header: str, first: bytes) -> None:
+    """Each byte began the time-out again, and the rate was looked at only after 256 KiB."""
+    id = served.create()
+    with served.begin(id, length_header, first) as connection:
+        wait_until(lambda: dripped(connection))
+        assert connection.recv(1000).startswith(b"HTTP/1.1 408")
+    wait_until(lambda: served.status(id) == "queued")
+    assert served.temporary() == []
+
+
+def dripped(connection: socket.socket) -> bool:
+    """Send one more byte; whether an answer comes before the next one is due."""
+    connection.send(b"x")
+    return bool(select.select([connection], [], [], 0.02)[0])
 
 
 @pytest.mark.parametrize("body", [b"zzz\r\n", b"3\r\nabcdef\r\n", b"-1\r\n", b"\r\n\r\n"])

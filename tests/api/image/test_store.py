@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Collection
@@ -72,6 +73,26 @@ def test_an_upload_that_is_left_leaves_nothing(store: ImageStore) -> None:
         upload.write(HELLO)
         raise KeyError
     assert files(store) == []
+
+
+def test_so_much_of_the_disk_is_kept_free(tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    store = ImageStore(tmp_path / "images", free // 2)
+    with store.begin("u1", free // 4) as upload:
+        upload.write(HELLO)
+    with pytest.raises(StoreFull, match="are kept"), store.begin("u2", free):
+        pass
+    full = ImageStore(tmp_path / "images", 1 << 60)
+    with pytest.raises(StoreFull, match="are kept"), full.begin("u3") as upload:
+        upload.write(HELLO)
+    assert files(store) == []
+
+
+def test_what_an_image_holds(store: ImageStore) -> None:
+    put(store, "i1", "u1")
+    put(store, "i1", "u2", HELLO * 2)
+    assert store.held("i1") == 3 * len(HELLO)
+    assert store.held("i2") == 0
 
 
 def test_equal_images_share_data_until_the_last_goes(store: ImageStore) -> None:

@@ -5,7 +5,8 @@ thread.
 
 GET answers at once, or with as many bytes as ``?bytes=`` says; a path that ends in ``file`` sends
 them from a file. POST reads its body and answers its length; a path that ends in ``held``, or
-``?held=1``, waits until it is asked for ``/release``.
+``?held=1``, waits until it is asked for ``/release``. With ``?unread=1`` the body is not read.
+Whatever is sent is a token, of the user whose name comes before its hyphen.
 """
 
 from __future__ import annotations
@@ -20,13 +21,29 @@ from urllib.parse import parse_qs
 
 from gunicorn.app.base import BaseApplication
 
-from chronova.roles import lanes
+from api.tokens.claims import Claims
+from chronova.roles import lanes, pace
 from chronova.roles.api_worker import Worker
+from chronova.roles.callers import Callers
+from projections.identity.standing import Scope
 
 THREADS = 4
 WAITING_MAX = 8
 CONNECTIONS = 100
+GRACE_S = 0.5
 released = threading.Event()
+
+
+def claims_of(token: str) -> Claims:
+    """See the module."""
+    return Claims(
+        user_id=token.partition("-")[0],
+        scope=Scope("project", "p"),
+        methods=(),
+        issued_at=0,
+        expires_at=1 << 62,
+        audit_ids=(),
+    )
 
 
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -37,7 +54,8 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
         released.set()
     elif path.endswith("/held") or "held" in query:
         released.wait()
-    body = environ["wsgi.input"].read() if environ["REQUEST_METHOD"] != "GET" else b""
+    reads = environ["REQUEST_METHOD"] != "GET" and "unread" not in query
+    body = environ["wsgi.input"].read() if reads else b""
     answer = str(len(body)).encode() if body else b"x" * count
     start_response("200 OK", [("Content-Length", str(len(answer)))])
     if path.endswith("/file"):
@@ -65,7 +83,8 @@ class Server(BaseApplication):  # type: ignore[misc]
         if "waits_s" in bounds:
             lanes.WAITS_S = bounds.pop("waits_s")
         self.cfg.set("worker_connections", bounds.pop("worker_connections"))
-        self.cfg.set("worker_class", type("Small", (Worker,), bounds))
+        of_test = {**bounds, "callers": Callers(claims_of)}
+        self.cfg.set("worker_class", type("Small", (Worker,), of_test))
         self.cfg.set("threads", THREADS)
         self.cfg.set("keepalive", 75)
         self.cfg.set("graceful_timeout", 1)
@@ -77,4 +96,5 @@ class Server(BaseApplication):  # type: ignore[misc]
 
 
 if __name__ == "__main__":
+    pace.GRACE_S = GRACE_S
     Server().run()

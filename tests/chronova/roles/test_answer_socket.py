@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import pytest
 
-from chronova.roles import answer_socket
+from chronova.roles import pace
 from chronova.roles.answer_socket import UNSENT_BYTES_MAX, AnswerSocket
 
 READ_BYTES = 1024
@@ -34,9 +34,10 @@ def pair() -> Iterator[Pair]:
 
 def test_who_reads_too_slowly_is_given_up(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each byte that was read began the time-out again, so the thread was held without end."""
-    monkeypatch.setattr(answer_socket, "RATE_GRACE_S", 0.5)
-    monkeypatch.setattr(answer_socket, "RATE_MIN", 1 << 30)
+    monkeypatch.setattr(pace, "GRACE_S", 0.5)
+    monkeypatch.setattr(pace, "RATE_MIN", 1 << 30)
     answering, client = pair
+    answering.setblocking(True)
     given_up = threading.Event()
 
     def read() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -42,6 +44,27 @@ def test_one_caller_has_a_share_and_no_more(served: Served) -> None:
         assert served.ask("POST", "/compute/v2.1/servers", b"abc", "other") == b"3"
 
 
+@pytest.mark.parametrize("kind", ["downloads", "uploads", "decisions", "searches"])
+def test_one_user_has_a_share_whatever_tokens_it_sends(served: Served, kind: str) -> None:
+    """Spaces behind a token made another caller of it, and so did another login."""
+    with ExitStack() as stack:
+        for number in range(CROWD):
+            token = b"X-Auth-Token: greedy-%d%b\r\n" % (number % 3, b" " * (number // 3))
+            stack.enter_context(served.open(CROWDS[kind].replace(HOST, HOST + token)))
+        assert served.ask("GET", "/image/v2/images/2/file", token="other") == b"xx"
+        assert served.ask("PUT", "/image/v2/images/2/file", b"abc", "other") == b"3"
+        assert served.ask("POST", "/compute/v2.1/servers", b"abc", "other") == b"3"
+        assert served.ask("GET", "/compute/v2.1/servers?name=x", token="other") == b"xx"
+
+
+def test_hosts_fetch_images_whatever_clients_download(served: Served) -> None:
+    with ExitStack() as stack:
+        for number in range(8):
+            token = b"X-Auth-Token: %d\r\n" % number
+            stack.enter_context(served.open(CROWDS["downloads"].replace(HOST, HOST + token)))
+        assert served.ask("GET", "/image/v2/direct/ab?expires=1") == b"xx"
+
+
 def test_one_address_has_a_share_of_logins_whatever_tokens_it_sends(served: Served) -> None:
     """A login's token is verified by nobody: with random ones each login was another caller's."""
     held = b"POST /identity/v3/auth/tokens?held=1 HTTP/1.1\r\nContent-Length: 0\r\n" + HOST
@@ -51,6 +74,30 @@ def test_one_address_has_a_share_of_logins_whatever_tokens_it_sends(served: Serv
         served.answers()
         with served.open(POST + b"Content-Length: 0\r\n\r\n", "127.0.0.2") as other:
             assert other.recv(4096).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_a_body_that_drips_after_its_answer_holds_no_thread(served: Served) -> None:
+    """What an application leaves of a body is read away. No token is needed for such a request."""
+    sent = b"PUT /image/v2/images/1/file?unread=1 HTTP/1.1\r\nContent-Length: 9999999\r\n"
+    ended = threading.Event()
+
+    def drip(clients: list[socket.socket]) -> None:
+        while not ended.wait(0.02):
+            for client in clients:
+                with suppress(OSError):
+                    client.send(b"x")
+
+    with ExitStack() as stack:
+        addresses = ("127.0.0.2", "127.0.0.3")
+        crowd = [served.open(sent + HOST + b"\r\nx", address) for address in addresses]
+        for client in crowd:
+            stack.enter_context(client)
+            assert client.recv(12) == b"HTTP/1.1 200"
+        dripping = threading.Thread(target=drip, args=(crowd,))
+        dripping.start()
+        stack.callback(dripping.join)
+        stack.callback(ended.set)
+        assert served.ask("PUT", "/image/v2/images/2/file", b"abc") == b"3"
 
 
 def test_what_is_too_much_is_refused_at_once_and_what_waits_too_long(served: Served) -> None:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import shutil
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from handlers.compute.drivers import image_inspection
-from handlers.compute.drivers.contract import DiskFull, DriverError, FlavorDiskTooSmall
+from handlers.compute.drivers import disk_room
+from handlers.compute.drivers.contract import (
+    DiskFull,
+    DriverError,
+    FlavorDiskTooSmall,
+    ImageUnavailable,
+)
 from handlers.compute.drivers.image_cache import ImageCache
 from handlers.compute.drivers.image_inspection import GIB, Inspected, convert, inspect
 from tests.handlers.compute.drivers.rigs import BLANK, MIB, Image, spec_for
@@ -67,7 +73,7 @@ def test_data_that_has_no_room_is_not_written(
     cache: ImageCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = shutil.disk_usage(tmp_path).free - 2 * GIB
-    monkeypatch.setattr(image_inspection, "ROOM_KEPT_BYTES", kept)
+    monkeypatch.setattr(disk_room, "ROOM_KEPT_BYTES", kept)
     image = Image(bomb(tmp_path / "bomb", 4 * GIB), "qcow2")
     with pytest.raises(DiskFull, match=r"it takes 429\d{7} bytes"):
         cache.ensure(spec_for(image, root_gib=0), image.fetch)
@@ -78,7 +84,7 @@ def test_a_sparse_image_needs_only_the_room_of_its_data(
     cache: ImageCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = shutil.disk_usage(tmp_path).free - 2 * GIB
-    monkeypatch.setattr(image_inspection, "ROOM_KEPT_BYTES", kept)
+    monkeypatch.setattr(disk_room, "ROOM_KEPT_BYTES", kept)
     path = tmp_path / "sparse"
     qemu_img("create", "-q", "-f", "qcow2", path, "64G")
     image = Image(path, "qcow2")
@@ -89,11 +95,36 @@ def test_a_sparse_image_needs_only_the_room_of_its_data(
 def test_no_room_for_the_download(
     cache: ImageCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(image_inspection, "ROOM_KEPT_BYTES", 1 << 60)
+    monkeypatch.setattr(disk_room, "ROOM_KEPT_BYTES", 1 << 60)
     image = Image(BLANK)
     with pytest.raises(DiskFull, match="No space is left"):
         cache.ensure(spec_for(image), image.fetch)
     assert (image.fetches, left(cache)) == (0, [])
+
+
+@pytest.mark.parametrize("ends", ["well", "badly"])
+def test_room_is_promised_to_one_image_at_a_time(
+    cache: ImageCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    """Each of an agent's threads found the same room free, and they filled the disk together."""
+    kept = shutil.disk_usage(tmp_path).free - 4 * GIB
+    monkeypatch.setattr(disk_room, "ROOM_KEPT_BYTES", kept)
+    first, second = Image(BLANK), Image(BLANK)
+    first.size_bytes = second.size_bytes = 3 * GIB
+    spec = spec_for(second, root_gib=0)
+
+    def fetch(image_id: str, path: Path) -> None:
+        with pytest.raises(DiskFull, match=r"promised to other images"):
+            cache.ensure(spec, second.fetch)
+        if ends == "badly":
+            raise ImageUnavailable("The image store went away.")
+        first.fetch(image_id, path)
+
+    with suppress(ImageUnavailable):
+        cache.ensure(spec_for(first, root_gib=0), fetch)
+    assert second.fetches == 0
+    cache.ensure(spec, second.fetch)
+    assert second.fetches == 1
 
 
 def test_no_more_is_written_than_the_disk_is_large(tmp_path: Path) -> None:
