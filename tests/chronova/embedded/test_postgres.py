@@ -113,6 +113,26 @@ def test_tcp_needs_the_password(directory: Path) -> None:
         server.stop()
 
 
+def test_a_password_that_is_missing_is_made_anew(directory: Path) -> None:
+    """A backup holds none. The one of before opens the copy no more."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server, file = EmbeddedPostgres(directory / "pg", port=port), directory / "pg" / "password"
+    try:
+        server.start()
+        before = server.tcp_url
+        server.stop()
+        file.unlink()
+        server.start()
+        assert server.tcp_url != before
+        assert ask(server.tcp_url, "SELECT 1") == (1,)
+        assert file.stat().st_mode & 0o077 == 0
+        with pytest.raises(psycopg2.OperationalError, match="password"):
+            ask(before, "SELECT 1")
+    finally:
+        server.stop()
+
+
 def test_its_files_are_closed_to_others(directory: Path) -> None:
     server = EmbeddedPostgres(directory / "pg")
     try:
