@@ -67,6 +67,18 @@ def reset_admin(settings: Settings, password: str) -> None:
     _send(settings, command)
 
 
+def reset_demo(settings: Settings, admin: str, password: str) -> bool:
+    """Set the password of the user demo, as the admin with the password ``admin``; False: there is
+    no such user any more. Raises ``ClientError``."""
+    client = Client(settings.url)
+    client.login("admin", admin, "admin")
+    found = client.call("GET", "/identity/v3/users?name=demo&domain_id=default")["users"]
+    for user in found:
+        changed = {"user": {"password": password}}
+        client.call("PATCH", f"/identity/v3/users/{user['id']}", changed)
+    return bool(found)
+
+
 def _user(name: str, password: str) -> BootstrapUser:
     hashed = Passwords().hash(password)
     return BootstrapUser(user_id=uuid.uuid4().hex, user_name=name, password_hash=hashed)

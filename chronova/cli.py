@@ -223,7 +223,11 @@ def bootstrap() -> None:
 )
 @plainly
 def backup(folder: Annotated[Path, typer.Argument(help="Folder to create.")]) -> None:
-    """Copy the site to a new folder. The copy is a complete site that can be started."""
+    """Copy the site to a new folder. The copy is a complete site that can be started.
+
+    It holds no password in clear: in a copy that was started, `chronova admin reset-password`
+    gives the admin a new one. It holds the site's keys: keep it as closed as the site.
+    """
     from chronova import backup as copies
 
     copies.backup(settings(), folder, out.print)
@@ -247,15 +251,19 @@ app.add_typer(admin, name="admin", rich_help_panel=ADMINISTER)
 def reset_password() -> None:
     """Give the user admin a new password, enable it and give it its roles back.
 
-    The password is CHRONOVA_ADMIN_PASSWORD, or else a random one. It is written to clouds.yaml.
-    The site must run. No current password is needed: the change goes through the log.
+    The password is CHRONOVA_ADMIN_PASSWORD, or else a random one. It is written to clouds.yaml and
+    openrc. The site must run. No current password is needed: the change goes through the log.
+    Where clouds.yaml holds no password of the user demo, as after a restore, demo gets a new one.
     """
     from chronova import bootstrap, credentials
 
-    password = credentials.new_password()
+    password, demo = credentials.new_password(), credentials.read(settings()).demo
     bootstrap.reset_admin(settings(), password)
-    demo = credentials.read(settings()).demo
     credentials.write(settings(), credentials.Credentials(password, demo))
+    if not demo:
+        demo = credentials.random_password()
+        if bootstrap.reset_demo(settings(), password, demo):
+            credentials.write(settings(), credentials.Credentials(password, demo))
     out.print(f"The admin's new password is in {credentials.clouds_file(settings())}")
 
 

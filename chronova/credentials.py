@@ -1,8 +1,9 @@
 """Where a site's passwords are kept for its users: clouds.yaml and openrc, mode 0600.
 
 The admin's password is made at the first start, or taken from CHRONOVA_ADMIN_PASSWORD. Nothing
-else holds it in clear. Later starts keep what the files hold: who changes the password in the
-cloud changes it in clouds.yaml too, or has it reset (``chronova admin reset-password``).
+else holds it in clear, no backup either. Later starts keep what the files hold: who changes the
+password in the cloud changes it in clouds.yaml too, or has it reset (``chronova admin
+reset-password``), which also writes the files where they are missing.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ import msgspec
 from chronova.settings import Settings
 
 ENVIRONMENT = "CHRONOVA_ADMIN_PASSWORD"
+CLOUDS = ("chronova", "demo")
+"""Names in clouds.yaml, in the order of ``Credentials``."""
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """The two users that a new site has."""
+    """Passwords of the two users that a new site has; empty: not known here."""
 
     admin: str
     demo: str
@@ -33,34 +36,49 @@ def clouds_file(settings: Settings) -> Path:
     return settings.data_path / "clouds.yaml"
 
 
+def openrc_file(settings: Settings) -> Path:
+    """What the admin's shell sources."""
+    return settings.data_path / "openrc"
+
+
 def read(settings: Settings, environment: Mapping[str, str] = os.environ) -> Credentials:
-    """The passwords: those kept, else new ones."""
+    """The passwords that are kept; without clouds.yaml the admin's may be in the environment."""
     path = clouds_file(settings)
-    kept = Credentials("", "")
-    if path.exists():
-        clouds = msgspec.yaml.decode(path.read_bytes())["clouds"]
-        kept = Credentials(
-            clouds["chronova"]["auth"]["password"], clouds["demo"]["auth"]["password"]
-        )
+    if not path.exists():
+        return Credentials(environment.get(ENVIRONMENT, ""), "")
+    clouds = msgspec.yaml.decode(path.read_bytes())["clouds"]
     return Credentials(
-        admin=kept.admin or new_password(environment), demo=kept.demo or secrets.token_urlsafe(18)
+        *(clouds[name]["auth"]["password"] if name in clouds else "" for name in CLOUDS)
     )
+
+
+def completed(known: Credentials) -> Credentials:
+    """With new passwords where none is known: those of a new site."""
+    return Credentials(known.admin or new_password(), known.demo or random_password())
+
+
+def random_password() -> str:
+    """One that nobody has."""
+    return secrets.token_urlsafe(18)
 
 
 def new_password(environment: Mapping[str, str] = os.environ) -> str:
     """A password for the admin: that of the environment, else a random one."""
-    return environment.get(ENVIRONMENT) or secrets.token_urlsafe(18)
+    return environment.get(ENVIRONMENT) or random_password()
 
 
 def write(settings: Settings, credentials: Credentials) -> None:
-    """Write clouds.yaml and openrc for this site's address."""
+    """Write clouds.yaml and openrc for this site's address, with the users whose password is
+    known; without the admin's nothing is written."""
+    if not credentials.admin:
+        return
+    passwords = {"admin": credentials.admin, "demo": credentials.demo}
     clouds = {
-        "clouds": {
-            "chronova": _cloud(settings, "admin", credentials.admin, "admin"),
-            "demo": _cloud(settings, "demo", credentials.demo, "demo"),
-        }
+        name: _cloud(settings, user, password, user)
+        for name, (user, password) in zip(CLOUDS, passwords.items(), strict=True)
+        if password
     }
-    _private(clouds_file(settings), msgspec.yaml.encode(clouds).decode())
+    _private(clouds_file(settings), msgspec.yaml.encode({"clouds": clouds}).decode())
     variables = {
         "OS_AUTH_URL": f"{settings.url}/identity/v3",
         "OS_USERNAME": "admin",
@@ -78,7 +96,7 @@ def write(settings: Settings, credentials: Credentials) -> None:
     if (venv / "openstack").exists():
         there, quoted = shlex.quote(f":{venv}:"), shlex.quote(str(venv))
         lines.append(f'case ":$PATH:" in *{there}*) ;; *) export PATH="$PATH":{quoted} ;; esac')
-    _private(settings.data_path / "openrc", "\n".join(lines) + "\n")
+    _private(openrc_file(settings), "\n".join(lines) + "\n")
 
 
 def _cloud(settings: Settings, user: str, password: str, project: str) -> dict[str, object]:

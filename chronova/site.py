@@ -128,6 +128,9 @@ def prepare(settings: Settings, say: Say, hosts: Sequence[str] = ()) -> Credenti
         log.close()
     make_keys(settings)
     known = credentials.read(settings)
+    identity = site_id.read(settings.data_path)
+    if identity is None or not identity.furnished:
+        known = credentials.completed(known)
     credentials.write(settings, known)
     return known
 
@@ -144,6 +147,11 @@ def furnish(settings: Settings, known: Credentials, say: Say) -> None:
         bootstrap.ensure_flavors(client)
         bootstrap.ensure_image(settings, client, say)
         site_id.furnished(settings.data_path)
+    elif not known.admin:
+        say(
+            "The admin's password is not in this folder: a backup holds none. `chronova admin"
+            " reset-password` sets a new one and writes clouds.yaml and openrc"
+        )
     elif not _logged_in(client, known):
         say(
             f"The admin cannot log in with the password in {credentials.clouds_file(settings)}:"

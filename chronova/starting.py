@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from chronova import broker_access, exclusive, modes, site, site_id, supervisor
+from chronova import broker_access, credentials, exclusive, modes, site, site_id, supervisor
 from chronova.embedded.addresses import EMBEDDED, broker_folder
 from chronova.embedded.broker_properties import client_options, options_of
 from chronova.processes import SUPERVISOR, running
@@ -98,10 +98,11 @@ def _completed(settings: Settings, log: str) -> Settings:
     if log == "kafka" and not settings.log:
         changes["log"] = EMBEDDED
     settings = msgspec.structs.replace(settings, **changes)
-    if settings.log == EMBEDDED and not settings.log_options:
+    if settings.log == EMBEDDED and "sasl_plain_password" not in settings.log_options:
         properties = broker_folder(settings.data_path) / "server.properties"
         known = options_of(properties) if properties.exists() else {}
-        options = known or client_options(secrets.token_urlsafe(24))
+        login = known or client_options(secrets.token_urlsafe(24))
+        options = {**settings.log_options, **login}
         settings = msgspec.structs.replace(settings, log_options=options)
     return settings
 
@@ -136,5 +137,8 @@ def _announce(settings: Settings, out: Console) -> None:
     broker_access.write(settings)
     for line in broker_access.lines(settings):
         out.print(line, markup=False)
+    if not credentials.openrc_file(settings).exists():
+        reset = f"chronova --data {shlex.quote(settings.data)} admin reset-password"
+        out.print(f"\nFirst: {reset}", markup=False)
     out.print(f"\nThen:  . {shlex.quote(f'{settings.data}/openrc')}")
     out.print("       openstack server create --image demo --flavor m1.tiny --nic none --wait vm1")

@@ -34,6 +34,7 @@ import psutil
 from chronova.embedded.addresses import postgres_socket, postgres_url
 from chronova.embedded.other_user import CannotPass, OtherUser, owner_of
 from chronova.ending import lives
+from projections.connection import GONE, connect, sentence
 
 REMAINS_S = 20.0
 """Within which the children of a killed server end."""
@@ -79,6 +80,12 @@ PREFIX = re.compile(r"^[-0-9: .]+UTC \[\d+\] (LOG:  )?")
 
 WORDS_LINES = 3
 
+PORT = 5432
+"""That Postgres has where none is given; the socket's name ends with it."""
+
+PASSWORD = "password"
+"""Name of the file that holds the password for TCP."""
+
 
 class PostgresFailed(Exception):
     """The server could not be made, started or stopped; the text says why, for an operator."""
@@ -116,6 +123,7 @@ class EmbeddedPostgres:
         self.port = port
         self._settings = {**SETTINGS, **(settings or {})}
         self._socket = postgres_socket(self.directory)
+        self._password = self.directory / PASSWORD
 
     @property
     def url(self) -> str:
@@ -127,7 +135,7 @@ class EmbeddedPostgres:
         """Where to connect over loopback; needs ``port``."""
         if self.port is None:
             raise PostgresFailed("the embedded Postgres listens on its socket only: give it a port")
-        password = (self.directory / "password").read_text().strip()
+        password = self._password.read_text().strip()
         return f"postgresql://postgres:{password}@127.0.0.1:{self.port}/postgres"
 
     @property
@@ -170,6 +178,8 @@ class EmbeddedPostgres:
                     owner,
                     timeout_s,
                 )
+            if not self._password.exists():
+                self._renew_password(owner)
         return self.url
 
     def stop(self, timeout_s: float = 30.0) -> None:
@@ -255,16 +265,12 @@ class EmbeddedPostgres:
 
     def _make_cluster(self, owner: pwd.struct_passwd, timeout_s: float) -> None:
         shutil.rmtree(self.cluster, ignore_errors=True)
-        password = self.directory / "password"
-        password.touch(mode=0o600)
-        password.write_text(secrets.token_urlsafe(24) + "\n")
-        if os.geteuid() == 0:
-            os.chown(password, owner.pw_uid, owner.pw_gid)
+        self._write_password(secrets.token_urlsafe(24), owner)
         self._run(
             "initdb",
             [
                 "--username=postgres",
-                f"--pwfile={password}",
+                f"--pwfile={self._password}",
                 "--encoding=UTF8",
                 "--locale=C",
                 "--locale-provider=builtin",
@@ -277,12 +283,33 @@ class EmbeddedPostgres:
         )
         (self.directory / "made").touch()
 
+    def _renew_password(self, owner: pwd.struct_passwd) -> None:
+        """Have another one where the file is missing: a backup holds none."""
+        password = secrets.token_urlsafe(24)
+        url, unlogged = f"{self.url}&port={self.port or PORT}", {"log_min_error_statement": "panic"}
+        try:
+            connection = connect(url, "password", unlogged)
+            try:
+                with connection.cursor() as cursor:
+                    cursor.execute("ALTER ROLE postgres PASSWORD %s", (password,))
+            finally:
+                connection.close()
+        except GONE as error:
+            raise PostgresFailed(f"no new password could be set: {sentence(error)}") from error
+        self._write_password(password, owner)
+
+    def _write_password(self, password: str, owner: pwd.struct_passwd) -> None:
+        self._password.touch(mode=0o600)
+        self._password.write_text(f"{password}\n")
+        if os.geteuid() == 0:
+            os.chown(self._password, owner.pw_uid, owner.pw_gid)
+
     def _configure(self, owner: pwd.struct_passwd) -> None:
         settings = {
             **self._settings,
             "unix_socket_directories": str(self._socket),
             "listen_addresses": "127.0.0.1" if self.port is not None else "",
-            "port": str(self.port or 5432),
+            "port": str(self.port or PORT),
         }
         text = "".join(
             "{} = '{}'\n".format(name, value.replace("'", "''")) for name, value in settings.items()

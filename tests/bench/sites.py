@@ -17,7 +17,7 @@ import psutil
 
 from chronova.client import Client
 from chronova.credentials import read
-from chronova.settings import load
+from chronova.settings import Settings, load
 from chronova.supervisor import ROLES
 
 UP_S = 300
@@ -35,8 +35,12 @@ class Site:
 
     def __init__(self, data: Path) -> None:
         self.data = data
-        self.settings = load(str(data))
         self.password = read(self.settings).admin
+
+    @property
+    def settings(self) -> Settings:
+        """As the site has them now: a restored one has another password for its broker."""
+        return load(str(self.data))
 
     @property
     def environment(self) -> dict[str, str]:

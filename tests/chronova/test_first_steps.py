@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from chronova import credentials
-from chronova.settings import NoSite, Settings, of_site, write
+from chronova.settings import NoSite, Settings, load, of_site, write
 
 ROOT = Path(__file__).resolve().parents[2]
 SENTENCE = (
@@ -110,3 +110,47 @@ def test_a_backup_goes_to_a_new_folder_outside(tmp_path: Path) -> None:
         done = run("--data", str(tmp_path / "site"), "backup", str(target))
         assert done.returncode == 2
         assert "already, or in the site's own folder" in done.stderr
+
+
+def test_there_is_no_backup_of_a_site_that_was_never_made_whole(tmp_path: Path) -> None:
+    """Its first start makes the users; a copy without their passwords could not go on with it."""
+    write(Settings(data=str(tmp_path / "site"), database="embedded"))
+    done = run("--data", str(tmp_path / "site"), "backup", str(tmp_path / "copy"))
+    assert done.returncode == 2
+    assert "was never made whole: `chronova up` first" in done.stderr
+    assert not (tmp_path / "copy").exists()
+
+
+def test_a_backup_holds_the_keys_and_the_login_to_what_is_elsewhere(tmp_path: Path) -> None:
+    """Nobody here could make another password of a Kafka or Postgres of one's own."""
+    site, copy = tmp_path / "site", tmp_path / "copy"
+    login = {"sasl_plain_username": "c", "sasl_plain_password": "of-the-broker"}
+    database = "postgresql://c:of-the-database@db/c"
+    write(Settings(data=str(site), log="kafka://k:9092", log_options=login, database=database))
+    kept = ("host-proof.key", "token-keys/1", "secrets/keys/1", "secrets/sealed/1")
+    for name in (*kept, "clouds.yaml", "openrc.new", "kcat.conf", "consumer.properties"):
+        (site / name).parent.mkdir(parents=True, exist_ok=True)
+        (site / name).write_text(name)
+    done = run("--data", str(site), "backup", str(copy))
+    assert done.returncode == 0, done.stderr
+    assert {str(p.relative_to(copy)) for p in copy.rglob("*") if p.is_file()} == {
+        *kept,
+        "chronova.toml",
+    }
+    there = load(str(copy), {})
+    assert (there.log_options, there.database) == (login, database)
+    assert "with a password if it has one" in " ".join(done.stdout.split())
+
+
+def test_without_the_admins_password_no_file_is_written(tmp_path: Path) -> None:
+    """Those of a restored site stay away until there is something right to write."""
+    settings = Settings(data=str(tmp_path))
+    known = credentials.read(settings, {})
+    assert known == credentials.Credentials("", "")
+    credentials.write(settings, known)
+    assert list(tmp_path.iterdir()) == []
+    credentials.write(settings, credentials.Credentials("of the admin", ""))
+    assert credentials.read(settings, {}) == credentials.Credentials("of the admin", "")
+    assert credentials.read(Settings(data=str(tmp_path / "x")), {credentials.ENVIRONMENT: "e"}) == (
+        credentials.Credentials("e", "")
+    )

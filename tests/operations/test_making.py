@@ -19,6 +19,8 @@ from chronova.client import Client, ClientError
 from chronova.credentials import Credentials
 from chronova.embedded.postgres import EmbeddedPostgres
 from chronova.processes import pid_file, running
+from events.log.contract import Record
+from tests.operations.every_route import Stock, ask_all
 from tests.parts.site import SDK_WARNS_OF_ITSELF, Site, free_port, site
 
 pytestmark = SDK_WARNS_OF_ITSELF
@@ -224,3 +226,59 @@ def test_nothing_above_its_folder_is_opened(own: Site) -> None:
     assert own.healthy
     assert own.data.parent.stat().st_mode & 0o777 == 0o700
     assert own.data.stat().st_mode & 0o007 == 0
+
+
+def events(site: Site) -> dict[tuple[str, int, int], Record]:
+    """All of the truth, by topic, partition and offset."""
+    records = site.records()
+    return {(*r.source, r.offset): r for r in records if r.topic.endswith(".events")}
+
+
+REMOVED = {
+    "/compute/v2.1/flavors/{flavor_id}",
+    "/compute/v2.1/os-aggregates/{aggregate}",
+    "/compute/v2.1/os-keypairs/{key_pair_name}",
+    "/compute/v2.1/servers/{server_id}",
+    "/identity/v3/groups/{group_id}",
+    "/identity/v3/projects/{project_id}",
+    "/identity/v3/roles/{role_id}",
+    "/identity/v3/users/{user_id}",
+    "/identity/v3/users/{user_id}/application_credentials/{credential_id}",
+    "/image/v2/images/{image_id}",
+}
+"""What the admin can remove; each of them has happened, and so has its end."""
+
+
+def test_no_call_of_an_admin_changes_or_removes_what_has_happened(
+    own: Site, tmp_path: Path
+) -> None:
+    """Each route is called. What it did is more events, in the admin's name; those of before are
+    byte for byte what they were. The last of these tests: it removes what there is."""
+    own.chronova("admin", "reset-password")
+    admin = client(own, own.passwords.admin)
+    stock = Stock(admin)
+    stock.token = client(own, own.passwords.admin).token
+    own.until(lambda: is_active(admin, stock.ours["server_id"]), "the server runs")
+    before = events(own)
+
+    answers = list(ask_all(own.settings.url, admin, stock, tmp_path))
+    after = events(own)
+    assert {place: after.get(place) for place in before} == before
+    done = {route: answer for route, answer in answers if answer.status < 300}
+    assert {route.path for route in done if route.method == "DELETE"} >= REMOVED
+    more = [after[place] for place in after.keys() - before.keys()]
+    told = {r.headers.get("ce_requestid"): r.headers.get("ce_actoruser") for r in more}
+    named = {
+        route.path: told.get(answer.request_id)
+        for route, answer in done.items()
+        if route.method == "DELETE" and route.path in REMOVED
+    }
+    assert named == dict.fromkeys(REMOVED, stock.me)
+    ill = [route.name for route, answer in answers if answer.status in (401, 500)]
+    assert ill == ["POST /identity/v3/users/{user_id}/password"], "the old one is asked for"
+    assert own.chronova("log", "verify", "--json").json["sound"]
+
+
+def is_active(admin: Client, id: str) -> bool:
+    shown = admin.call("GET", f"/compute/v2.1/servers/{id}")["server"]
+    return bool(shown["status"] == "ACTIVE")

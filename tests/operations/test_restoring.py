@@ -70,6 +70,7 @@ def test_restored_to_an_older_moment(before: Site) -> None:
     after = Site(folder, before.environment())
     try:
         assert servers["unknown"] in said
+        new_passwords(before, after)
         known(after, servers)
         assert boots(after) == there, "no guest is gone, or was started or made again"
         decided(after, servers)
@@ -94,10 +95,26 @@ def follow_the_recipe(before: Site, copy: Path, folder: Path) -> str:
     lines = found[1].splitlines()
     assert "unknown-guests" in lines.pop()
     script = "\n".join(lines)
-    subprocess.run(["sh", "-eu", "-c", script], check=True, env=environment, timeout=300)
+    command = ["sh", "-eu", "-c", script]
+    done = subprocess.run(
+        command, check=True, env=environment, timeout=300, stdout=subprocess.PIPE, text=True
+    )
+    assert f"First: chronova --data '{folder}' admin reset-password" in done.stdout
     after = Site(folder, environment)
     after.until(lambda: len(unknown(after)) == 2, "both unknown guests are reported")
     return after.chronova("host", "unknown-guests").out
+
+
+def new_passwords(before: Site, after: Site) -> None:
+    """The users of clouds.yaml are let in by new ones; the broker's is another too."""
+    for cloud in ("chronova", "demo"):
+        with after.sdk(cloud) as client:
+            assert client.image.find_image("demo") is not None
+    old, new = before.passwords, after.passwords
+    assert new.admin != old.admin and new.demo != old.demo
+    if before.settings.on_kafka and before.settings.log_options:
+        assert after.settings.log_options.keys() == before.settings.log_options.keys()
+        assert after.settings.log_options != before.settings.log_options
 
 
 def known(after: Site, servers: dict[str, str]) -> None:

@@ -1,6 +1,7 @@
 """The log is put back to a moment some seconds ago, by "Restore" of docs/operations.md.
 
-Log, tables, images and keys come from the copy; hosts and their guests stay as they are. What was
+Log, tables, images and keys come from the copy; hosts and their guests stay as they are, and so do
+the users' passwords, which nobody has changed. What was
 answered after the copy may be gone; a guest may not. What an operator does about guests that the
 log no longer knows, and about servers that have none, is done at the end (``operator.settle``).
 """
@@ -21,7 +22,8 @@ from tests.chaos.victim import Victim
 
 BETWEEN_S = (3.0, 8.0)
 """How long work goes on after the copy was made."""
-STAYS = ("instances", "logs")
+STAYS = ("instances", "logs", "clouds.yaml", "openrc")
+"""Hosts, what processes said, and the passwords, which are no part of a backup."""
 
 
 class OlderLog:

@@ -18,6 +18,9 @@ import pytest
 
 from chronova.embedded.postgres import EmbeddedPostgres, PostgresFailed, reason_of
 
+STRANGER = 54321
+"""A user id that nobody has."""
+
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
@@ -106,6 +109,26 @@ def test_tcp_needs_the_password(directory: Path) -> None:
         assert ask(server.tcp_url, "SELECT 1") == (1,)
         with pytest.raises(psycopg2.OperationalError, match="password"):
             ask(f"postgresql://postgres@127.0.0.1:{port}/postgres", "SELECT 1")
+    finally:
+        server.stop()
+
+
+def test_a_password_that_is_missing_is_made_anew(directory: Path) -> None:
+    """A backup holds none. The one of before opens the copy no more."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server, file = EmbeddedPostgres(directory / "pg", port=port), directory / "pg" / "password"
+    try:
+        server.start()
+        before = server.tcp_url
+        server.stop()
+        file.unlink()
+        server.start()
+        assert server.tcp_url != before
+        assert ask(server.tcp_url, "SELECT 1") == (1,)
+        assert file.stat().st_mode & 0o077 == 0
+        with pytest.raises(psycopg2.OperationalError, match="password"):
+            ask(before, "SELECT 1")
     finally:
         server.stop()
 
@@ -219,16 +242,44 @@ def test_it_runs_below_a_closed_folder_and_leaves_it_closed(directory: Path) -> 
         server.stop()
 
 
-def test_a_socket_folder_of_another_user_is_refused(directory: Path) -> None:
+@pytest.fixture
+def far(directory: Path) -> Iterator[tuple[EmbeddedPostgres, Path]]:
+    """A server whose socket lies below /tmp, where everybody may make a folder; that folder."""
     server = EmbeddedPostgres(directory.joinpath(*["a-rather-long-name"] * 6))
     folder = Path(unquote(server.url.partition("host=")[2]))
-    folder.symlink_to(directory)
-    try:
-        with pytest.raises(PostgresFailed, match="no folder"):
-            server.start()
-        assert directory.lstat().st_uid == os.geteuid()
-    finally:
+    assert not folder.is_relative_to(directory)
+    yield server, folder
+    server.stop()
+    if folder.is_symlink():
         folder.unlink()
+    elif folder.exists():
+        folder.rmdir()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's folder")
+@pytest.mark.parametrize("mode", [0o700, 0o777])
+def test_a_socket_folder_of_another_user_is_refused(
+    far: tuple[EmbeddedPostgres, Path], mode: int
+) -> None:
+    server, folder = far
+    folder.mkdir()
+    folder.chmod(mode)
+    os.chown(folder, STRANGER, STRANGER)
+    with pytest.raises(PostgresFailed, match="belongs to another user"):
+        server.start()
+    seen = folder.stat()
+    assert (seen.st_uid, seen.st_mode & 0o777) == (STRANGER, mode), "it is left as it was"
+    assert list(folder.iterdir()) == [] and server.pid is None
+
+
+def test_a_link_in_the_place_of_the_socket_folder_is_refused(
+    far: tuple[EmbeddedPostgres, Path], directory: Path
+) -> None:
+    server, folder = far
+    folder.symlink_to(directory)
+    with pytest.raises(PostgresFailed, match="no folder"):
+        server.start()
+    assert directory.lstat().st_uid == os.geteuid()
 
 
 def test_a_backup_can_be_taken_of_it(directory: Path) -> None:
