@@ -12,7 +12,6 @@ from commands.compute.delete import RemoveGuest
 from commands.compute.ping import Ping
 from commands.decision import DECIDERS, Decision
 from events import topics
-from events.aggregate import AGGREGATES
 from events.compute.server.facts import ServerCreated
 from events.log.contract import LogError, LogUnavailable, Outgoing, TopicPartition
 from events.log.memory import Crash, Fault, Operation
@@ -185,30 +184,6 @@ def test_a_bad_record_in_one_journal_stops_that_partition_alone() -> None:
     assert decider.states("compute", 1, "flavor") is None
     (trouble,) = decider.troubles()
     assert trouble.startswith("compute.events/1: ")
-
-
-def test_an_event_that_no_fold_can_take_stops_its_partition_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A fold that raises ended the process, and each that came after it."""
-    site = Site(partitions=2)
-    decider = site.decider()
-    site.ask_flavor("one")
-    settle(decider)
-    decider.close()
-    flavor = AGGREGATES["flavor"]
-
-    def evolve(state: object, event: object) -> object:
-        raise OverflowError("cannot convert float infinity to integer")
-
-    monkeypatch.setitem(AGGREGATES, "flavor", msgspec.structs.replace(flavor, evolve=evolve))
-    decider = site.decider("successor")
-    settle(decider)
-    (trouble,) = decider.troubles()
-    assert "compute.FlavorCreated) cannot be folded: OverflowError" in trouble
-    ill, well = (0, 1) if trouble.startswith("compute.events/0") else (1, 0)
-    assert decider.states("compute", ill, "flavor") is None
-    assert decider.states("compute", well, "flavor") is not None
 
 
 @pytest.fixture

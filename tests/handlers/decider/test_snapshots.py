@@ -175,9 +175,9 @@ def test_a_long_fold_leaves_no_more_deadlines_than_there_are() -> None:
         patch.setattr("handlers.decider.deadlines.deadline_of", lambda key, state: state.deadline)
         for moment in range(10 * STALE_MAX):
             state.deadline = moment
-            deadlines.note(("server", "one"), state)
+            deadlines.note(("server", "one"), state.deadline)
         state.deadline = 5
-        deadlines.note(("server", "one"), state)
+        deadlines.note(("server", "one"), state.deadline)
         assert len(deadlines._heap) <= STALE_MAX + 3
         assert deadlines.next() == 5
 
