@@ -68,7 +68,8 @@ class Ownership:
     """The partitions of this process. One thread's.
 
     ``ready(owned, found)`` is called when a partition can decide; its ``undelivered`` is then to be
-    delivered, and its inputs to be followed from its marks.
+    delivered, and its inputs to be followed from its marks. It raises ``ForeignLog`` where that
+    cannot be.
     """
 
     def __init__(
@@ -270,7 +271,11 @@ class Ownership:
 
     def _begin_deciding(self, owned: Owned, found: Found) -> None:
         owned.gone.update({topic: owned.ends[topic] for topic in found.gone})
-        self._ready(owned, found)
+        try:
+            self._ready(owned, found)
+        except ForeignLog as error:
+            self._set_aside(owned, error, ILL_US)
+            return
         owned.phase = Phase.DECIDING
         owned.from_first = False
         owned.reason = ""
@@ -280,12 +285,15 @@ class Ownership:
         that it began with may be of another log, and its file gone, dropped by another decider of
         this machine."""
         del self._reading[owned.journal_key]
-        if owned.reason != str(error):
-            logger.error("partition_ill", partition=owned.partition.source, reason=str(error))
         pause = ILL_US if owned.from_first else 0
         if not owned.from_first:
             self._fold_from_first(owned)
-        owned.wait(Phase.ILL, self._clock() + pause, str(error))
+        self._set_aside(owned, error, pause)
+
+    def _set_aside(self, owned: Owned, error: ForeignLog, pause_us: int) -> None:
+        if owned.reason != str(error):
+            logger.error("partition_ill", partition=owned.partition.source, reason=str(error))
+        owned.wait(Phase.ILL, self._clock() + pause_us, str(error))
 
     def _fold_from_first(self, owned: Owned) -> None:
         self._snapshots.discard(owned.domain, owned.number)

@@ -9,11 +9,15 @@ import pytest
 
 import commands.decision
 import handlers.reactions  # noqa: F401 - registers what follows
+from events import topics
 from events.aggregate import AGGREGATES
+from events.log.memory import Fault
 from handlers.decider import Decider
 from handlers.decider.deadlines import PAUSE_MIN_US
+from handlers.decider.effects import Effects
 from handlers.decider.owned import GRACE_US
 from handlers.decider.ownership import ILL_US
+from tests.commands.compute.servers import create
 from tests.handlers.decider.booting import booting
 from tests.handlers.decider.site import Site, flavors, settle
 
@@ -120,3 +124,31 @@ def test_a_deadline_without_a_way_out_holds_back_no_other(monkeypatch: pytest.Mo
     settle(decider)
     states = decider.states("compute", 0, "server")
     assert states is not None and states[server.server_id].vm_state == "error"
+
+
+def test_what_follows_from_a_fact_is_not_lost_by_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An owner that could not derive it counted it as delivered, and nobody sent it again."""
+    site = Site()
+    first = site.decider("first")
+    settle(first)
+    asked = create()
+    id = site.ask(asked, asked.project_id)
+    site.faults = lambda operation: Fault.UNAVAILABLE if operation.name == "append" else None
+    settle(first)
+    first._log.expel()  # type: ignore[attr-defined]
+    site.faults = lambda operation: None
+    assert site.events() and not site.records(topics.commands("fleet"))
+    right = Effects.of
+    monkeypatch.setattr(Effects, "of", broken)
+    second = site.decider("second")
+    for _ in range(2):
+        site.now += ILL_US
+        settle(second)
+        (trouble,) = second.troubles()
+        assert "what follows from it cannot be told: OverflowError" in trouble
+    monkeypatch.setattr(Effects, "of", right)
+    site.now += ILL_US
+    settle(second)
+    assert second.troubles() == []
+    assert len(site.records(topics.commands("fleet"))) == 1
+    assert id in site.answers()

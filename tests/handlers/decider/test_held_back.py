@@ -10,7 +10,7 @@ import pytest
 from events import topics
 from events.log.contract import LogUnavailable, Outgoing
 from events.log.memory import MemoryLog
-from handlers.decider import Decider, intake, loop, outbox, owned
+from handlers.decider import Decider, intake, loop, owned, receiver
 from tests.commands.compute.servers import create
 from tests.handlers.decider.site import Site, settle
 
@@ -32,7 +32,7 @@ class FleetAway(MemoryLog):
 @pytest.fixture
 def bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Such small ones that a test reaches them."""
-    monkeypatch.setattr(outbox, "HELD_BACK_MAX", HELD_BACK)
+    monkeypatch.setattr(receiver, "HELD_BACK_MAX", HELD_BACK)
     monkeypatch.setattr(intake, "QUEUED_MAX", QUEUED)
     monkeypatch.setattr(loop, "BATCH_MAX", BATCH)
     monkeypatch.setattr(owned, "BATCH_MAX", BATCH)
