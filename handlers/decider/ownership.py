@@ -31,7 +31,7 @@ from events.log.contract import (
 )
 from events.log.records import Codec
 from handlers.decider.effects import Effects
-from handlers.decider.owned import AGAIN_US, Owned, Phase
+from handlers.decider.owned import AGAIN_US, LONG_FOLD_US, Owned, Phase
 from handlers.decider.partition import ForeignLog, Partition
 from handlers.decider.snapshot import Snapshots
 from handlers.decider.takeover import Asking, Begun, Ends, Found, begin, end_of, ends_of, find
@@ -91,6 +91,8 @@ class Ownership:
         self._owner = owner or f"{socket.gethostname()}/{os.getpid()}"
         self._ends_at = 0
         """When ends that are not known are asked for again."""
+        self._told_at = 0
+        """When it was last told how far folds are."""
         self._reader: Reader | None = None
         self._reading: dict[TopicPartition, Owned] = {}
         self._loading: dict[TopicPartition, Iterator[Partition | None]] = {}
@@ -218,6 +220,7 @@ class Ownership:
         if begun.journal.term < owned.partition.offset:
             self._fold_from_first(owned)
             logger.warning("snapshot_dropped", reason="it is ahead of the log")
+        owned.folds_since = self._clock()
         owned.phase = Phase.FOLDING
 
     # ------------------------------------------------------------ folding
@@ -240,8 +243,17 @@ class Ownership:
             records = self._reader.poll(0.2, SLICE_RECORDS)
             with _uncollected():
                 self._fold(records)
+            self._tell_progress()
             if len(records) == SLICE_RECORDS:
                 gc.freeze()
+
+    def _tell_progress(self) -> None:
+        now = self._clock()
+        if now >= self._told_at + LONG_FOLD_US:
+            self._told_at = now
+            for owned in self._reading.values():
+                if progress := owned.progress(now):
+                    logger.info("folding", partition=owned.partition.source, progress=progress)
 
     def _fold(self, records: Sequence[Record]) -> None:
         folded = []
@@ -319,9 +331,18 @@ class Ownership:
         self._asking.close()
 
     def troubles(self) -> list[str]:
-        """Return a sentence for each partition that cannot decide."""
-        return [
-            f"{owned.partition.topic}/{owned.number}: {reason}"
-            for owned in list(self.owned.values())
-            for reason in owned.troubles()
-        ]
+        """From any thread: return a sentence for each partition that cannot decide. Only of one
+        that waits for help its name ends in a colon."""
+        now, said = self._clock(), []
+        for owned in list(self.owned.values()):
+            name = f"{owned.partition.topic}/{owned.number}"
+            if progress := owned.progress(now):
+                said.append(f"{name} {progress}")
+            else:
+                said += [f"{name}: {reason}" for reason in owned.troubles()]
+        return said
+
+    def unfolded(self) -> int:
+        """From any thread: return how many records are to be folded before all partitions can
+        decide, as far as that is known."""
+        return sum(owned.unfolded() for owned in list(self.owned.values()))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 import commands.compute.overdue as overdue
 import handlers.decider.loop
@@ -22,7 +23,7 @@ from events.log.memory import Crash, Fault, Operation
 from events.message import Event
 from events.outcome import CommandFailed
 from handlers.decider import Decider
-from handlers.decider.owned import GRACE_US
+from handlers.decider.owned import GRACE_US, LONG_FOLD_US
 from handlers.decider.partition import REMEMBERED_US, Partition
 from handlers.decider.snapshot import CHECKSUM_BYTES
 from tests.commands.compute.servers import create
@@ -312,3 +313,33 @@ def test_a_takeover_of_any_length_keeps_its_membership(monkeypatch: pytest.Monke
     positions = [n for n, name in enumerate(polls) if name == "reader.poll"]
     between = [polls[a:b] for a, b in pairwise(positions)]
     assert all("poll" in names for names in between), between
+
+
+def test_a_takeover_shows_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asked why nobody decides was told that nobody answers."""
+    monkeypatch.setattr(ownership, "SLICE_RECORDS", 3)
+    site = Site()
+    first = site.decider("first")
+    for n in range(30):
+        site.ask_flavor(f"f{n}")
+    settle(first)
+    first.close()
+    second = site.decider("second")
+    for _ in range(3):
+        second.step(0.0)
+    assert second.unfolded() > 0
+    assert second.troubles() == [], "it takes no time yet"
+    with capture_logs() as logged:
+        site.now += LONG_FOLD_US
+        told = []
+        while second.states("compute", 0, "flavor") is None:
+            told.append((second.unfolded(), second.troubles()))
+            second.step(0.0)
+    assert len(told) > 3
+    end = len(site.records(topics.events("compute")))
+    for left, troubles in told:
+        sentence = f"is folded before it decides, {end - left} of {end} records so far"
+        assert troubles == [f"compute.events/0 {sentence}"]
+    assert len({left for left, _ in told}) == len(told), "it goes on"
+    assert [one["event"] for one in logged if one["event"] == "folding"] == ["folding"]
+    assert (second.unfolded(), second.troubles()) == (0, [])
