@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import msgspec
@@ -15,11 +16,15 @@ from events.log.memory import Fault
 from handlers.decider import Decider
 from handlers.decider.deadlines import PAUSE_MIN_US
 from handlers.decider.effects import Effects
+from handlers.decider.outbox import Outbox
 from handlers.decider.owned import GRACE_US
 from handlers.decider.ownership import ILL_US
 from tests.commands.compute.servers import create
 from tests.handlers.decider.booting import booting
-from tests.handlers.decider.site import Site, flavors, settle
+from tests.handlers.decider.site import CODEC, Site, flavors, settle
+
+HANG_S = 20.0
+"""Beyond this a test has failed."""
 
 
 def broken(*_: Any) -> Any:
@@ -152,3 +157,26 @@ def test_what_follows_from_a_fact_is_not_lost_by_a_defect(monkeypatch: pytest.Mo
     assert second.troubles() == []
     assert len(site.records(topics.commands("fleet"))) == 1
     assert id in site.answers()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_relay_that_ends_by_a_defect_ends_the_decider(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would go on deciding, and nothing that follows would arrive."""
+    ends, woken = threading.Event(), threading.Event()
+
+    def run(outbox: Outbox) -> None:
+        assert ends.wait(HANG_S)
+        broken()
+
+    monkeypatch.setattr(Outbox, "run", run)
+    site = Site()
+    decider = Decider(site.log("decider"), ("compute",), clock=lambda: site.now, codec=CODEC)
+    monkeypatch.setattr(decider._member, "wake", woken.set)
+    try:
+        decider.step(0.0)
+        ends.set()
+        assert woken.wait(HANG_S), "a turn that waits for input goes on waiting"
+        with pytest.raises(OverflowError):
+            decider.step(0.0)
+    finally:
+        decider.close()
