@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 
 from commands.compute import limits
@@ -9,7 +11,8 @@ from commands.compute.boot import ReportBootFailed
 from events import topics
 from events.compute.server import Server
 from handlers.decider import Decider
-from handlers.decider.owned import GRACE_US
+from handlers.decider.owned import GRACE_US, LEVEL_MAX_US, Owned, Phase
+from handlers.decider.partition import Partition
 from tests.commands.compute.servers import create
 from tests.commands.fleet.fleet import register
 from tests.handlers.decider.booting import booting, failed_build
@@ -186,3 +189,30 @@ def test_deadlines_pass_although_the_log_has_dropped_old_input() -> None:
     settle(second)
     states = second.states("compute", 0, "server")
     assert states is not None and states[server.server_id].vm_state == "error"
+
+
+def listening_for_what_never_comes(inputs_end: int) -> Owned:
+    """A partition whose reports ended there when its term began, and of which none came."""
+    owned = Owned("compute", 0, Partition("compute", 0, CODEC), cast(Any, None))
+    owned.phase = Phase.DECIDING
+    owned.ends = {topics.reports("compute"): inputs_end}
+    return owned
+
+
+def test_input_that_never_comes_is_waited_for_ten_minutes() -> None:
+    """The log may have dropped it in the middle of what it holds. No deadline would ever pass."""
+    owned = listening_for_what_never_comes(5)
+    assert not owned.listening(LEVEL_MAX_US - 1)
+    assert not owned.listening(LEVEL_MAX_US), "now hosts have their time"
+    assert owned.listening(LEVEL_MAX_US + GRACE_US)
+    assert listening_for_what_never_comes(0).listening(0) is False
+    assert owned.passes(LEVEL_MAX_US + GRACE_US) == -1, "nobody has looked yet"
+
+
+def test_input_of_before_a_look_is_waited_for_ten_minutes() -> None:
+    owned = listening_for_what_never_comes(0)
+    assert not owned.listening(0)
+    looked_at = GRACE_US
+    owned.looked(looked_at, owned.term_at, {(topics.reports("compute"), 0): 5})
+    assert owned.passes(looked_at + LEVEL_MAX_US - 1) == -1
+    assert owned.passes(looked_at + LEVEL_MAX_US) == looked_at

@@ -13,14 +13,17 @@ from commands.compute.ping import Ping
 from commands.decision import DECIDERS, Decision
 from events import topics
 from events.compute.server.facts import ServerCreated
+from events.journal import TermBegan
 from events.log.contract import LogError, LogUnavailable, Outgoing, TopicPartition
 from events.log.memory import Crash, Fault, Operation
 from events.log.records import Codec, headers
+from events.log.terms import TERM
 from events.message import Context, Message
 from events.outcome import CommandFailed
 from handlers.decider import Decider
 from handlers.decider.effects import Effect
 from handlers.decider.marks import marks_of
+from handlers.decider.owned import AGAIN_US
 from tests.commands.compute.servers import create
 from tests.handlers.decider.site import CODEC, Site, flavors, settle
 
@@ -132,6 +135,31 @@ def test_an_owner_that_lost_a_partition_commits_nothing_there() -> None:
         site.now += 2_000_000
         settle(first, second[0])
     assert [r.headers["ce_position"] for r in site.events()] == ["1", "2"]
+
+
+def test_who_is_fenced_pauses_before_it_begins_another_term() -> None:
+    """M9: two that both take themselves for the owner would end each other's terms at once, and
+    neither would ever decide."""
+    site = Site()
+    decider = site.decider()
+    settle(decider)
+    begun: list[str] = []
+    site.faults = lambda operation: begun.append(operation.name)
+    journal = (topics.events("compute"), 0)
+    made = headers(Context(id="term", time=site.now), TermBegan.type_name, "/test")
+    value = CODEC.encode(TermBegan(at=site.now, owner="intruder"))
+    made[TERM] = "-1"
+    site.log("intruder").begin_term(journal, Outgoing(journal[0], "term", value, made, 0))
+    begun.clear()
+    site.ask_flavor("one")
+    settle(decider)
+    site.now += AGAIN_US - 1
+    settle(decider)
+    assert begun.count("commit") == 1 and "begin_term" not in begun
+    site.now += 1
+    settle(decider)
+    assert begun.count("begin_term") == 1
+    assert flavors(decider) == {"one"}
 
 
 def test_a_command_is_decided_once_however_long_the_backlog_was() -> None:
