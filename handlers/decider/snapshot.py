@@ -38,7 +38,8 @@ from handlers.decider.marks import Marks
 from handlers.decider.partition import Partition, Remembered
 
 FOLD_VERSION = 1
-"""To be raised by a change of ``evolve`` that gives other states of the same shape."""
+"""To be raised by a change of ``evolve`` that gives other states of the same shape: those of the
+golden log are compared (``tests/schemas/golden_fold.py``)."""
 
 CHECKSUM_BYTES = 32
 
