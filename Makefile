@@ -58,6 +58,7 @@ schemas: $(VENV)/.developers ## Commit the schemas and goldens of new and change
 	@$(BIN)/python -m schemas.commit
 	@$(BIN)/python -m tests.schemas.golden
 	@$(BIN)/python -m tests.schemas.golden_log
+	@$(BIN)/python -m tests.schemas.golden_fold
 	@$(BIN)/python -m schemas.compatibility $(BASE)
 
 test: $(VENV)/.developers ## Run all tests; they bring what they need

@@ -8,8 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import structlog
+
 from commands.decision import INDEXES, Index
 from events.whole import whole
+
+logger = structlog.get_logger("decider")
 
 
 class Indexes:
@@ -31,9 +35,18 @@ class Indexes:
         return known
 
     def replace(self, aggregate: str, id: str, before: Any | None, after: Any | None) -> None:
-        """Keep up with a state that was committed. None: it was not there, or is gone."""
-        for index in self._of.get(aggregate, ()):
-            index.replace(id, before, after)
+        """Keep up with a state that was committed. None: it was not there, or is gone.
+
+        Raises nothing, for the fact is committed: an index that cannot keep up is a defect. All
+        are dropped then and made again at their next use, by a decision, which fails if that
+        fails.
+        """
+        try:
+            for index in self._of.get(aggregate, ()):
+                index.replace(id, before, after)
+        except Exception:
+            logger.exception("indexes_dropped", aggregate=aggregate, id=id)
+            self.forget()
 
     def forget(self) -> None:
         """Make all of them again at their next use: other states were loaded."""

@@ -103,12 +103,22 @@ def _degraded(standing: Standing) -> str:
 
 
 def _decider(bus: Bus, pulse: Pulse, engine: sqlalchemy.Engine) -> Mapping[str, Any]:
-    figures = dict(pulse.check(bus, LIMIT_S * 0.9))
-    with engine.connect() as connection:
-        found = troubles(connection, time.time_ns() // 1000 - TROUBLES_US)
+    try:
+        figures = dict(pulse.check(bus, LIMIT_S * 0.9))
+    except Ill as silent:
+        if found := _troubles(engine):
+            raise Ill("; ".join([str(silent), *found]), silent.figures) from None
+        raise
+    found = _troubles(engine)
     if told := figures.get(DEGRADED):
         found.insert(0, told)
     return {**figures, DEGRADED: "; ".join(found)} if found else figures
+
+
+def _troubles(engine: sqlalchemy.Engine) -> list[str]:
+    """What deciders said of late that waits, and why."""
+    with engine.connect() as connection:
+        return troubles(connection, time.time_ns() // 1000 - TROUBLES_US)
 
 
 def _hosts(engine: sqlalchemy.Engine) -> Mapping[str, Any]:

@@ -133,8 +133,9 @@ def deciders(settings: Settings) -> Iterator[Finding]:
         return  # said by what is examined before
     for trouble in found[:SHOWN_MAX]:
         advice = (
-            "all else goes on. A journal that cannot be read: `chronova log verify`, and this log's"
-            " version of Chronova. A receiver that is missing: its host's agent makes its topic"
+            "all else goes on. What is folded decides when that is done. A journal that cannot be"
+            " read: `chronova log verify`, and this log's version of Chronova. A receiver"
+            " that is missing: its host's agent makes its topic"
         )
         yield failed("deciders", trouble, advice)
     if not found:

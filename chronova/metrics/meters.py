@@ -132,7 +132,13 @@ class DeciderMeters:
         ).of()
         self._owned = _gauge(store, "decider_partitions", "Partitions owned.", "livesum")
         self._waiting = _gauge(
-            store, "decider_waiting", "Partitions and receivers that wait for help.", "livesum"
+            store, "decider_waiting", "Partitions and receivers that wait.", "livesum"
+        )
+        self._unfolded = _gauge(
+            store,
+            "decider_unfolded_records",
+            "Records to be folded before all owned partitions decide.",
+            "livesum",
         )
         self.waiting(0)  # takes its room in the file now: on a full disk that would end the process
 
@@ -153,9 +159,11 @@ class DeciderMeters:
         """How many partitions this process owns now."""
         self._owned.set(partitions)
 
-    def waiting(self, partitions: int) -> None:
-        """How many partitions, and receivers of what follows, wait for somebody's help."""
+    def waiting(self, partitions: int, unfolded: int = 0) -> None:
+        """How many partitions, and receivers of what follows, wait; and how many records are to be
+        folded before all partitions decide."""
         self._waiting.set(partitions)
+        self._unfolded.set(unfolded)
 
 
 class ProjectorMeters:

@@ -82,9 +82,9 @@ def decider_of(settings: Settings, log: Log, watcher: Watcher) -> Decider:
 
 
 def counted_troubles(decider: Decider, meters: DeciderMeters) -> list[str]:
-    """Return what waits for help, for the heartbeat; a metric counts the same."""
+    """Return what waits, for the heartbeat; metrics count the same."""
     found = decider.troubles()
-    meters.waiting(len(found))
+    meters.waiting(len(found), decider.unfolded())
     return found
 
 

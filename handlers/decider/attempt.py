@@ -9,7 +9,7 @@ import msgspec
 
 from events.aggregate import folds_of
 from events.message import Context, Event
-from handlers.decider.deadlines import Key
+from handlers.decider.deadlines import Key, fate_of
 from handlers.decider.effects import Effect
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ class Attempt:
         for aggregate, id in folds_of(event):
             changed = (aggregate.name, id)
             self.states[changed] = aggregate.evolve(self.get(*changed), event)
+            fate_of(changed, self.states[changed])  # a defect there shows before the commit
             self.envelopes[changed] = envelope
         state = self.get(*key) if event.folds else None
         effects = list(draft.effects_of.of(event, state, envelope))

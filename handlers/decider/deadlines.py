@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
+import structlog
 
 from events.aggregate import AGGREGATES
 from events.message import Command
@@ -24,6 +25,17 @@ STALE_MAX = 1_000
 
 PAUSE_MIN_US = 1_000_000
 PAUSE_MAX_US = 300_000_000
+
+
+logger = structlog.get_logger("decider")
+
+
+class Fate(NamedTuple):
+    """What a decider does with a state: forget it, where it is ``gone``, or wait for ``deadline``
+    (microseconds)."""
+
+    gone: bool
+    deadline: int | None
 
 
 class Overdue(msgspec.Struct, frozen=True):
@@ -51,9 +63,8 @@ class Deadlines:
         self._attempts: dict[Key, tuple[int, int, int]] = {}
         """Of deadlines that were tried: which one, how often, and when it may be tried again."""
 
-    def note(self, key: Key, state: Any) -> None:
-        """Remember the deadline of a state that has changed, if it has one."""
-        deadline = deadline_of(key, state)
+    def note(self, key: Key, deadline: int | None) -> None:
+        """Remember the deadline of a state that has changed, None where it has none."""
         if deadline is None:
             self._noted.pop(key, None)
             self._attempts.pop(key, None)
@@ -92,13 +103,27 @@ class Deadlines:
             pause = min(PAUSE_MAX_US, PAUSE_MIN_US << min(attempt, 16))
             self._attempts[key] = (deadline, attempt + 1, now + pause)
             heapq.heappush(self._heap, (now + pause, key))
-            found.append(self._overdue(key, deadline, attempt))
+            if (command := self._way_out(key)) is not None:
+                found.append(Overdue(key, deadline, attempt, command))
         return found
 
-    def _overdue(self, key: Key, deadline: int, attempt: int) -> Overdue:
-        ends = AGGREGATES[key[0]].overdue
-        assert ends is not None, f"{key[0]} has deadlines and no way out"
-        return Overdue(key, deadline, attempt, ends(self._state_of(key)))
+    def _way_out(self, key: Key) -> Command | None:
+        """The command that ends what is overdue. None where there is none by a defect: it is asked
+        for again after the pause, and other deadlines pass."""
+        try:
+            ends = AGGREGATES[key[0]].overdue
+            assert ends is not None, f"{key[0]} has deadlines and no way out"
+            return ends(self._state_of(key))
+        except Exception:
+            logger.exception("no_way_out", aggregate="/".join(key))
+            return None
+
+
+def fate_of(key: Key, state: Any) -> Fate:
+    """Return what is to be done with an aggregate's state; None: there is none any more."""
+    if state is None or AGGREGATES[key[0]].gone(state):
+        return Fate(True, None)
+    return Fate(False, deadline_of(key, state))
 
 
 def deadline_of(key: Key, state: Any) -> int | None:

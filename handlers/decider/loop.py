@@ -169,8 +169,13 @@ class Decider:
         return dict(owned.partition.states[aggregate])
 
     def troubles(self) -> list[str]:
-        """From any thread: a sentence for each partition or receiver that waits for help."""
+        """From any thread: a sentence for each partition or receiver that waits, and why."""
         return [*self._ownership.troubles(), *self._outbox.troubles()]
+
+    def unfolded(self) -> int:
+        """From any thread: how many records of journals are to be folded before all partitions
+        of this process decide."""
+        return self._ownership.unfolded()
 
     def wake(self) -> None:
         """From any thread: let a waiting ``step`` return now."""

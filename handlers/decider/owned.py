@@ -35,6 +35,9 @@ GRACE_US = 10_000_000
 """How long hosts have, once all input that lay in the log is taken, to say what they did
 while nobody listened. Only then a deadline passes."""
 
+LONG_FOLD_US = 5_000_000
+"""A fold that takes longer is told of, as long as it lasts."""
+
 LEVEL_MAX_US = 600_000_000
 """After so long deadlines pass although input of before is missing: the log may have dropped it
 meanwhile, as too old."""
@@ -98,6 +101,8 @@ class Owned:
         """By input topic, the offset up to which records are in the queue."""
         self.passed: dict[str, int] = {}
         """By input topic, up to where inputs led to nothing and are not marked yet."""
+        self.folds_since = 0
+        """When the reading of its journal began, in this term."""
         self.ends: dict[str, int] = {}
         """By input topic, where it ended when the term began."""
         self.gone: dict[str, int] = {}
@@ -138,8 +143,22 @@ class Owned:
         """How large the records are that wait in its queue."""
         return sum([len(item.value) for item in self.queue])
 
+    def unfolded(self) -> int:
+        """Return how many records of its journal are to be folded before it can decide, as far as
+        that is known."""
+        journal = self.journal
+        return 0 if journal is None else max(0, journal.term + 1 - self.partition.offset)
+
+    def progress(self, now: int) -> str:
+        """Return how far a fold is that takes long, in a sentence; empty where there is none."""
+        left = self.unfolded()
+        if not left or now - self.folds_since < LONG_FOLD_US:
+            return ""
+        done = self.partition.offset
+        return f"is folded before it decides, {done:,} of {done + left:,} records so far"
+
     def troubles(self) -> list[str]:
-        """Return why something of it waits."""
+        """Return why something of it waits for help."""
         if not self.deciding:
             return [self.reason] if self.reason else []
         return [*([self.held] if self.held else []), *dict(self.doubts).values()]

@@ -31,7 +31,7 @@ from events.log.contract import (
 )
 from events.log.records import Codec
 from handlers.decider.effects import Effects
-from handlers.decider.owned import AGAIN_US, Owned, Phase
+from handlers.decider.owned import AGAIN_US, LONG_FOLD_US, Owned, Phase
 from handlers.decider.partition import ForeignLog, Partition
 from handlers.decider.snapshot import Snapshots
 from handlers.decider.takeover import Asking, Begun, Ends, Found, begin, end_of, ends_of, find
@@ -68,7 +68,8 @@ class Ownership:
     """The partitions of this process. One thread's.
 
     ``ready(owned, found)`` is called when a partition can decide; its ``undelivered`` is then to be
-    delivered, and its inputs to be followed from its marks.
+    delivered, and its inputs to be followed from its marks. It raises ``ForeignLog`` where that
+    cannot be.
     """
 
     def __init__(
@@ -90,6 +91,8 @@ class Ownership:
         self._owner = owner or f"{socket.gethostname()}/{os.getpid()}"
         self._ends_at = 0
         """When ends that are not known are asked for again."""
+        self._told_at = 0
+        """When it was last told how far folds are."""
         self._reader: Reader | None = None
         self._reading: dict[TopicPartition, Owned] = {}
         self._loading: dict[TopicPartition, Iterator[Partition | None]] = {}
@@ -217,6 +220,7 @@ class Ownership:
         if begun.journal.term < owned.partition.offset:
             self._fold_from_first(owned)
             logger.warning("snapshot_dropped", reason="it is ahead of the log")
+        owned.folds_since = self._clock()
         owned.phase = Phase.FOLDING
 
     # ------------------------------------------------------------ folding
@@ -239,8 +243,17 @@ class Ownership:
             records = self._reader.poll(0.2, SLICE_RECORDS)
             with _uncollected():
                 self._fold(records)
+            self._tell_progress()
             if len(records) == SLICE_RECORDS:
                 gc.freeze()
+
+    def _tell_progress(self) -> None:
+        now = self._clock()
+        if now >= self._told_at + LONG_FOLD_US:
+            self._told_at = now
+            for owned in self._reading.values():
+                if progress := owned.progress(now):
+                    logger.info("folding", partition=owned.partition.source, progress=progress)
 
     def _fold(self, records: Sequence[Record]) -> None:
         folded = []
@@ -270,7 +283,11 @@ class Ownership:
 
     def _begin_deciding(self, owned: Owned, found: Found) -> None:
         owned.gone.update({topic: owned.ends[topic] for topic in found.gone})
-        self._ready(owned, found)
+        try:
+            self._ready(owned, found)
+        except ForeignLog as error:
+            self._set_aside(owned, error, ILL_US)
+            return
         owned.phase = Phase.DECIDING
         owned.from_first = False
         owned.reason = ""
@@ -280,12 +297,15 @@ class Ownership:
         that it began with may be of another log, and its file gone, dropped by another decider of
         this machine."""
         del self._reading[owned.journal_key]
-        if owned.reason != str(error):
-            logger.error("partition_ill", partition=owned.partition.source, reason=str(error))
         pause = ILL_US if owned.from_first else 0
         if not owned.from_first:
             self._fold_from_first(owned)
-        owned.wait(Phase.ILL, self._clock() + pause, str(error))
+        self._set_aside(owned, error, pause)
+
+    def _set_aside(self, owned: Owned, error: ForeignLog, pause_us: int) -> None:
+        if owned.reason != str(error):
+            logger.error("partition_ill", partition=owned.partition.source, reason=str(error))
+        owned.wait(Phase.ILL, self._clock() + pause_us, str(error))
 
     def _fold_from_first(self, owned: Owned) -> None:
         self._snapshots.discard(owned.domain, owned.number)
@@ -311,9 +331,18 @@ class Ownership:
         self._asking.close()
 
     def troubles(self) -> list[str]:
-        """Return a sentence for each partition that cannot decide."""
-        return [
-            f"{owned.partition.topic}/{owned.number}: {reason}"
-            for owned in list(self.owned.values())
-            for reason in owned.troubles()
-        ]
+        """From any thread: return a sentence for each partition that cannot decide. Only of one
+        that waits for help its name ends in a colon."""
+        now, said = self._clock(), []
+        for owned in list(self.owned.values()):
+            name = f"{owned.partition.topic}/{owned.number}"
+            if progress := owned.progress(now):
+                said.append(f"{name} {progress}")
+            else:
+                said += [f"{name}: {reason}" for reason in owned.troubles()]
+        return said
+
+    def unfolded(self) -> int:
+        """From any thread: return how many records are to be folded before all partitions can
+        decide, as far as that is known."""
+        return sum(owned.unfolded() for owned in list(self.owned.values()))

@@ -28,7 +28,7 @@ from events.log.records import (
 )
 from events.log.terms import TERM, begins_term, is_control
 from events.message import Context, Event, Message, UnknownMessage
-from handlers.decider.deadlines import Deadlines, Key, deadline_of
+from handlers.decider.deadlines import Deadlines, Fate, Key, fate_of
 from handlers.decider.effects import Effect, outcome_of
 from handlers.decider.marks import Marks, marks_of, origin_of
 from handlers.indexes import Indexes
@@ -136,10 +136,18 @@ class Partition:
                 self._fold_control(record, message)
             else:
                 self._fold_event(record, message)
+        except ForeignLog:
+            raise
         except (BadRecord, UnknownMessage, UnknownSchema) as error:
             raise ForeignLog(
                 f"{record.topic}/{record.partition}@{record.offset} cannot be read by this version"
                 f" of Chronova, and without it the state would be wrong: {error}"
+            ) from error
+        except Exception as error:
+            raise ForeignLog(
+                f"{record.topic}/{record.partition}@{record.offset}"
+                f" ({record.headers.get('ce_type', '?').removeprefix('chronova.')}) cannot be"
+                f" folded: {type(error).__name__}: {error}"
             ) from error
         self.offset = record.offset + 1
         if marks is not None:
@@ -188,32 +196,23 @@ class Partition:
                 f"{record.topic}/{record.partition}@{record.offset} is event {stamp.position},"
                 f" which does not follow event {self.position} of the state"
             )
-        evolved = self._evolved(record, event)
+        # All that may raise comes before anything is changed.
+        evolved = [
+            ((each.name, id), each.evolve(self.states[each.name].get(id), event))
+            for each, id in folds_of(event)
+        ]
+        fates = [fate_of(key, state) for key, state in evolved]
+        known = Remembered(event.at, stamp.position, *outcome_of(event))
         self.position = stamp.position
         self.hash = self.last_hash = chain_hash(record.key, record.value, record.headers)
         self.last_at = max(self.last_at, event.at)
-        for key, state in evolved:
-            self._put(key, state, envelope)
+        for (key, state), fate in zip(evolved, fates, strict=True):
+            self._put(key, state, fate, envelope)
         subject = evolved[0][1] if evolved else None
         if event.folds:
             self._count(event.subject, stamp.sequence)
         self._undelivered(record.offset, event, subject, envelope)
-        known = Remembered(event.at, stamp.position, *outcome_of(event))
         self._remember(envelope.causation_id, known)
-
-    def _evolved(self, record: Record, event: Event) -> list[tuple[Key, Any]]:
-        """Return what an event makes of the states that it is about. Raises ``ForeignLog`` for one
-        that no fold can take, whatever is wrong with it: others go on."""
-        try:
-            return [
-                ((each.name, id), each.evolve(self.states[each.name].get(id), event))
-                for each, id in folds_of(event)
-            ]
-        except Exception as error:
-            raise ForeignLog(
-                f"{record.topic}/{record.partition}@{record.offset} ({event.type_name}) cannot be"
-                f" folded: {type(error).__name__}: {error}"
-            ) from error
 
     def _undelivered(
         self, offset: int, message: Event | Marked, state: Any, envelope: Context
@@ -225,7 +224,7 @@ class Partition:
     def take(self, draft: Draft, first: int) -> None:
         """Take over what a draft holds; its records are committed from offset ``first`` on."""
         for key, (state, envelope) in draft.changed_states.items():
-            self._put(key, state, envelope)
+            self._put(key, state, fate_of(key, state), envelope)
         for key, sequence in draft.sequences.items():
             self._count(key, sequence)
         for id, known in draft.remembered.items():
@@ -241,20 +240,19 @@ class Partition:
         if subject[1] in self.states[subject[0]]:
             self.sequences[subject] = sequence
 
-    def _put(self, key: Key, state: Any, envelope: Context) -> None:
+    def _put(self, key: Key, state: Any, fate: Fate, envelope: Context) -> None:
         name, id = key
         before = self.states[name].get(id)
-        if state is None or AGGREGATES[name].gone(state):
+        self.deadlines.note(key, fate.deadline)
+        if fate.gone:
             self.states[name].pop(id, None)
             self.indexes.replace(name, id, before, None)
             self.sequences.pop(key, None)
             self.in_flight.pop(key, None)
-            self.deadlines.note(key, None)
             return
         self.states[name][id] = state
         self.indexes.replace(name, id, before, state)
-        self.deadlines.note(key, state)
-        if deadline_of(key, state) is None:
+        if fate.deadline is None:
             self.in_flight.pop(key, None)
         else:
             self.in_flight[key] = envelope

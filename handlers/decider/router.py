@@ -22,7 +22,7 @@ from handlers.decider.inputs import Input, from_effect
 from handlers.decider.outbox import Outbox
 from handlers.decider.owned import Owned
 from handlers.decider.ownership import Ownership
-from handlers.decider.partition import Folded
+from handlers.decider.partition import Folded, ForeignLog
 from handlers.decider.refusals import answers_again
 from handlers.decider.takeover import Found
 
@@ -41,8 +41,13 @@ class Router:
         self._handing_over = handing_over
 
     def resume(self, owned: Owned, found: Found) -> None:
-        """Deliver what, by a folded journal's marks, may not have been."""
-        folded = list(owned.partition.undelivered)
+        """Deliver what, by a folded journal's marks, may not have been. Raises ``ForeignLog``,
+        having changed nothing."""
+        derived = [
+            effect
+            for one in owned.partition.undelivered
+            for effect in _derived(owned, one, found.refusals)
+        ]
         # Receivers of this process may have effects of an earlier owner of this journal unread.
         for commands, end in found.ends.items():
             if (receiver := self._ownership.owned.get(commands)) is not None:
@@ -54,7 +59,6 @@ class Router:
             for effect in partition.kept_effects
             if effect.offset > marks.delivered or effect.offset in marks.held
         ]
-        derived = [effect for one in folded for effect in _derived(owned, one, found.refusals)]
         partition.kept_effects = []
         partition.undelivered.clear()
         self._outbox.put(owned.journal_key, [*saved, *derived])
@@ -112,12 +116,22 @@ class Router:
 
 
 def _derived(owned: Owned, folded: Folded, kept: dict[int, Record]) -> list[Effect]:
-    """What follows from a record that was folded, once more. ``kept``: refusals by offset."""
+    """What follows from a record that was folded, once more. ``kept``: refusals by offset.
+
+    Raises ``ForeignLog``: nobody else sends what follows from a fact, so it waits for a version
+    that can tell it. Who asked something gives up by himself.
+    """
     try:
         found = list(_following(owned, folded, kept))
-    except Exception:
-        logger.exception("effects_lost", partition=owned.partition.source, offset=folded.offset)
-        return []
+    except Exception as error:
+        if isinstance(folded.message, Marked):
+            logger.exception("effects_lost", partition=owned.partition.source, offset=folded.offset)
+            return []
+        raise ForeignLog(
+            f"{owned.partition.topic}/{owned.number}@{folded.offset}"
+            f" ({folded.message.type_name}): what follows from it cannot be told:"
+            f" {type(error).__name__}: {error}"
+        ) from error
     for effect in found:
         effect.offset = folded.offset
     return found

@@ -32,13 +32,14 @@ from events.aggregate import AGGREGATES
 from events.log.records import Codec
 from events.message import Context
 from events.state_codec import decode_state, encode_state, state_shape
-from handlers.decider.deadlines import Key
+from handlers.decider.deadlines import Key, deadline_of
 from handlers.decider.effects import Effect
 from handlers.decider.marks import Marks
 from handlers.decider.partition import Partition, Remembered
 
 FOLD_VERSION = 1
-"""To be raised by a change of ``evolve`` that gives other states of the same shape."""
+"""To be raised by a change of ``evolve`` that gives other states of the same shape: those of the
+golden log are compared (``tests/schemas/golden_fold.py``)."""
 
 CHECKSUM_BYTES = 32
 
@@ -304,7 +305,8 @@ def _add(piece: Piece, partition: Partition) -> None:
         for id, raw in piece.states.items():
             state: Any = decode_state(raw, kind)
             states[id] = state
-            partition.deadlines.note((piece.aggregate, id), state)
+            key = (piece.aggregate, id)
+            partition.deadlines.note(key, deadline_of(key, state))
     partition.sequences.update({(name, id): n for name, id, n in piece.sequences})
     partition.remembered.update(piece.remembered)
     partition.in_flight.update({(name, id): context for name, id, context in piece.in_flight})

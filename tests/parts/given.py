@@ -19,6 +19,7 @@ from events.log.contract import Outgoing, Record
 from events.log.records import Codec, headers
 from events.message import Command, Context, Event, Message
 from events.outcome import CommandFailed, CommandRefused
+from handlers.decider.deadlines import deadline_of
 from handlers.decider.draft import Decided, Draft
 from handlers.decider.effects import Effects
 from handlers.decider.inputs import from_record
@@ -49,7 +50,8 @@ class Story:
                     states.pop(id, None)
                 else:
                     states[id] = state
-                self.partition.deadlines.note((aggregate.name, id), state)
+                key = (aggregate.name, id)
+                self.partition.deadlines.note(key, deadline_of(key, state))
         self.partition.indexes.forget()
         return self
 

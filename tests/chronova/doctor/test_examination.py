@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import psycopg2
 import pytest
+import sqlalchemy
 from sqlalchemy.schema import CreateTable
 
 from chronova.connections import make_topics, open_site_log
@@ -20,11 +22,19 @@ from chronova.doctor import machine, records, tables
 from chronova.doctor.examination import examine
 from chronova.doctor.finding import Finding, is_sound
 from chronova.doctor.tables import SHOWN_MAX
+from chronova.domains import load_projections
 from chronova.settings import Settings, write
+from events import topics
+from events.fleet.heartbeat import CONDUCTOR, Heartbeat
+from events.log.contract import Record
+from events.log.postgres import PostgresLog
+from events.log.records import Codec
 from projections.aside import SET_ASIDE
 from projections.builds import LIVE_SCHEMA
 from projections.connection import connect
+from projections.fleet.heartbeats import SERVICE_HEARTBEATS, heartbeat_rows
 from projections.lag import Standing
+from projections.rebuild import Rebuild
 from tests.parts.broker import kafka_broker
 from tests.parts.fresh_database import fresh_database
 
@@ -191,3 +201,39 @@ def test_what_the_projection_could_not_take_is_named(database: PostgresServer) -
     assert [finding.seen for finding in found[SHOWN_MAX + 1 :]] == [
         "2 more aggregates are set aside"
     ]
+
+
+ILL = "compute.events/1: an event cannot be read"
+FOLDED = "compute.events/2 is folded before it decides, 5 of 9 records so far"
+
+
+def live_engine(url: str) -> sqlalchemy.Engine:
+    """One that may write to the live tables."""
+    settings = {"search_path": LIVE_SCHEMA}
+    return sqlalchemy.create_engine(
+        "postgresql+psycopg2://", creator=lambda: connect(url, "test", settings)
+    )
+
+
+@pytest.mark.parametrize("troubles", [[], [ILL, FOLDED]])
+def test_what_waits_in_a_decider_is_named(database: PostgresServer, troubles: list[str]) -> None:
+    load_projections()
+    with fresh_database(database.url) as url, closing(PostgresLog(url)) as log:
+        settings = Settings(database=url)
+        assert list(tables.deciders(settings)) == [], "there are no tables yet"
+        log.create_topics(topics.all_topics(1))
+        beat = Heartbeat(host="h", binary=CONDUCTOR, at=1, started_at=1, troubles=troubles)
+        Rebuild(log, url).run()
+        at = time.time_ns() // 1000
+        record = Record(topics.HEARTBEATS, 0, 0, at, "h", Codec().encode(beat), {})
+        with live_engine(url).begin() as connection:
+            connection.execute(SERVICE_HEARTBEATS.insert(), heartbeat_rows([record]))
+        found = list(tables.deciders(settings))
+    assert {one.check for one in found} == {"deciders"}
+    if not troubles:
+        assert [(one.verdict, one.seen) for one in found] == [("ok", "nothing waits for help")]
+        return
+    seen = [("failed", f"{CONDUCTOR} on h: {trouble}") for trouble in troubles]
+    assert [(one.verdict, one.seen) for one in found] == seen
+    assert "`chronova log verify`" in found[0].advice
+    assert "What is folded decides when that is done" in found[0].advice

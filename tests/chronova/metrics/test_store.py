@@ -70,7 +70,7 @@ def test_processes_are_added_up(store: Store) -> None:
     meters = DeciderMeters(store)
     meters.batch([Decided("compute.StopServer", "accepted", 2, 0.004)], 0.01)
     meters.owns(37)
-    meters.waiting(2)
+    meters.waiting(2, 500)
     with agent(store.folder, 3) as (first, _), agent(store.folder, 4) as (second, _):
         assert [first, second] == ["agent-0", "agent-1"]
         seen = figures(store.folder)
@@ -78,6 +78,7 @@ def test_processes_are_added_up(store: Store) -> None:
     assert seen["chronova_agent_pending[]"] == 7
     assert seen["chronova_decider_partitions[]"] == 37
     assert seen["chronova_decider_waiting[]"] == 2
+    assert seen["chronova_decider_unfolded_records[]"] == 500
     assert seen["chronova_decider_events_total[]"] == 2
     assert seen["chronova_decider_batch_commands_count[]"] == 1
 

@@ -72,6 +72,24 @@ def test_a_partition_that_waits_is_counted_in_the_metric(tmp_path: Path) -> None
         store.close()
 
 
+def test_what_is_to_be_folded_is_counted_in_the_metric(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Decider, "unfolded", lambda self: 7)
+    log = MemoryLog(cluster=Cluster(lambda: 0))
+    log.create_topics(topics.all_topics(1))
+    store = Store(tmp_path, "decider")
+    meters = DeciderMeters(store)
+    decider = Decider(log, ["compute"], threaded=False, watcher=meters)
+    try:
+        counted_troubles(decider, meters)
+        assert figures(tmp_path)["chronova_decider_unfolded_records[]"] == 7
+    finally:
+        decider.close()
+        log.close()
+        store.close()
+
+
 def test_the_role_breaks_off_a_decision_that_takes_too_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 
 from commands.compute import limits
 from commands.compute.boot import ReportBootFailed
 from events import topics
 from events.compute.server import Server
-from handlers.decider import Decider, loop, owned
-from handlers.decider.owned import GRACE_US
+from handlers.decider import Decider, loop
+from handlers.decider import owned as owned_module
+from handlers.decider.owned import GRACE_US, LEVEL_MAX_US, Owned, Phase
+from handlers.decider.partition import Partition
 from tests.commands.compute.servers import create
 from tests.commands.fleet.fleet import register
 from tests.handlers.decider.booting import booting, failed_build
@@ -198,7 +202,7 @@ def test_an_owner_whose_clock_is_behind_the_last_ones_waits_without_haste(
     assert server.deadline is not None
     first._log.expel()  # type: ignore[attr-defined]
     monkeypatch.setattr(topics, "REPORTING", ())  # as in a domain that has no hosts
-    monkeypatch.setattr(owned, "BATCH_MAX", 1)
+    monkeypatch.setattr(owned_module, "BATCH_MAX", 1)
     monkeypatch.setattr(loop, "TURNS_MAX", 1)
     site.ask_flavor("one")
     site.ask_flavor("two")
@@ -212,3 +216,30 @@ def test_an_owner_whose_clock_is_behind_the_last_ones_waits_without_haste(
     behind = site.decider("behind", domains=("compute", "fleet"))
     settle(behind)
     assert behind._patience(1.0) > 0.1
+
+
+def listening_for_what_never_comes(inputs_end: int) -> Owned:
+    """A partition whose reports ended there when its term began, and of which none came."""
+    owned = Owned("compute", 0, Partition("compute", 0, CODEC), cast(Any, None))
+    owned.phase = Phase.DECIDING
+    owned.ends = {topics.reports("compute"): inputs_end}
+    return owned
+
+
+def test_input_that_never_comes_is_waited_for_ten_minutes() -> None:
+    """The log may have dropped it in the middle of what it holds. No deadline would ever pass."""
+    owned = listening_for_what_never_comes(5)
+    assert not owned.listening(LEVEL_MAX_US - 1)
+    assert not owned.listening(LEVEL_MAX_US), "now hosts have their time"
+    assert owned.listening(LEVEL_MAX_US + GRACE_US)
+    assert listening_for_what_never_comes(0).listening(0) is False
+    assert owned.passes(LEVEL_MAX_US + GRACE_US) == -1, "nobody has looked yet"
+
+
+def test_input_of_before_a_look_is_waited_for_ten_minutes() -> None:
+    owned = listening_for_what_never_comes(0)
+    assert not owned.listening(0)
+    looked_at = GRACE_US
+    owned.looked(looked_at, owned.term_at, {(topics.reports("compute"), 0): 5})
+    assert owned.passes(looked_at + LEVEL_MAX_US - 1) == -1
+    assert owned.passes(looked_at + LEVEL_MAX_US) == looked_at

@@ -10,9 +10,9 @@ import pytest
 from events import topics
 from events.log.contract import LogUnavailable, Outgoing
 from events.log.memory import MemoryLog
-from handlers.decider import Decider, intake, loop, outbox, owned
+from handlers.decider import Decider, intake, loop, owned, receiver
 from tests.commands.compute.servers import create
-from tests.handlers.decider.site import Site, settle
+from tests.handlers.decider.site import CODEC, Site, settle
 
 FLEET = topics.commands("fleet")
 ASKED, HELD_BACK, QUEUED, BATCH = 200, 20, 10, 5
@@ -29,11 +29,17 @@ class FleetAway(MemoryLog):
         return super().append(records, timeout_s)
 
 
-@pytest.fixture
-def bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+COMMAND_BYTES = len(CODEC.encode(create(str(UUID(int=0)), project_id="project-0")))
+
+
+@pytest.fixture(params=["number", "bytes"])
+def bounds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Such small ones that a test reaches them."""
-    monkeypatch.setattr(outbox, "HELD_BACK_MAX", HELD_BACK)
-    monkeypatch.setattr(intake, "QUEUED_MAX", QUEUED)
+    monkeypatch.setattr(receiver, "HELD_BACK_MAX", HELD_BACK)
+    if request.param == "number":
+        monkeypatch.setattr(intake, "QUEUED_MAX", QUEUED)
+    else:
+        monkeypatch.setattr(intake, "QUEUED_BYTES", QUEUED * COMMAND_BYTES)
     monkeypatch.setattr(loop, "BATCH_MAX", BATCH)
     monkeypatch.setattr(owned, "BATCH_MAX", BATCH)
 

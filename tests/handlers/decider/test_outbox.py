@@ -6,20 +6,35 @@ import threading
 from collections.abc import Callable, Sequence
 
 import pytest
+from structlog.testing import capture_logs
 
 from commands.compute.ping import Ping
 from events import topics
+from events.bounds import OutOfBounds
 from events.features import Levels
-from events.log.contract import LogError, LogUnavailable, Outgoing, TopicMismatch, TopicPartition
+from events.log.contract import (
+    LogError,
+    LogUnavailable,
+    Outgoing,
+    RecordTooLarge,
+    TopicMismatch,
+    TopicPartition,
+    Unstorable,
+)
 from events.log.memory import MemoryLog
 from events.log.records import Codec
 from events.message import Context
 from handlers.decider.delivered import HELD_MAX
 from handlers.decider.effects import Effect
 from handlers.decider.marks import Marks
-from handlers.decider.outbox import HELD_BACK_MAX, Outbox
-from handlers.decider.receiver import AWAY_MAX_S, HELD_MAX_S, REPLIES_MAX_S
-from tests.handlers.decider.site import CODEC, Site
+from handlers.decider.outbox import Outbox
+from handlers.decider.receiver import (
+    AWAY_MAX_S,
+    HELD_BACK_MAX,
+    HOST_MISSING_MAX_S,
+    REPLIES_MAX_S,
+)
+from tests.handlers.decider.site import CODEC, HOST, Site
 
 JOURNAL = ("compute.events", 0)
 AWAY, THERE = ("compute.commands", 0), ("compute.commands", 1)
@@ -116,22 +131,115 @@ def test_an_append_that_hangs_holds_back_no_other() -> None:
         relay.join(HANG_S)
 
 
-@pytest.mark.parametrize(
-    ("error", "kept"),
-    [(LogUnavailable("nobody leads it"), True), (TopicMismatch("there is no such topic"), False)],
-)
-def test_what_is_away_is_waited_for_however_long(error: LogError, kept: bool) -> None:
-    """The deadlines of what was to be done on a host that does not exist have passed; a partition
-    that nobody leads just now exists, and what releases room there is said by nobody else."""
+UNLED = LogUnavailable("nobody leads it")
+MISSING = TopicMismatch("there is no such topic")
+DENIED = LogError("SQLSTATE 42501")
+DAY_S = 24 * 3600
+
+
+@pytest.mark.parametrize("error", [UNLED, MISSING, DENIED])
+def test_commands_are_waited_for_however_long(error: LogError) -> None:
+    """What releases room is said by nobody else. After an hour it was given up, and counted as
+    delivered, where the log said anything else than that it is away."""
     site = Site(partitions=2)
     log = Refusing(site, AWAY, error)
     outbox = outbox_of(site, log)
     outbox.put(JOURNAL, [effect(AWAY, 1)])
+    outbox.reached(JOURNAL, 1, -1)
     deliver(site, outbox)
-    deliver(site, outbox, seconds=HELD_MAX_S + 1)
+    for _ in range(2):
+        deliver(site, outbox, seconds=DAY_S)
+    assert outbox.progress(JOURNAL) == (1, [1])
+    assert len(outbox.troubles()) == 1
     log.error = None
     deliver(site, outbox, seconds=10)
-    assert ids(site, AWAY) == (["compute.events/0/1>0"] if kept else [])
+    assert ids(site, AWAY) == ["compute.events/0/1>0"]
+
+
+@pytest.mark.parametrize(
+    ("errors", "kept"),
+    [
+        ([MISSING, MISSING], False),
+        ([UNLED, UNLED], True),
+        ([DENIED, DENIED], True),
+        ([UNLED, MISSING], True),
+        ([MISSING, DENIED], True),
+    ],
+)
+def test_work_is_given_up_for_a_host_that_has_not_existed_for_an_hour(
+    errors: list[LogError], kept: bool
+) -> None:
+    """The deadlines of what was to be done there have passed. A topic that is only away, or may
+    not be written, is that of a host that exists."""
+    site = Site()
+    host = (topics.dispatch(HOST), 0)
+    log = Refusing(site, host, errors[0])
+    outbox = outbox_of(site, log)
+    outbox.put(JOURNAL, [effect(host, 1)])
+    outbox.reached(JOURNAL, 1, -1)
+    deliver(site, outbox)
+    log.error = errors[1]
+    deliver(site, outbox, seconds=HOST_MISSING_MAX_S + 1)
+    assert outbox.progress(JOURNAL) == (1, [1] if kept else [])
+    log.error = None
+    deliver(site, outbox, seconds=10)
+    assert ids(site, host) == (["compute.events/0/1>0"] if kept else [])
+
+
+class Choosy(MemoryLog):
+    """A log that raises ``error`` for the records with one id."""
+
+    poison, error = "compute.events/0/2>0", LogError()
+
+    def append(self, records: Sequence[Outgoing], timeout_s: float = 10.0) -> Sequence[int]:
+        if any(record.headers["ce_id"] == self.poison for record in records):
+            raise self.error
+        return super().append(records, timeout_s)
+
+
+@pytest.mark.parametrize(
+    "error", [RecordTooLarge("2 MiB"), Unstorable("a NUL"), OutOfBounds("too long")]
+)
+def test_what_can_never_be_written_holds_back_nothing_and_is_logged(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it cannot be encoded or the log takes no such record."""
+    site = Site(partitions=2)
+    log = Choosy(cluster=site.cluster, process="relay")
+    if isinstance(error, LogError):
+        monkeypatch.setattr(log, "error", error)
+    else:
+        right = Effect.record
+
+        def record(self: Effect, codec: Codec) -> Outgoing:
+            if self.context.id == Choosy.poison:
+                raise error
+            return right(self, codec)
+
+        monkeypatch.setattr(Effect, "record", record)
+    outbox = outbox_of(site, log)
+    outbox.put(JOURNAL, [effect(THERE, n) for n in (1, 2, 3)])
+    outbox.reached(JOURNAL, 3, -1)
+    with capture_logs() as logged:
+        for _ in range(4):
+            deliver(site, outbox, seconds=10)
+    assert ids(site, THERE) == ["compute.events/0/1>0", "compute.events/0/3>0"]
+    assert outbox.progress(JOURNAL) == (3, [])
+    assert outbox.troubles() == []
+    (given_up,) = [one for one in logged if one["event"] == "delivery_given_up"]
+    assert (given_up["effect"], given_up["id"]) == ("compute.Ping", Choosy.poison)
+    assert given_up["exc_info"] is error
+
+
+def test_a_receiver_that_is_away_is_forgotten_with_all_that_waits_for_it() -> None:
+    """Another process owns the journals now: it was named as one that cannot take 0 records."""
+    site = Site(partitions=2)
+    outbox = outbox_of(site, Refusing(site, AWAY, UNLED))
+    outbox.put(JOURNAL, [effect(AWAY, 1)])
+    deliver(site, outbox)
+    assert len(outbox.troubles()) == 1
+    outbox.forget(JOURNAL)
+    assert outbox.troubles() == []
 
 
 def test_a_defect_ends_the_relay() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 from itertools import pairwise
 
+import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from chronova.domains import load_handlers
 from commands.compute.flavor import DeleteFlavor
@@ -194,3 +196,20 @@ def test_refusals_that_are_never_kept_are_tried_less_and_less_often() -> None:
     site.now += PAUSE_MAX_US
     settle(decider)
     assert 409 in [answer.status for answers in site.answers().values() for answer in answers]
+
+
+def test_a_refusal_that_cannot_be_read_stops_nothing() -> None:
+    """Who asked gives up; the partition is not set aside for that."""
+    site = Site()
+    first = with_flavor(site)
+    id = site.ask_flavor("one")
+    struck(site, first, "append", Fault.CRASH, 2)
+    lying = site.cluster.partitions[REFUSALS, 0].records
+    lying[:] = [msgspec.structs.replace(record, value=b"\0garbage") for record in lying]
+    second = site.decider("second")
+    with capture_logs() as logged:
+        settle(second)
+    assert "effects_lost" in [one["event"] for one in logged]
+    assert flavors(second) == {"one"}
+    assert second.troubles() == []
+    assert id not in site.answers()

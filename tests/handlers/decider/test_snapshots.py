@@ -9,17 +9,20 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import handlers.decider.loop
 import handlers.decider.ownership as ownership
 import handlers.decider.snapshot as snapshot
 from events import topics
+from events.aggregate import AGGREGATES
+from events.compute.flavor import Flavor
 from events.state_codec import encode_state
 from handlers.decider.deadlines import STALE_MAX, Deadlines
 from handlers.decider.snapshot import Snapshots
 from tests.handlers.decider.booting import booting
-from tests.handlers.decider.site import Site, flavors, settle
+from tests.handlers.decider.site import CODEC, Site, flavors, settle
 
 COUNT = 30
 
@@ -175,9 +178,9 @@ def test_a_long_fold_leaves_no_more_deadlines_than_there_are() -> None:
         patch.setattr("handlers.decider.deadlines.deadline_of", lambda key, state: state.deadline)
         for moment in range(10 * STALE_MAX):
             state.deadline = moment
-            deadlines.note(("server", "one"), state)
+            deadlines.note(("server", "one"), state.deadline)
         state.deadline = 5
-        deadlines.note(("server", "one"), state)
+        deadlines.note(("server", "one"), state.deadline)
         assert len(deadlines._heap) <= STALE_MAX + 3
         assert deadlines.next() == 5
 
@@ -195,3 +198,32 @@ def test_what_a_killed_process_left_of_a_snapshot_is_removed(tmp_path: Path) -> 
     decider.close()
     assert (tmp_path / "compute-0.snapshot").exists()
     assert (left.exists(), running.exists()) == (False, True)
+
+
+class Otherwise(Flavor, frozen=True, kw_only=True):
+    """A flavor as another version keeps it."""
+
+    weight: int = 1
+
+
+@pytest.mark.parametrize("other", ["nothing", "fold_version", "shape", "log"])
+def test_a_snapshot_of_another_version_or_log_is_not_believed(
+    other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its states would stay wrong for ever, and nothing would say so."""
+    site = Site()
+    made(site, tmp_path)
+    log_id = site.log("second").identity()
+    if other == "fold_version":
+        monkeypatch.setattr(snapshot, "FOLD_VERSION", snapshot.FOLD_VERSION + 1)
+    elif other == "shape":
+        kept = msgspec.structs.replace(AGGREGATES["flavor"], state=Otherwise)
+        monkeypatch.setitem(AGGREGATES, "flavor", kept)
+    elif other == "log":
+        log_id += "-2"
+    loaded = Snapshots(tmp_path, log_id).load("compute", 0, CODEC)
+    assert len(loaded.states["flavor"]) == loaded.position == (COUNT if other == "nothing" else 0)
+    assert (tmp_path / "compute-0.snapshot").exists() == (other == "nothing")
+    second = site.decider("second", tmp_path)
+    settle(second)
+    assert len(flavors(second)) == COUNT, "it is folded from the journal"

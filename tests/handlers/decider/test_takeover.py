@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 import commands.compute.overdue as overdue
 import handlers.decider.loop
@@ -22,9 +23,9 @@ from events.log.memory import Crash, Fault, Operation
 from events.message import Event
 from events.outcome import CommandFailed
 from handlers.decider import Decider
-from handlers.decider.owned import GRACE_US
+from handlers.decider.owned import GRACE_US, LONG_FOLD_US
 from handlers.decider.partition import REMEMBERED_US, Partition
-from handlers.decider.snapshot import CHECKSUM_BYTES
+from handlers.decider.snapshot import Snapshots
 from tests.commands.compute.servers import create
 from tests.commands.fleet.fleet import register
 from tests.handlers.decider.booting import booting
@@ -172,20 +173,34 @@ def test_ids_are_remembered_although_a_clock_is_ahead() -> None:
 
 
 def test_a_damaged_snapshot_is_dropped(tmp_path: Path) -> None:
-    """F18: whichever bit was turned."""
+    """F18: whichever byte was changed, all is as if there had been none."""
     site = Site()
     with_snapshot(site, tmp_path, "one", "two").close()
     file = tmp_path / SNAPSHOT
     right = file.read_bytes()
-    for at in range(0, len(right), max(1, len(right) // 40)):
+    snapshots = Snapshots(tmp_path, site.log("first").identity())
+    assert snapshots.load("compute", 0, CODEC).position == 2
+    for at in range(len(right)):
         damaged = bytearray(right)
         damaged[at] ^= 1 << (at % 8)
         file.write_bytes(bytes(damaged))
-        successor = site.decider(f"successor-{at}", tmp_path)
-        settle(successor)
-        assert flavors(successor) == {"one", "two"}
-        successor.close()
-    assert len(right) > CHECKSUM_BYTES
+        assert content(snapshots.load("compute", 0, CODEC)) == content(
+            Partition("compute", 0, CODEC)
+        ), f"byte {at} of {len(right)}"
+    for length in range(len(right)):
+        file.write_bytes(right[:length])
+        assert snapshots.load("compute", 0, CODEC).position == 0
+    successor = site.decider("successor", tmp_path)
+    settle(successor)
+    assert flavors(successor) == {"one", "two"}
+
+
+def content(partition: Partition) -> tuple[object, ...]:
+    """All that a snapshot holds of a partition."""
+    counts = (partition.position, partition.offset, partition.term, partition.last_at)
+    hashes = (partition.hash, partition.last_hash, partition.proof)
+    known = (partition.sequences, dict(partition.remembered), partition.in_flight)
+    return (partition.states, *known, *counts, *hashes, partition.marks, partition.kept_effects)
 
 
 def test_effects_that_were_not_delivered_are_in_the_snapshot(tmp_path: Path) -> None:
@@ -312,3 +327,33 @@ def test_a_takeover_of_any_length_keeps_its_membership(monkeypatch: pytest.Monke
     positions = [n for n, name in enumerate(polls) if name == "reader.poll"]
     between = [polls[a:b] for a, b in pairwise(positions)]
     assert all("poll" in names for names in between), between
+
+
+def test_a_takeover_shows_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asked why nobody decides was told that nobody answers."""
+    monkeypatch.setattr(ownership, "SLICE_RECORDS", 3)
+    site = Site()
+    first = site.decider("first")
+    for n in range(30):
+        site.ask_flavor(f"f{n}")
+    settle(first)
+    first.close()
+    second = site.decider("second")
+    for _ in range(3):
+        second.step(0.0)
+    assert second.unfolded() > 0
+    assert second.troubles() == [], "it takes no time yet"
+    with capture_logs() as logged:
+        site.now += LONG_FOLD_US
+        told = []
+        while second.states("compute", 0, "flavor") is None:
+            told.append((second.unfolded(), second.troubles()))
+            second.step(0.0)
+    assert len(told) > 3
+    end = len(site.records(topics.events("compute")))
+    for left, troubles in told:
+        sentence = f"is folded before it decides, {end - left} of {end} records so far"
+        assert troubles == [f"compute.events/0 {sentence}"]
+    assert len({left for left, _ in told}) == len(told), "it goes on"
+    assert [one["event"] for one in logged if one["event"] == "folding"] == ["folding"]
+    assert (second.unfolded(), second.troubles()) == (0, [])
