@@ -96,7 +96,10 @@ def _level(world: World, decider: Decider, domain: str, number: int) -> bool:
 
 
 def check(world: World) -> None:
-    """Complain about all that does not hold."""
+    """Complain about all that does not hold. What has not arrived comes first: much may be wrong
+    for the want of it."""
+    for effect in undelivered(world):
+        world.complain("undelivered", effect)
     _answered(world)
     _allocated(world)
     _as_folded(world)
@@ -105,9 +108,14 @@ def check(world: World) -> None:
     _wished(world)
     images.check(world)
     identity.check(world)
+
+
+def undelivered(world: World) -> list[str]:
+    """What follows from facts and has not arrived."""
     partitions = {topic.name: topic.partitions for topic in world.cluster.topics.values()}
-    for effect in world.observer.arrivals.missing(world.observer.lines, partitions.__getitem__):
-        world.complain("undelivered", effect)
+    return world.observer.arrivals.missing(
+        world.observer.lines, partitions.__getitem__, world.handing_over
+    )
 
 
 def _wished(world: World) -> None:

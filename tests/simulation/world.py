@@ -255,7 +255,7 @@ class World:
         self.story.append((self.kernel.now, who, what))
 
     def wrote(self, records: list[Record]) -> None:
-        """One transaction or append, committed."""
+        """One append."""
         if self.upgrading:
             judge(records, [*self.deciders, *self.agents, self.projector], self.complain)
         for record in records:
@@ -367,6 +367,8 @@ class World:
                 raise Violation("busy", f"{what}: no end after {STEPS_MAX} steps")
             if limit is not None and self.kernel.now > limit:
                 subject, text = rest.in_flight(self)
+                if missing := rest.undelivered(self):
+                    raise Violation("undelivered", f"after {seconds} s: {missing}", subject)
                 raise Violation("in flight", f"after {seconds} s: {text}", subject)
 
     def _for(self, seconds: float) -> None:
