@@ -154,7 +154,7 @@ class Unavailable(FaultKind):
     def on_log(self, process: Process, operation: Operation) -> Fault | None:
         if self.world.kernel.now < self.away_until:
             return Fault.UNAVAILABLE
-        if operation.name not in (*WRITES, "poll", "rewind", "ends", "reader.poll"):
+        if operation.name not in (*WRITES, "poll", "ends", "reader.poll"):
             return None
         if not self.hits(operation.name):
             return None

@@ -30,7 +30,7 @@ class Forgeries:
         return record.headers.get("ce_id", "") in self.ids
 
     def wrote(self, records: Iterable[Record]) -> None:
-        """One transaction, or one append."""
+        """One append."""
         for record in records:
             type_name = record.headers.get("ce_type", "")
             cause = record.headers.get("ce_causationid", "")

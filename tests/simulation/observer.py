@@ -1,7 +1,7 @@
 """The invariants, checked at each write: what the log may hold, and in which order.
 
 The observer folds every event once, by itself, and compares with plain sums of its own. It sees
-a transaction whole, the moment it is committed. It is told when a guest starts to run.
+each append whole, the moment it is written. It is told when a guest starts to run.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Observer:
     # ------------------------------------------------------------ what came
 
     def wrote(self, records: Iterable[Record]) -> None:
-        """One transaction, or one append."""
+        """One append."""
         records = list(records)
         self._appended = {one.source: marks for one in records if (marks := marks_of(one))}
         for record in records:
@@ -204,8 +204,7 @@ class Observer:
 
     def _heard(self, line: Line, record: Record, event: Event) -> None:
         """No host is called silent whose report lay in the log when the owner's term began."""
-        domain = record.topic.removesuffix(".events")
-        source = (topics.reports(domain), record.partition)
+        source = (topics.reports(record.topic.removesuffix(".events")), record.partition)
         began = self._began.get(record.source, 0)
         server: Server = self.states["server", event.subject[1]]
         marks = self._appended.get(record.source, line.marks)
