@@ -26,10 +26,12 @@ from handlers.decider.owned import Owned
 from handlers.decider.ownership import Ownership
 from handlers.decider.partition import ForeignLog, Partition
 from handlers.decider.router import Router
+from handlers.decider.takeover import Found
 from tests.simulation.planting import planted, swapped
 
-LOST_WAYS = ("undelivered", "lost", "in flight", "unattended", "allocation", "guest", "deadline")
-"""What is seen of an effect that never arrives."""
+EFFECTS_LOST = ("undelivered", "lost")
+"""An effect that never arrives is ``undelivered``; an answer is one as well, and is missed as the
+command that is ``lost``."""
 
 
 @planted("chain", "time", workload="boots", faults=("zombie",))
@@ -56,9 +58,10 @@ def fence_dropped() -> Iterator[None]:
         yield
 
 
-@planted(*LOST_WAYS, "state", "chain", workload="boots", faults=("zombie", "restart"))
+@planted("deadline", "in flight", workload="boots", faults=("zombie", "restart"))
 def void_records_folded() -> Iterator[None]:
-    """Records that an old owner wrote late are folded as if they counted."""
+    """Records that an old owner wrote late are folded as if they counted. They do not follow the
+    last one: nobody can own the partition any more, and what is under way there never ends."""
 
     def void(self: Partition, record: Record) -> bool:
         return False
@@ -67,7 +70,7 @@ def void_records_folded() -> Iterator[None]:
         yield
 
 
-@planted("marks", "decided twice", "taken twice", workload="boots", faults=("restart",))
+@planted("decided twice", "taken twice", workload="boots", faults=("restart",))
 def marks_not_carried() -> Iterator[None]:
     """A new owner does not find in the journal how far inputs were taken."""
 
@@ -78,7 +81,7 @@ def marks_not_carried() -> Iterator[None]:
         yield
 
 
-@planted("taken twice", "decided twice", workload="boots", faults=("unavailable",))
+@planted("taken twice", workload="boots", faults=("unavailable",))
 def taken_ignored() -> Iterator[None]:
     """A follow-up that is delivered twice is decided twice."""
     right = Draft._repeated
@@ -102,9 +105,10 @@ def remembered_ids_off() -> Iterator[None]:
         yield
 
 
-@planted("chain", "state", "answered twice", *LOST_WAYS, workload="boots", faults=("unavailable",))
+@planted("chain", *EFFECTS_LOST, workload="boots", faults=("unavailable",), through_log=True)
 def draft_taken_though_the_commit_failed() -> Iterator[None]:
-    """What was decided is believed, whatever the log says."""
+    """What was decided is believed, whatever the log says. Where it is not there, the next fact
+    follows nothing; where it is, what follows from it is delivered by nobody."""
     right = Decider._not_committed
 
     def not_committed(self: Decider, owned: Owned, draft: Draft, error: LogError) -> None:
@@ -115,9 +119,10 @@ def draft_taken_though_the_commit_failed() -> Iterator[None]:
         yield
 
 
-@planted(*LOST_WAYS, workload="boots", faults=("unavailable",))
+@planted("in flight", workload="boots", faults=("unavailable",))
 def earlier_effects_dropped_after_an_unknown_outcome() -> Iterator[None]:
-    """What was handed over in memory is forgotten with the batch that took it."""
+    """What was handed over in memory is forgotten with the batch that took it; its sender waits for
+    ever to hear that it was taken."""
 
     def take_back(self: Router, owned: Owned) -> None:
         owned.queue.clear()
@@ -127,7 +132,7 @@ def earlier_effects_dropped_after_an_unknown_outcome() -> Iterator[None]:
         yield
 
 
-@planted(*LOST_WAYS, workload="boots", faults=("unavailable",))
+@planted(*EFFECTS_LOST, workload="boots", faults=("outage", "unavailable"), through_log=True)
 def delivered_before_the_append() -> Iterator[None]:
     """The outbox counts an effect as delivered before the log has it."""
 
@@ -145,7 +150,7 @@ def delivered_before_the_append() -> Iterator[None]:
         yield
 
 
-@planted("deadline", "in flight", workload="power", faults=("crash", "lost", "slow"))
+@planted("deadline", workload="power", faults=("crash", "lost", "slow"))
 def deadlines_forgotten_by_the_fold() -> Iterator[None]:
     """Deadlines are noted when decided, not when folded."""
     right = Partition.fold
@@ -169,9 +174,10 @@ def deadlines_before_reports() -> Iterator[None]:
         yield
 
 
-@planted("chain", "lost", "taken twice", "marks", "state", "answered twice", faults=("restart",))
+@planted("answered twice", "lost", workload="boots", faults=("restart",))
 def deciding_before_the_fold_ends() -> Iterator[None]:
-    """A new owner decides as soon as it has read something of its journal."""
+    """A new owner decides as soon as it has read something of its journal: it answers once more
+    what it has not read, or names events that are still to come."""
 
     def fold(self: Ownership, records: Sequence[Record]) -> None:
         folded: dict[str, Owned] = {}
@@ -193,4 +199,19 @@ def deciding_before_the_fold_ends() -> Iterator[None]:
             self._find(owned)
 
     with swapped(Ownership, "_fold", fold):
+        yield
+
+
+@planted("marks", workload="boots", faults=("restart",))
+def inputs_read_from_the_first() -> Iterator[None]:
+    """A new owner reads its inputs from their beginning, and notes that as progress."""
+    right = Decider._ready
+
+    def ready(self: Decider, owned: Owned, found: Found) -> None:
+        right(self, owned, found)
+        for source in owned.sources:
+            owned.polled[source[0]] = 0
+            self._member.follow(source, 0)
+
+    with swapped(Decider, "_ready", ready):
         yield

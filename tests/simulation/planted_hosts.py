@@ -36,7 +36,8 @@ def ended_before_reported() -> Iterator[None]:
 
 @planted("unreported", "unattended", workload="boots", faults=("crash", "restart"))
 def unfinished_work_forgotten() -> Iterator[None]:
-    """The bookmark passes work that is still under way."""
+    """The bookmark passes work that is still under way: nobody reports it, or its host is called
+    silent first."""
 
     def begin(self: Bookmark, topic: str, offset: int) -> None:
         self._changed = True
@@ -45,7 +46,7 @@ def unfinished_work_forgotten() -> Iterator[None]:
         yield
 
 
-@planted("guest", "transition", workload="boots", faults=("failure",))
+@planted("guest", workload="boots", faults=("failure",))
 def reported_before_done() -> Iterator[None]:
     """A guest is called running before it is even defined."""
     right = PERFORMANCES[BuildGuest.type_name]
@@ -59,7 +60,7 @@ def reported_before_done() -> Iterator[None]:
         yield
 
 
-@planted("unreported", "guest", "unattended", "in flight", workload="deletes", faults=())
+@planted("unreported", workload="deletes", faults=())
 def newer_work_dropped() -> Iterator[None]:
     """The agent performs what came first, whatever is newer."""
     right = Lanes._put
