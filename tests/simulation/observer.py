@@ -29,6 +29,7 @@ from events.message import Event
 from events.outcome import CommandFailed, Reply
 from handlers.decider.marks import Marks, marks_of
 from tests.simulation.arrivals import Arrivals
+from tests.simulation.forgeries import meant_to_fail
 from tests.simulation.line import REFUSED, Line
 from tests.simulation.transitions import TRANSITIONS, unlawful
 
@@ -165,7 +166,7 @@ class Observer:
         self._asked_for(record, event)
         if getattr(event, "reason", "") == SILENT:
             self._heard(line, record, event)
-        if isinstance(event, CommandFailed) and event.command_id not in self.forged:
+        if isinstance(event, CommandFailed) and not meant_to_fail(event, self.forged):
             self._complain("defect", f"deciding {event.command} raised {event.reason}")
         if self.healed_at is not None and record.timestamp > self.healed_at + GRACE:
             self._attended(event)
@@ -235,9 +236,8 @@ class Observer:
         silent = getattr(event, "reason", "") in (SILENT, UNPLACED)
         if silent or getattr(event, "host_silent", False):
             id = event.subject[1]
-            if id in self.forgiven:
-                return
-            self._complain("unattended", f"{event.type_name}: nobody did the work", id)
+            if id not in self.forgiven:
+                self._complain("unattended", f"{event.type_name}: nobody did the work", id)
 
     def _reply(self, record: Record) -> None:
         reply = self._codec.decode(record.value)

@@ -20,6 +20,8 @@ from events.log.terms import TERM
 from handlers.decider import Decider
 from handlers.decider.draft import Decided, Draft
 from handlers.decider.inputs import Input
+from handlers.decider.intake import Intake
+from handlers.decider.loop import TRIES_MAX
 from handlers.decider.marks import Marks
 from handlers.decider.outbox import Outbox
 from handlers.decider.owned import Owned
@@ -214,4 +216,28 @@ def inputs_read_from_the_first() -> Iterator[None]:
             self._member.follow(source, 0)
 
     with swapped(Decider, "_ready", ready):
+        yield
+
+
+@planted("defect", workload="everything", faults=("too large",))
+def batch_failed_whole() -> Iterator[None]:
+    """Where the log refuses what one command led to, all that were decided with it fail."""
+
+    def shrink(self: Decider, owned: Owned, draft: Draft) -> None:
+        owned.refused.update((item.context.id, TRIES_MAX) for item in draft.inputs)
+
+    with swapped(Decider, "_shrink", shrink):
+        yield
+
+
+@planted("deadline", "in flight", workload="power", faults=("retention",))
+def holes_waited_out() -> Iterator[None]:
+    """A decider waits for records that the log has dropped, and passes over what lies behind."""
+    right = Intake._taker
+
+    def taker(self: Intake, record: Record) -> Owned | None:
+        owned = right(self, record)
+        return owned if owned is not None and record.offset == owned.polled[record.topic] else None
+
+    with swapped(Intake, "_taker", taker):
         yield

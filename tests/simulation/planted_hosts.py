@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+import tests.simulation.roles
 from commands.compute.boot import BuildGuest, ReportDomainStarted
+from handlers.compute.drivers.contract import Driver
 from handlers.compute.drivers.simulated import SimulatedDriver
 from handlers.compute.performing import PERFORMANCES, GuestTask
 from handlers.performer.bookmark import Bookmark
@@ -105,4 +108,15 @@ def outcome_not_marked() -> Iterator[None]:
         return None
 
     with swapped(SimulatedDriver, "mark", mark_of):
+        yield
+
+
+@planted("foreign", workload="boots", faults=("another log",))
+def any_log_obeyed() -> Iterator[None]:
+    """A host that holds guests serves whatever log its settings name."""
+
+    def pin(folder: Path, host: str, identity: str, driver: Driver) -> None:
+        pass
+
+    with swapped(tests.simulation.roles, "pin", pin):
         yield

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-import pytest
-
-from tests.simulation.faults import NAMES
 from tests.simulation.runner import run_seed
 
 WORKLOAD = "reboots"
@@ -20,11 +17,3 @@ def test_seeds_hold_all_invariants() -> None:
         assert not outcome.violation, f"{outcome.command}\n{outcome.violation}\n{outcome.story}"
         facts += outcome.facts
     assert facts["compute.ServerRebooted"], "the level rose, and what needs it was written"
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("other", NAMES)
-def test_seeds_with_any_other_fault(other: str) -> None:
-    for seed in range(3000, 3003):
-        outcome = run_seed(seed, WORKLOAD, ("builds", other))
-        assert not outcome.violation, f"{outcome.command}\n{outcome.violation}\n{outcome.story}"

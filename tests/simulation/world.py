@@ -188,6 +188,12 @@ class World:
         shared = "files" in self.faults.names and self.seed % 3 == 0
         return self.snapshots() / ("shared" if shared else process)
 
+    def host_folder(self, host: str) -> Path:
+        """What a host keeps on its disk."""
+        folder = self.snapshots() / host
+        folder.mkdir(exist_ok=True)
+        return folder
+
     def store(self) -> ImageStore:
         """The image store that all processes of the API share."""
         if not self.stores:
