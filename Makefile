@@ -82,7 +82,7 @@ compatible: $(VENV)/.developers ## Do the schemas keep what is committed (BASE=m
 tidy: compatible ## The conventions that are tested: imports, purity, schemas (BASE=main)
 	@$(BIN)/pytest -q tests/tidy tests/schemas
 
-unit: $(VENV)/.developers ## Pure tests and a few hundred simulated seeds
+unit: $(VENV)/.developers ## Pure tests and some dozens of simulated seeds
 	@$(BIN)/pytest -q -m 'not service and not long' --ignore=tests/tidy --ignore=tests/schemas tests
 
 sim: $(VENV)/.developers ## Simulate: SEEDS=2000; PAIRS=1: all workloads with all pairs of faults

@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tests.simulation import transitions
-from tests.simulation.faults import NAMES
+from tests.simulation.faults import DRAWN, NAMES
 from tests.simulation.runner import Outcome, run_seed
 from tests.simulation.workloads import WORKLOADS
 
@@ -81,7 +81,7 @@ def _count(text: str) -> int:
 
 def _names(text: str) -> tuple[str, ...]:
     if text in ("all", "none"):
-        return NAMES if text == "all" else ()
+        return DRAWN if text == "all" else ()
     names = tuple(text.split(","))
     unknown = [name for name in names if name not in NAMES]
     if unknown:

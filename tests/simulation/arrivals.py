@@ -1,7 +1,8 @@
 """Whether all that follows from facts arrives, and all that hosts did is reported.
 
 What follows is asked of the real reactions once more, for each fact that counts. It has arrived
-when its record is in the log, or when the marks of its receiver's journal say that it was taken.
+when its record is in the log. What may be handed over in memory has no record: it has arrived when
+the marks of its receiver's journal say that it was taken, or something that followed later.
 """
 
 from __future__ import annotations
@@ -44,14 +45,17 @@ class Arrivals:
             self.arrived.add(record.headers["ce_id"])
 
     def missing(
-        self, lines: Mapping[TopicPartition, Line], partitions: Callable[[str], int]
+        self,
+        lines: Mapping[TopicPartition, Line],
+        partitions: Callable[[str], int],
+        in_memory: bool,
     ) -> list[str]:
-        """What has not arrived."""
+        """What has not arrived. ``in_memory``: commands may be handed over without a record."""
         found = []
         for id, (topic, key) in self._awaited.items():
             if id in self.arrived:
                 continue
-            if key is not None:
+            if key is not None and in_memory:
                 journal = topic.replace(".commands", ".events")
                 line = lines.get((journal, partition_of(key, partitions(topic))))
                 origin = origin_of(id)

@@ -164,7 +164,8 @@ def judge(
     if not kinds:
         return
     for process in processes:
-        if process.alive and process.runs == YESTERDAY and not process.frozen:
+        here = process.cluster is process.world.cluster
+        if here and process.alive and process.runs == YESTERDAY and not process.frozen:
             said_at = process.said_at
             if said_at is not None and process.world.kernel.now - said_at < WINDOW_S * SECOND:
                 complain("too early", f"{sorted(kinds)} while {process.name} is yesterday's")

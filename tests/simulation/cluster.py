@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from events.log.contract import Outgoing, Record, TopicPartition
+from events import topics
+from events.log.contract import Outgoing, Record, RecordTooLarge, TopicPartition
 from events.log.memory import Cluster, Crash, Fault, Operation
 from events.log.memory_cluster import Partition
 from events.log.memory_groups import Groups
@@ -62,6 +63,24 @@ class WatchedCluster(Cluster):
         self.groups = groups
         self.written: list[Record] = []
         """All records, in the order in which they were written."""
+        self.fact_bytes_max = self.record_bytes_max
+        """Of the value of a record in a journal."""
+
+    def another(self) -> Cluster:
+        """Return the log of another site, which nobody watches."""
+        other = Cluster(
+            self.now, identity="another", faults=self._strikes, wait=self._waits, wake=self._wakes
+        )
+        for topic in topics.all_topics():
+            other.create(topic)
+        return other
+
+    def check(self, records: Iterable[Outgoing]) -> list[tuple[TopicPartition, Outgoing]]:
+        placed = super().check(records)
+        for (topic, _), record in placed:
+            if topic.endswith(".events") and len(record.value) > self.fact_bytes_max:
+                raise RecordTooLarge(f"the simulated log takes no {len(record.value)} bytes")
+        return placed
 
     def write(self, placed: Iterable[tuple[TopicPartition, Outgoing]]) -> list[int]:
         placed = list(placed)

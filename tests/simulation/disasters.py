@@ -1,4 +1,5 @@
-"""Faults of a whole site: long outages, restored logs, damaged files, clocks that are far off."""
+"""Faults of a whole site: long outages, logs that are restored, refuse, forget or are another's,
+damaged files, clocks that are far off."""
 
 from __future__ import annotations
 
@@ -6,11 +7,14 @@ from typing import TYPE_CHECKING
 
 from commands.compute.metadata import MergeMetadata
 from events import topics
+from events.compute.server import Server
 from events.log.contract import Outgoing
-from events.log.memory import Fault, Operation
+from events.log.memory import Cluster, Fault, Operation
+from events.log.memory_cluster import Partition
 from events.log.records import headers
 from events.message import Context
 from tests.simulation.fault_kind import FaultKind
+from tests.simulation.forgeries import OVERSIZED
 from tests.simulation.kernel import SECOND
 from tests.simulation.process import SESSION_S, Process
 
@@ -166,3 +170,122 @@ class Bursts(FaultKind):
             value = self.world.codec.encode(command)
             records.append(Outgoing(topics.commands("compute"), server.project_id, value, made))
         self.world.cluster.write(self.world.cluster.check(records))
+
+
+class TooLarge(FaultKind):
+    """Commands that lead to more than the log takes, as it says when it is to be written: a broker
+    whose limit is lower than its settings say. They fail, and nothing that is decided with them."""
+
+    name = "too large"
+    every_s = 5.0
+    made = 0
+    takes = 8_000
+    """Bytes. Facts about one server are a third of that."""
+
+    def visit(self) -> None:
+        self.world.cluster.fact_bytes_max = self.takes
+        servers = self.world.visible_servers()
+        if not servers:
+            return
+        self.made += 1
+        self.said(f"number {self.made}")
+        server = self.rng.choice(servers)
+        records = [self._asked(server, f"beside-{self.made}-{n}", 1) for n in range(2)]
+        many = self.takes // 200
+        records.insert(1, self._asked(server, f"{OVERSIZED}{self.made}", many))
+        self.world.cluster.write(self.world.cluster.check(records))
+
+    def _asked(self, server: Server, id: str, count: int) -> Outgoing:
+        values = {f"key-{n}": "x" * 200 for n in range(count)}
+        command = MergeMetadata(server_id=server.server_id, metadata=values)
+        context = Context(id=id, time=self.world.kernel.now, request_id=f"req-{id}", reply_to="0")
+        made = headers(context, command.type_name, "/chronova/api")
+        value = self.world.codec.encode(command)
+        return Outgoing(topics.commands("compute"), server.project_id, value, made)
+
+
+class Expired(FaultKind):
+    """A host, or all deciders, are away for so long that the log drops work or reports unread."""
+
+    name = "retention"
+    every_s = 12.0
+    growth = 2.0
+
+    def visit(self) -> None:
+        seconds = self.rng.choice((20.0, 200.0))
+        if self.rng.random() < 0.5:
+            number = self.rng.randrange(len(self.world.agents))
+            away = [self.world.agents[number]]
+            hosts = [machine.host for machine in self.world.machines_of[number]]
+            sources = [(topics.dispatch(host), 0) for host in hosts]
+        else:
+            away = self.world.deciders
+            name = topics.reports("compute")
+            count = self.world.cluster.topics[name].partitions
+            sources = [(name, number) for number in range(count)]
+            self.world.observer.excused += int(seconds * SECOND)
+        for process in away:
+            process.crash()
+            self.world.restart_later(process, seconds)
+        self.world.kernel.after(seconds * 0.9, lambda: self._expire(sources))
+
+    def _expire(self, sources: list[tuple[str, int]]) -> None:
+        for source in sources:
+            partition = self.world.cluster.partitions.get(source)
+            if partition is not None and not self.world.faults.healed:
+                self._drop(source, partition, self.rng.choice((0, 1, 5)))
+
+    def _drop(self, source: tuple[str, int], partition: Partition, kept: int) -> None:
+        over = max(0, len(partition.records) - kept)
+        self.said(f"{over} records of {source[0]}/{source[1]}")
+        for record in partition.records[:over]:
+            # What was ordered is not done, or not known: its deadline ends it.
+            message = self.world.codec.decode(record.value)
+            self.world.observer.forgiven.add(getattr(message, "server_id", ""))
+        del partition.records[:over]
+        partition.first += over
+
+
+class OtherLogs(FaultKind):
+    """An agent is started with the settings of another site, and later with its own."""
+
+    name = "another log"
+    every_s = 12.0
+    growth = 1.5
+    other: Cluster | None = None
+
+    def visit(self) -> None:
+        process = self.rng.choice(self.world.agents)
+        if not process.alive:
+            return
+        if self.other is None:
+            self.other = self.world.cluster.another()
+        seconds = self.rng.choice((10.0, 60.0, 300.0))
+        self.said(f"{process.name} for {seconds} s")
+        process.crash()
+        process.cluster = self.other
+        self.world.restart_later(process, 1.0)
+        self.world.kernel.after(seconds, lambda: self._back(process))
+
+    def _back(self, process: Process) -> None:
+        if process.cluster is self.other:
+            process.cluster = self.world.cluster
+            process.crash()
+            self.world.restart_later(process, 1.0)
+
+    def heal(self) -> None:
+        for process in self.world.agents:
+            self._back(process)
+
+
+DISASTERS: tuple[type[FaultKind], ...] = (
+    Outages,
+    RestoredLogs,
+    DamagedFiles,
+    FarClocks,
+    LostTopics,
+    Bursts,
+    TooLarge,
+    Expired,
+    OtherLogs,
+)

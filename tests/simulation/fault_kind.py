@@ -12,8 +12,8 @@ from tests.simulation.process import Process
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-WRITES = ("transact", "append", "commit", "begin_term")
-RARE = ("begin_term", "rewind", "membership", "fixed", "reader")
+WRITES = ("append", "commit", "begin_term")
+RARE = ("begin_term", "membership", "reader")
 """Operations that come seldom are struck ten times as often."""
 
 

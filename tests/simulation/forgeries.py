@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from events import topics
 from events.fleet.heartbeat import Heartbeat
@@ -13,6 +13,15 @@ from events.outcome import CommandFailed
 
 WENT_DOWN = f"chronova.{ServiceWentDown.type_name}"
 FAILED = f"chronova.{CommandFailed.type_name}"
+
+OVERSIZED = "oversized-"
+"""Begins the ids of commands that lead to more than the log takes."""
+
+
+def meant_to_fail(event: CommandFailed, forged: Collection[str]) -> bool:
+    """Whether a command failed that was made for it: no other may."""
+    oversized = event.command_id.startswith(OVERSIZED) and event.reason.startswith("LogError")
+    return oversized or event.command_id in forged
 
 
 class Forgeries:
@@ -30,7 +39,7 @@ class Forgeries:
         return record.headers.get("ce_id", "") in self.ids
 
     def wrote(self, records: Iterable[Record]) -> None:
-        """One transaction, or one append."""
+        """One append."""
         for record in records:
             type_name = record.headers.get("ce_type", "")
             cause = record.headers.get("ce_causationid", "")

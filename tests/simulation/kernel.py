@@ -20,7 +20,7 @@ START = 1_800_000_000_000_000
 
 SECOND = 1_000_000
 STEP_US = 1_500
-"""The longest that passes between two steps: about what a transaction takes on real logs."""
+"""The longest that passes between two steps: about what an append takes on real logs."""
 
 
 class Stuck(Exception):

@@ -163,6 +163,10 @@ class Machine:
                     "done twice", f"{mark.version} rebooted {server_name} again", guest.server_id
                 )
 
+    def holds_guests(self) -> bool:
+        """Whether there are guests that could run."""
+        return any(guest.defined for guest in self.hypervisor.guests.values())
+
     def power_cut(self) -> None:
         """All guests are off, as after the machine's restart."""
         self.rebooted.clear()

@@ -1,7 +1,7 @@
 """The invariants, checked at each write: what the log may hold, and in which order.
 
 The observer folds every event once, by itself, and compares with plain sums of its own. It sees
-a transaction whole, the moment it is committed. It is told when a guest starts to run.
+each append whole, the moment it is written. It is told when a guest starts to run.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from events.message import Event
 from events.outcome import CommandFailed, Reply
 from handlers.decider.marks import Marks, marks_of
 from tests.simulation.arrivals import Arrivals
+from tests.simulation.forgeries import meant_to_fail
 from tests.simulation.line import REFUSED, Line
 from tests.simulation.transitions import TRANSITIONS, unlawful
 
@@ -105,7 +106,7 @@ class Observer:
     # ------------------------------------------------------------ what came
 
     def wrote(self, records: Iterable[Record]) -> None:
-        """One transaction, or one append."""
+        """One append."""
         records = list(records)
         self._appended = {one.source: marks for one in records if (marks := marks_of(one))}
         for record in records:
@@ -165,7 +166,7 @@ class Observer:
         self._asked_for(record, event)
         if getattr(event, "reason", "") == SILENT:
             self._heard(line, record, event)
-        if isinstance(event, CommandFailed) and event.command_id not in self.forged:
+        if isinstance(event, CommandFailed) and not meant_to_fail(event, self.forged):
             self._complain("defect", f"deciding {event.command} raised {event.reason}")
         if self.healed_at is not None and record.timestamp > self.healed_at + GRACE:
             self._attended(event)
@@ -203,8 +204,7 @@ class Observer:
 
     def _heard(self, line: Line, record: Record, event: Event) -> None:
         """No host is called silent whose report lay in the log when the owner's term began."""
-        domain = record.topic.removesuffix(".events")
-        source = (topics.reports(domain), record.partition)
+        source = (topics.reports(record.topic.removesuffix(".events")), record.partition)
         began = self._began.get(record.source, 0)
         server: Server = self.states["server", event.subject[1]]
         marks = self._appended.get(record.source, line.marks)
@@ -235,9 +235,8 @@ class Observer:
         silent = getattr(event, "reason", "") in (SILENT, UNPLACED)
         if silent or getattr(event, "host_silent", False):
             id = event.subject[1]
-            if id in self.forgiven:
-                return
-            self._complain("unattended", f"{event.type_name}: nobody did the work", id)
+            if id not in self.forgiven:
+                self._complain("unattended", f"{event.type_name}: nobody did the work", id)
 
     def _reply(self, record: Record) -> None:
         reply = self._codec.decode(record.value)

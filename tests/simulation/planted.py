@@ -11,6 +11,8 @@ from tests.simulation import (
     planted_decider,
     planted_domain,
     planted_hosts,
+    planted_rules,
+    planted_sites,
     planted_snapshots,
 )
 from tests.simulation.planting import PLANTED, Planted
@@ -22,5 +24,7 @@ __all__ = [
     "planted_decider",
     "planted_domain",
     "planted_hosts",
+    "planted_rules",
+    "planted_sites",
     "planted_snapshots",
 ]

@@ -20,16 +20,20 @@ from events.log.terms import TERM
 from handlers.decider import Decider
 from handlers.decider.draft import Decided, Draft
 from handlers.decider.inputs import Input
+from handlers.decider.intake import Intake
+from handlers.decider.loop import TRIES_MAX
 from handlers.decider.marks import Marks
 from handlers.decider.outbox import Outbox
 from handlers.decider.owned import Owned
 from handlers.decider.ownership import Ownership
 from handlers.decider.partition import ForeignLog, Partition
 from handlers.decider.router import Router
+from handlers.decider.takeover import Found
 from tests.simulation.planting import planted, swapped
 
-LOST_WAYS = ("undelivered", "lost", "in flight", "unattended", "allocation", "guest", "deadline")
-"""What is seen of an effect that never arrives."""
+EFFECTS_LOST = ("undelivered", "lost")
+"""An effect that never arrives is ``undelivered``; an answer is one as well, and is missed as the
+command that is ``lost``."""
 
 
 @planted("chain", "time", workload="boots", faults=("zombie",))
@@ -56,9 +60,10 @@ def fence_dropped() -> Iterator[None]:
         yield
 
 
-@planted(*LOST_WAYS, "state", "chain", workload="boots", faults=("zombie", "restart"))
+@planted("deadline", "in flight", workload="boots", faults=("zombie", "restart"))
 def void_records_folded() -> Iterator[None]:
-    """Records that an old owner wrote late are folded as if they counted."""
+    """Records that an old owner wrote late are folded as if they counted. They do not follow the
+    last one: nobody can own the partition any more, and what is under way there never ends."""
 
     def void(self: Partition, record: Record) -> bool:
         return False
@@ -67,7 +72,7 @@ def void_records_folded() -> Iterator[None]:
         yield
 
 
-@planted("marks", "decided twice", "taken twice", workload="boots", faults=("restart",))
+@planted("decided twice", "taken twice", workload="boots", faults=("restart",))
 def marks_not_carried() -> Iterator[None]:
     """A new owner does not find in the journal how far inputs were taken."""
 
@@ -78,7 +83,7 @@ def marks_not_carried() -> Iterator[None]:
         yield
 
 
-@planted("taken twice", "decided twice", workload="boots", faults=("unavailable",))
+@planted("taken twice", workload="boots", faults=("unavailable",))
 def taken_ignored() -> Iterator[None]:
     """A follow-up that is delivered twice is decided twice."""
     right = Draft._repeated
@@ -102,9 +107,10 @@ def remembered_ids_off() -> Iterator[None]:
         yield
 
 
-@planted("chain", "state", "answered twice", *LOST_WAYS, workload="boots", faults=("unavailable",))
+@planted("chain", *EFFECTS_LOST, workload="boots", faults=("unavailable",), through_log=True)
 def draft_taken_though_the_commit_failed() -> Iterator[None]:
-    """What was decided is believed, whatever the log says."""
+    """What was decided is believed, whatever the log says. Where it is not there, the next fact
+    follows nothing; where it is, what follows from it is delivered by nobody."""
     right = Decider._not_committed
 
     def not_committed(self: Decider, owned: Owned, draft: Draft, error: LogError) -> None:
@@ -115,9 +121,10 @@ def draft_taken_though_the_commit_failed() -> Iterator[None]:
         yield
 
 
-@planted(*LOST_WAYS, workload="boots", faults=("unavailable",))
+@planted("in flight", workload="boots", faults=("unavailable",))
 def earlier_effects_dropped_after_an_unknown_outcome() -> Iterator[None]:
-    """What was handed over in memory is forgotten with the batch that took it."""
+    """What was handed over in memory is forgotten with the batch that took it; its sender waits for
+    ever to hear that it was taken."""
 
     def take_back(self: Router, owned: Owned) -> None:
         owned.queue.clear()
@@ -127,7 +134,7 @@ def earlier_effects_dropped_after_an_unknown_outcome() -> Iterator[None]:
         yield
 
 
-@planted(*LOST_WAYS, workload="boots", faults=("unavailable",))
+@planted(*EFFECTS_LOST, workload="boots", faults=("outage", "unavailable"), through_log=True)
 def delivered_before_the_append() -> Iterator[None]:
     """The outbox counts an effect as delivered before the log has it."""
 
@@ -145,7 +152,7 @@ def delivered_before_the_append() -> Iterator[None]:
         yield
 
 
-@planted("deadline", "in flight", workload="power", faults=("crash", "lost", "slow"))
+@planted("deadline", workload="power", faults=("crash", "lost", "slow"))
 def deadlines_forgotten_by_the_fold() -> Iterator[None]:
     """Deadlines are noted when decided, not when folded."""
     right = Partition.fold
@@ -169,9 +176,10 @@ def deadlines_before_reports() -> Iterator[None]:
         yield
 
 
-@planted("chain", "lost", "taken twice", "marks", "state", "answered twice", faults=("restart",))
+@planted("answered twice", "lost", workload="boots", faults=("restart",))
 def deciding_before_the_fold_ends() -> Iterator[None]:
-    """A new owner decides as soon as it has read something of its journal."""
+    """A new owner decides as soon as it has read something of its journal: it answers once more
+    what it has not read, or names events that are still to come."""
 
     def fold(self: Ownership, records: Sequence[Record]) -> None:
         folded: dict[str, Owned] = {}
@@ -193,4 +201,43 @@ def deciding_before_the_fold_ends() -> Iterator[None]:
             self._find(owned)
 
     with swapped(Ownership, "_fold", fold):
+        yield
+
+
+@planted("marks", workload="boots", faults=("restart",))
+def inputs_read_from_the_first() -> Iterator[None]:
+    """A new owner reads its inputs from their beginning, and notes that as progress."""
+    right = Decider._ready
+
+    def ready(self: Decider, owned: Owned, found: Found) -> None:
+        right(self, owned, found)
+        for source in owned.sources:
+            owned.polled[source[0]] = 0
+            self._member.follow(source, 0)
+
+    with swapped(Decider, "_ready", ready):
+        yield
+
+
+@planted("defect", workload="everything", faults=("too large",))
+def batch_failed_whole() -> Iterator[None]:
+    """Where the log refuses what one command led to, all that were decided with it fail."""
+
+    def shrink(self: Decider, owned: Owned, draft: Draft) -> None:
+        owned.refused.update((item.context.id, TRIES_MAX) for item in draft.inputs)
+
+    with swapped(Decider, "_shrink", shrink):
+        yield
+
+
+@planted("deadline", "in flight", workload="power", faults=("retention",))
+def holes_waited_out() -> Iterator[None]:
+    """A decider waits for records that the log has dropped, and passes over what lies behind."""
+    right = Intake._taker
+
+    def taker(self: Intake, record: Record) -> Owned | None:
+        owned = right(self, record)
+        return owned if owned is not None and record.offset == owned.polled[record.topic] else None
+
+    with swapped(Intake, "_taker", taker):
         yield

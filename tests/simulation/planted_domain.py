@@ -64,7 +64,7 @@ def late_claim_kept() -> Iterator[None]:
         yield
 
 
-@planted("allocation", "state", workload="batches", faults=())
+@planted("allocation", workload="batches", faults=())
 def claims_blind_to_each_other() -> Iterator[None]:
     """The servers of one request are placed as if each were alone."""
 
@@ -113,7 +113,7 @@ def quota_not_returned() -> Iterator[None]:
         yield
 
 
-@planted("deadline", "in flight", workload="power", faults=("lost", "slow"))
+@planted("deadline", workload="power", faults=("lost", "slow"))
 def deadline_without_a_way_out() -> Iterator[None]:
     """Nobody ends a stop that its host does not answer."""
     right = commands.compute.overdue.way_out

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+import tests.simulation.roles
 from commands.compute.boot import BuildGuest, ReportDomainStarted
+from handlers.compute.drivers.contract import Driver
 from handlers.compute.drivers.simulated import SimulatedDriver
 from handlers.compute.performing import PERFORMANCES, GuestTask
 from handlers.performer.bookmark import Bookmark
@@ -36,7 +39,8 @@ def ended_before_reported() -> Iterator[None]:
 
 @planted("unreported", "unattended", workload="boots", faults=("crash", "restart"))
 def unfinished_work_forgotten() -> Iterator[None]:
-    """The bookmark passes work that is still under way."""
+    """The bookmark passes work that is still under way: nobody reports it, or its host is called
+    silent first."""
 
     def begin(self: Bookmark, topic: str, offset: int) -> None:
         self._changed = True
@@ -45,7 +49,7 @@ def unfinished_work_forgotten() -> Iterator[None]:
         yield
 
 
-@planted("guest", "transition", workload="boots", faults=("failure",))
+@planted("guest", workload="boots", faults=("failure",))
 def reported_before_done() -> Iterator[None]:
     """A guest is called running before it is even defined."""
     right = PERFORMANCES[BuildGuest.type_name]
@@ -59,7 +63,7 @@ def reported_before_done() -> Iterator[None]:
         yield
 
 
-@planted("unreported", "guest", "unattended", "in flight", workload="deletes", faults=())
+@planted("unreported", workload="deletes", faults=())
 def newer_work_dropped() -> Iterator[None]:
     """The agent performs what came first, whatever is newer."""
     right = Lanes._put
@@ -104,4 +108,15 @@ def outcome_not_marked() -> Iterator[None]:
         return None
 
     with swapped(SimulatedDriver, "mark", mark_of):
+        yield
+
+
+@planted("foreign", workload="boots", faults=("another log",))
+def any_log_obeyed() -> Iterator[None]:
+    """A host that holds guests serves whatever log its settings name."""
+
+    def pin(folder: Path, host: str, identity: str, driver: Driver) -> None:
+        pass
+
+    with swapped(tests.simulation.roles, "pin", pin):
         yield

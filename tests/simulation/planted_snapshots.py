@@ -9,13 +9,13 @@ from events.log.contract import Record
 from handlers.decider.effects import Effect
 from handlers.decider.partition import Partition
 from handlers.decider.snapshot import Piece, Snapshots
-from tests.simulation.planted_decider import LOST_WAYS
 from tests.simulation.planting import planted, swapped
 
 
-@planted("chain", "state", *LOST_WAYS, workload="boots", faults=("restored", "restart"))
+@planted("chain", "state", "taken twice", workload="boots", faults=("restored", "restart"))
 def snapshot_without_proof() -> Iterator[None]:
-    """A snapshot is believed although the log holds other records than it was folded from."""
+    """A snapshot is believed although the log holds other records than it was folded from: hash,
+    marks and states are another history's, and one of them is needed first."""
 
     def prove(self: Partition, record: Record) -> None:
         self.proof = None
@@ -24,7 +24,7 @@ def snapshot_without_proof() -> Iterator[None]:
         yield
 
 
-@planted("state", "chain", *LOST_WAYS, workload="boots", faults=("files",))
+@planted("state", workload="batches", faults=("files",))
 def damaged_snapshot_believed() -> Iterator[None]:
     """A snapshot's checksum is not looked at."""
     import handlers.decider.snapshot as module
@@ -37,9 +37,15 @@ def damaged_snapshot_believed() -> Iterator[None]:
         yield
 
 
-@planted(*LOST_WAYS, workload="boots", faults=("crash", "restart", "topics", "unavailable"))
+@planted(
+    "undelivered",
+    "unattended",
+    workload="boots",
+    faults=("crash", "restart", "topics", "unavailable"),
+)
 def snapshot_without_undelivered_effects() -> Iterator[None]:
-    """What was on its way when a snapshot was taken is not in it."""
+    """What was on its way when a snapshot was taken is not in it; a host may be called silent for
+    the want of it before all has come to rest."""
     right = Snapshots.save
 
     def save(self: Snapshots, partition: Partition, undelivered: list[Effect]) -> None:

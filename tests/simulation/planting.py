@@ -20,7 +20,8 @@ class Planted(msgspec.Struct, frozen=True):
     """A bug and how it is to be found.
 
     ``kinds``: the kinds of violation that are its symptoms. ``workload`` and ``faults``: where only
-    some bring it to light; None: drawn. ``within``: seeds that are enough.
+    some bring it to light; None: drawn. ``within``: seeds that are enough. ``through_log``: only
+    those in which commands are not handed over in memory, so that it is seen what is missing.
     """
 
     apply: Callable[[], AbstractContextManager[None]]
@@ -28,6 +29,12 @@ class Planted(msgspec.Struct, frozen=True):
     workload: str | None
     faults: tuple[str, ...] | None
     within: int
+    through_log: bool
+
+    @property
+    def seeds(self) -> range:
+        """The seeds that are tried."""
+        return range(1, self.within + 1, 2 if self.through_log else 1)
 
 
 PLANTED: dict[str, Planted] = {}
@@ -39,12 +46,13 @@ def planted(
     workload: str | None = None,
     faults: tuple[str, ...] | None = None,
     within: int = 40,
+    through_log: bool = False,
 ) -> Callable[[Apply], Apply]:
     """Register a bug under the name of its function."""
 
     def plant(apply: Apply) -> Apply:
         PLANTED[apply.__name__] = Planted(
-            contextmanager(apply), frozenset(kinds), workload, faults, within
+            contextmanager(apply), frozenset(kinds), workload, faults, within, through_log
         )
         return apply
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from chronova.pinned_log import AnotherLog
 from events.features import TooOld
 from events.log.contract import Fenced, LogUnavailable, TopicMismatch
-from events.log.memory import Crash, MemoryLog
+from events.log.memory import Cluster, Crash, MemoryLog
 from events.log.records import Codec
 from handlers.performer.witness import LogWentBack
 from tests.simulation.kernel import SECOND, Owner, Task
@@ -40,6 +41,8 @@ class Process(Owner):
         self.agent: Any = None
         self.bus: Any = None
         self.fenced = False
+        self.cluster: Cluster = world.cluster
+        """The log that its settings name."""
         self.known = 1
         """Which version it is started as next, by the feature level that this knows."""
         self.runs = 1
@@ -96,6 +99,9 @@ class Process(Owner):
                 self.known = self.known + 1  # the operator upgrades it
                 self.end()
                 self.world.restart_later(self, RESTART_S)
+            except AnotherLog as error:
+                self.world.note(self.name, f"refuses: {error}")
+                self.end()
             except LogWentBack as error:
                 # A host that ran while the log was restored: the next start says all again.
                 self.world.note(self.name, f"ends: {error}")
@@ -129,7 +135,7 @@ class Process(Owner):
         self.incarnation += 1
         self.alive, self.stopping, self.frozen, self.fenced = True, False, False, False
         self.decider = self.agent = self.bus = None
-        self.log = MemoryLog(cluster=self.world.cluster, process=f"{self.name}.{self.incarnation}")
+        self.log = MemoryLog(cluster=self.cluster, process=f"{self.name}.{self.incarnation}")
         self.runs, self.said_at = self.known, None
         self.codec = self.world.codec_of(self)
         self.world.running[self.log.process] = self

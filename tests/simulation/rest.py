@@ -13,6 +13,7 @@ from events import topics
 from events.aggregate import AGGREGATES
 from events.compute.server import Server
 from events.compute.server import facts as f
+from events.log.memory_cluster import Partition
 from events.message import Command
 from events.state_codec import encode_state
 from handlers.compute.drivers.contract import PowerState
@@ -67,7 +68,7 @@ def in_flight(world: World) -> tuple[str, str]:
         if process.agent is None or not process.agent.at_rest():
             return "", f"{process.name} has work to do"
         for topic, offset in process.agent.reached().items():
-            if offset < world.cluster.partitions[topic, 0].end:
+            if _more(world.cluster.partitions[topic, 0], offset):
                 return "", f"{process.name} has not read {topic} to its end"
     return "", ""
 
@@ -84,19 +85,27 @@ def _undecided(world: World) -> str:
     return ""
 
 
+def _more(partition: Partition, offset: int) -> bool:
+    """Whether something lies there from that offset on. The log may have dropped what did."""
+    return partition.end > max(offset, partition.first)
+
+
 def _level(world: World, decider: Decider, domain: str, number: int) -> bool:
     owned = decider._ownership.owned.get((topics.commands(domain), number))
     if owned is None or not owned.deciding or owned.queue:
         return False
-    ends = {topic: world.cluster.partitions[topic, n].end for topic, n in owned.sources}
-    behind = any(owned.polled.get(topic, 0) < end for topic, end in ends.items())
+    inputs = {topic: world.cluster.partitions[topic, n] for topic, n in owned.sources}
+    behind = any(_more(one, owned.polled.get(topic, 0)) for topic, one in inputs.items())
     journal = world.cluster.partitions[owned.journal_key]
     delivered, held = decider._outbox.progress(owned.journal_key)
     return not behind and not held and delivered == owned.partition.offset - 1 <= journal.end - 1
 
 
 def check(world: World) -> None:
-    """Complain about all that does not hold."""
+    """Complain about all that does not hold. What has not arrived comes first: much may be wrong
+    for the want of it."""
+    for effect in undelivered(world):
+        world.complain("undelivered", effect)
     _answered(world)
     _allocated(world)
     _as_folded(world)
@@ -105,9 +114,14 @@ def check(world: World) -> None:
     _wished(world)
     images.check(world)
     identity.check(world)
+
+
+def undelivered(world: World) -> list[str]:
+    """What follows from facts and has not arrived."""
     partitions = {topic.name: topic.partitions for topic in world.cluster.topics.values()}
-    for effect in world.observer.arrivals.missing(world.observer.lines, partitions.__getitem__):
-        world.complain("undelivered", effect)
+    return world.observer.arrivals.missing(
+        world.observer.lines, partitions.__getitem__, world.handing_over
+    )
 
 
 def _wished(world: World) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from chronova.membership import Say
+from chronova.pinned_log import pin
 from events import topics
 from events.fleet.heartbeat import COMPUTE, CONDUCTOR, PROJECTOR
 from events.log.contract import LogError
@@ -88,6 +89,11 @@ def agent(machines: list[Machine], process: Process) -> None:
     world = process.world
     name = machines[0].host
     drivers = {machine.host: machine.new_driver(process) for machine in machines}
+    for host, driver in drivers.items():
+        pin(world.host_folder(host), host, process.log.identity(), driver)
+    for machine in machines:
+        if process.cluster is not world.cluster and machine.holds_guests():
+            world.complain("foreign", f"{machine.host} serves another log, and holds guests")
     witness = Witness(process.log, machines[0].witness, process.clock, save_every=0)
     while True:
         try:

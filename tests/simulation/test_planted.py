@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -24,7 +26,7 @@ QUICK = (
 def found(bug: Planted) -> Outcome | None:
     """The first seed with a violation."""
     with bug.apply():
-        for seed in range(1, bug.within + 1):
+        for seed in bug.seeds:
             outcome = run_seed(seed, bug.workload, bug.faults)
             if outcome.violation:
                 return outcome
@@ -94,8 +96,27 @@ def test_what_was_replaced_comes_back() -> None:
     assert Example().right(1) == 3
 
 
+def rules() -> set[str]:
+    """The kinds of violation that are complained of anywhere."""
+    found: set[str] = set()
+    for file in Path(__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+                name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+                if name in ("complain", "_complain", "Violation"):
+                    found.add(str(node.args[0].value))
+    return found
+
+
+def test_each_rule_has_a_bug_that_breaks_it() -> None:
+    """A rule that no bug breaks may be one that nothing can break."""
+    proved = set().union(*(bug.kinds for bug in PLANTED.values()))
+    assert {"disk", "wish", "busy"} <= rules()
+    assert rules() == proved
+
+
 def test_a_bug_names_its_symptoms() -> None:
-    assert [name for name, bug in PLANTED.items() if not bug.kinds] == []
+    assert [name for name, bug in PLANTED.items() if not 1 <= len(bug.kinds) <= 3] == []
 
     def nothing() -> Iterator[None]:
         yield

@@ -188,6 +188,12 @@ class World:
         shared = "files" in self.faults.names and self.seed % 3 == 0
         return self.snapshots() / ("shared" if shared else process)
 
+    def host_folder(self, host: str) -> Path:
+        """What a host keeps on its disk."""
+        folder = self.snapshots() / host
+        folder.mkdir(exist_ok=True)
+        return folder
+
     def store(self) -> ImageStore:
         """The image store that all processes of the API share."""
         if not self.stores:
@@ -255,7 +261,7 @@ class World:
         self.story.append((self.kernel.now, who, what))
 
     def wrote(self, records: list[Record]) -> None:
-        """One transaction or append, committed."""
+        """One append."""
         if self.upgrading:
             judge(records, [*self.deciders, *self.agents, self.projector], self.complain)
         for record in records:
@@ -367,6 +373,8 @@ class World:
                 raise Violation("busy", f"{what}: no end after {STEPS_MAX} steps")
             if limit is not None and self.kernel.now > limit:
                 subject, text = rest.in_flight(self)
+                if missing := rest.undelivered(self):
+                    raise Violation("undelivered", f"after {seconds} s: {missing}", subject)
                 raise Violation("in flight", f"after {seconds} s: {text}", subject)
 
     def _for(self, seconds: float) -> None:
