@@ -229,7 +229,8 @@ class Stepped(KafkaConsumer):  # type: ignore[misc]
         coordinator = self._coordinator
         if not self._subscription.partitions_auto_assigned():
             return True
-        if coordinator.coordinator_unknown() or coordinator.need_rejoin():
+        rejoins = coordinator.rejoining or coordinator.need_rejoin()
+        if rejoins or coordinator.coordinator_unknown():
             return bool(self._net.run(self._joined, timeout_s * 1000))
         coordinator.poll_heartbeat()
         return True
@@ -292,13 +293,16 @@ class Stepped(KafkaConsumer):  # type: ignore[misc]
         """Join, or take up the answer to a join that came when nobody waited any more.
 
         kafka-python forgets such an answer and joins again, which makes all others join again;
-        where polls are shorter than a rebalance, that goes on for ever.
+        where polls are shorter than a rebalance, that goes on for ever. It also forgets a join whose
+        reason went away meanwhile: that is brought to its end, too, for until then it reads nothing
+        and sends no heartbeat.
         """
         coordinator = self._coordinator
         if not await coordinator.ensure_coordinator_ready_async(timeout_ms=timeout_ms):
             return False
         answer = coordinator._join_task
         if answer is None or not answer.is_done or answer.failed():
+            coordinator.rejoin_needed = coordinator.rejoin_needed or coordinator.rejoining
             return bool(await coordinator.ensure_active_group_async(timeout_ms=timeout_ms))
         coordinator._join_task = None
         with coordinator._lock:

@@ -142,6 +142,26 @@ def quietly(one: Following) -> None:
         return
 
 
+def test_a_rejoin_whose_reason_went_away_is_brought_to_its_end(kafka: KafkaSite) -> None:
+    """The library asks anew, at each poll, whether to rejoin: metadata that had changed, and were
+    the old ones again before the group had answered, left a member that read nothing, sent no
+    heartbeat, and did not know."""
+    topic = kafka.topic("commands", 2)
+    one = join(kafka, [topic])
+    share([one], [2])
+    assert isinstance(one.member, KafkaMember)
+    coordinator = one.member._consumer._stepped._coordinator
+    known, polls = coordinator._assignment_snapshot, 0
+    coordinator._assignment_snapshot = {"another": 1}
+    while not coordinator.rejoining:
+        assert polls < 1000
+        polls += 1
+        one.member.poll(0.001)
+    coordinator._assignment_snapshot = known
+    kafka.log.append(outgoing(topic, "a"))
+    assert one.take(1) == [b"a"]
+
+
 def test_a_closed_member_says_so(kafka: KafkaSite) -> None:
     one = join(kafka, [kafka.topic("commands")])
     one.member.close()
