@@ -293,9 +293,9 @@ class Stepped(KafkaConsumer):  # type: ignore[misc]
         """Join, or take up the answer to a join that came when nobody waited any more.
 
         kafka-python forgets such an answer and joins again, which makes all others join again;
-        where polls are shorter than a rebalance, that goes on for ever. It also forgets a join whose
-        reason went away meanwhile: that is brought to its end, too, for until then it reads nothing
-        and sends no heartbeat.
+        where polls are shorter than a rebalance, that goes on for ever. It also forgets a join
+        whose reason went away meanwhile: that is brought to its end, too, for until then it reads
+        nothing and sends no heartbeat.
         """
         coordinator = self._coordinator
         if not await coordinator.ensure_coordinator_ready_async(timeout_ms=timeout_ms):

@@ -44,6 +44,9 @@ Complain = Callable[..., None]
 Unread = Callable[[tuple[str, int], int], Iterable[Record]]
 """``unread(source, offset)`` gives the records of a partition from there on."""
 
+AGAIN = (f.ReportIgnored, f.GuestRemovalConfirmed, f.OperationProgressed, f.StaleGuestFound)
+"""A removal is confirmed, more time given, a stray guest removed: twice is as good as once."""
+
 UNASKED = (
     f.GuestHalted,
     f.PowerStateObserved,
@@ -176,9 +179,9 @@ class Observer:
         self.arrivals.follow(record, event, self.states.get(event.subject) if event.folds else None)
 
     def _once(self, line: Line, record: Record, event: Event, position: int) -> None:
-        """All facts of one command come from one decision. What a host says once more leads to
-        facts as well: it is ignored, a removal confirmed, or more time given again."""
-        if isinstance(event, f.ReportIgnored | f.GuestRemovalConfirmed | f.OperationProgressed):
+        """All facts of one command come from one decision. A host may say once more what it said
+        before: that is ignored, or one of ``AGAIN``, which are facts as well."""
+        if isinstance(event, AGAIN):
             return
         cause = record.headers.get("ce_causationid", "")
         subject = event.subject[1] if event.folds else ""
@@ -225,9 +228,8 @@ class Observer:
         begins = before is None or AGGREGATES[key[0]].gone(before)
         expected = 1 if begins else self.sequences.get(key, 0) + 1
         if sequence != expected:
-            self._complain(
-                "sequence", f"{event.type_name} is number {sequence}, not {expected}", key[1]
-            )
+            text = f"{event.type_name} is number {sequence}, not {expected}"
+            self._complain("sequence", text, key[1])
         self.sequences[key] = sequence
 
     def _attended(self, event: Event) -> None:
@@ -350,9 +352,8 @@ class Observer:
             (DISK_GB, host.used_disk_gib, sum(one.disk_gib for one in held)),
         ):
             if used != amount:
-                self._complain(
-                    "allocation", f"{event.host} counts {used} {name}, its servers hold {amount}"
-                )
+                text = f"{event.host} counts {used} {name}, its servers hold {amount}"
+                self._complain("allocation", text)
             if isinstance(event, AllocationClaimed) and amount > host.inventories[name].capacity:
                 self._complain(
                     "allocation",
@@ -379,8 +380,8 @@ class Observer:
         """A guest's disks are removed: only on the knowledge that they are wanted no more."""
         server = self.states.get(("server", server_id))
         if server is None:
-            self._complain("disk", f"{host} removes a guest that the log does not know", server_id)
-            return
+            text = f"{host} removes a guest that the log does not know"
+            return self._complain("disk", text, server_id)
         # A removal that failed may be done after all, when its host looks at it once more.
         asked = server.task_state == "deleting" or server_id in self.unwanted
         over = server.vm_state == "deleted" or asked

@@ -152,7 +152,7 @@ def delivered_before_the_append() -> Iterator[None]:
         yield
 
 
-@planted("deadline", workload="power", faults=("crash", "lost", "slow"))
+@planted("deadline", workload="power", faults=("restart", "topics"))
 def deadlines_forgotten_by_the_fold() -> Iterator[None]:
     """Deadlines are noted when decided, not when folded."""
     right = Partition.fold

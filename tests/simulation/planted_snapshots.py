@@ -24,7 +24,7 @@ def snapshot_without_proof() -> Iterator[None]:
         yield
 
 
-@planted("state", workload="batches", faults=("files",))
+@planted("state", workload="batches", faults=("crash", "files"))
 def damaged_snapshot_believed() -> Iterator[None]:
     """A snapshot's checksum is not looked at."""
     import handlers.decider.snapshot as module

@@ -90,7 +90,7 @@ def agent(machines: list[Machine], process: Process) -> None:
     name = machines[0].host
     drivers = {machine.host: machine.new_driver(process) for machine in machines}
     for host, driver in drivers.items():
-        pin(world.host_folder(host), host, process.log.identity(), driver)
+        pin(world.host_folder(host), host, process.cluster.identity, driver)
     for machine in machines:
         if process.cluster is not world.cluster and machine.holds_guests():
             world.complain("foreign", f"{machine.host} serves another log, and holds guests")
