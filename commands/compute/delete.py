@@ -19,7 +19,7 @@ from events.compute.departed import Departed
 from events.compute.server import Server
 from events.compute.server import facts as f
 from events.compute.unknown_guest import guest_id, settled
-from events.message import Command, ServerId
+from events.message import Command, Generation, HostName, ProjectId, ServerId
 
 
 class DeleteServer(Command, frozen=True, kw_only=True):
@@ -38,6 +38,15 @@ class RemoveGuest(GuestWork, frozen=True, kw_only=True):
 
     rank = 1
     disks: Annotated[bool, "Remove the guest's disks and files too."] = False
+
+
+class RemoveLeftover(Command, frozen=True, kw_only=True):
+    """Let a host remove what it may have left of a guest that it could not remove before."""
+
+    server_id: ServerId
+    project_id: ProjectId
+    host: HostName
+    generation: Generation
 
 
 class ReportGuestRemoved(GuestReport, frozen=True, kw_only=True):
@@ -118,6 +127,33 @@ def _left_over(view: View, report: ReportGuestRemoved) -> bool:
 def _confirmed(report: ReportGuestRemoved, at: int) -> f.GuestRemovalConfirmed:
     return f.GuestRemovalConfirmed(
         at=at, server_id=report.server_id, generation=report.generation, host=report.host
+    )
+
+
+@decides_on_view(RemoveLeftover)
+def remove_leftover(view: View, command: RemoveLeftover, at: int) -> Decision:
+    """Ask for the removal again where it is known that nothing of the guest is needed."""
+    server: Server | None = view.get("server", command.server_id)
+    if server is None:
+        departed: Departed | None = view.get("departed", command.project_id)
+        departure = departed.servers.get(command.server_id) if departed is not None else None
+        operation = departure.operation if departure is not None else None
+    else:
+        over = command.generation < server.generation or server.host is None
+        failed_here = command.host in server.failed_hosts
+        operation = server.operation if over and failed_here and not server.keep_disks else None
+    if operation is None:
+        return accept()
+    return accept(
+        f.StaleGuestFound(
+            at=at,
+            server_id=command.server_id,
+            project_id=command.project_id,
+            generation=command.generation,
+            host=command.host,
+            operation=operation,
+            disks=True,
+        )
     )
 
 

@@ -10,7 +10,9 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from commands.decision import Decision, View, accept, decides, decides_on_view, refuse
+from commands.fleet.place import withheld_on
 from commands.work import Order
+from events.fleet.allocation import Allocation, RemovalAskedAgain
 from events.fleet.host import (
     Host,
     HostRegistered,
@@ -27,6 +29,10 @@ from events.message import Command, Event, HostName
 
 BOOT_JITTER = 5_000_000
 """Microseconds by which two computations of the same boot time may differ."""
+
+
+ASKED_MAX = 500
+"""Guests that a host is asked to remove when it starts; the next start asks for the rest."""
 
 
 class RegisterHost(Command, frozen=True, kw_only=True):
@@ -66,7 +72,8 @@ Report = RegisterHost | ReportInventory
 
 @decides_on_view(RegisterHost)
 def register_host(view: View, command: RegisterHost, at: int) -> Decision:
-    """Take the host into the fleet, or note what changed since. An agent that starts is alive.
+    """Take the host into the fleet, or note what changed since. An agent that starts is alive, and
+    may succeed in what it failed in before: what it may have left of guests is to be removed.
 
     The first key counts: whoever can write reports could else pass for any host.
     """
@@ -90,7 +97,22 @@ def register_host(view: View, command: RegisterHost, at: int) -> Decision:
     events: list[Event] = _changes(host, command, at)
     if not host.up:
         events.append(ServiceCameUp(at=at, host=command.host))
-    return accept(*events)
+    return accept(*events, *_asked_again(view, command.host, at))
+
+
+def _asked_again(view: View, host: str, at: int) -> list[RemovalAskedAgain]:
+    claims: list[Allocation] = [view.get("allocation", id) for id in withheld_on(view, host)]
+    oldest = sorted(claims, key=lambda claim: (claim.claimed_at, claim.server_id))
+    return [
+        RemovalAskedAgain(
+            at=at,
+            server_id=claim.server_id,
+            host=host,
+            generation=claim.generation,
+            project_id=claim.project_id,
+        )
+        for claim in oldest[:ASKED_MAX]
+    ]
 
 
 def _registered(shard: ShardState, command: RegisterHost, at: int) -> HostRegistered:

@@ -51,13 +51,24 @@ class AllocationReleased(Event, frozen=True, kw_only=True):
 class AllocationWithheld(Event, frozen=True, kw_only=True):
     """A server's room is not needed any more, but its host has not said that the guest is gone.
 
-    It is released when the host says so, or an operator declares the host dead.
+    It is released when the host says so, or an operator declares the host dead. A host that starts
+    is asked again (``RemovalAskedAgain``).
     """
 
     folds = (("allocation", "server_id"),)
     server_id: ServerId
     host: HostName
     generation: Generation
+
+
+class RemovalAskedAgain(Event, frozen=True, kw_only=True):
+    """The host of withheld room has started: it is asked once more to remove the guest."""
+
+    folds = (("allocation", "server_id"),)
+    server_id: ServerId
+    host: HostName
+    generation: Generation
+    project_id: ProjectId
 
 
 class Allocation(msgspec.Struct, frozen=True, gc=False):
@@ -74,11 +85,13 @@ class Allocation(msgspec.Struct, frozen=True, gc=False):
     """Whether it only waits until its host has nothing left of the guest."""
 
 
-AllocationEvent = AllocationClaimed | AllocationReleased | AllocationWithheld
+AllocationEvent = AllocationClaimed | AllocationReleased | AllocationWithheld | RemovalAskedAgain
 
 
 def evolve(allocation: Allocation | None, event: AllocationEvent) -> Allocation | None:
     """The fold of one server's claims and releases."""
+    if isinstance(event, RemovalAskedAgain):
+        return allocation
     if isinstance(event, AllocationWithheld):
         return allocation and msgspec.structs.replace(allocation, withheld=True)
     if isinstance(event, AllocationClaimed):

@@ -3,6 +3,7 @@
     DeletionRequested → host: RemoveGuest → ServerDeleted or DeletionFailed
     ServerDeleted     → fleet: ReleaseAllocation, withheld where the host was silent, until
     GuestRemovalConfirmed → fleet: ReleaseAllocation
+    RemovalAskedAgain → compute: RemoveLeftover, which finds a stale guest (boot.py)
 
 A server without a host is deleted at once; a host that does not answer removes the guest when
 it is back, for its work waits in the log.
@@ -12,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from commands.compute.delete import RemoveGuest
+from commands.compute.delete import RemoveGuest, RemoveLeftover
 from commands.fleet.place import ReleaseAllocation
 from events.compute.server import Server
 from events.compute.server import facts as f
+from events.fleet.allocation import RemovalAskedAgain
 from handlers.reaction import Dispatch, Follow, Send, reacts
 from handlers.reactions.boot import FLEET
 
@@ -55,3 +57,15 @@ def release_late(event: f.GuestRemovalConfirmed, _: object) -> Iterator[Follow]:
         server_id=event.server_id, host=event.host, generation=event.generation
     )
     yield Send(command, FLEET)
+
+
+@reacts(RemovalAskedAgain)
+def remove_again(event: RemovalAskedAgain, _: object) -> Iterator[Follow]:
+    """Compute knows whether anything of the guest is still needed."""
+    command = RemoveLeftover(
+        server_id=event.server_id,
+        project_id=event.project_id,
+        host=event.host,
+        generation=event.generation,
+    )
+    yield Send(command, event.project_id)

@@ -411,7 +411,8 @@ class GuestRemovalConfirmed(Event, frozen=True, kw_only=True):
 class StaleGuestFound(Event, frozen=True, kw_only=True):
     """A host holds a guest of which this log knows that it is over: the host is told to remove it.
 
-    Its server was deleted, its build failed there, or the server was placed elsewhere since.
+    Its server was deleted, its build failed there, or the server was placed elsewhere since. So it
+    is told of a guest that it could not remove before, when it starts.
     """
 
     server_id: ServerId

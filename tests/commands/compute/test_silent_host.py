@@ -5,13 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 
 from commands.compute.boot import ReportBootFailed
-from commands.compute.delete import DeleteServer, RemoveGuest, ReportRemovalFailed
+from commands.compute.delete import (
+    DeleteServer,
+    RemoveGuest,
+    RemoveLeftover,
+    ReportRemovalFailed,
+)
 from commands.fleet.place import ReleaseAllocation
 from events.compute.server import Server
 from events.compute.server import facts as f
 from events.compute.server.overdue import EndOverdueOperation
+from events.message import Event
 from tests.commands.compute.servers import HOST, P, S, active, building, compute, created, selected
 from tests.commands.compute.test_delete import removed
 from tests.parts.given import Story
@@ -83,3 +90,33 @@ def test_an_answered_delete_is_released_at_once_and_its_repetition_is_no_news() 
 def test_another_host_cannot_say_that_it_is_gone() -> None:
     story = silent(compute(*building()))
     story.when(msgspec.structs.replace(removed(0), host="another")).nothing()
+
+
+AGAIN = RemoveLeftover(server_id=S, project_id=P, host=HOST, generation=1)
+
+
+def test_a_host_that_starts_is_asked_again_to_remove_a_failed_build() -> None:
+    """Its second try had failed, too: the room was withheld for ever (seed 911148)."""
+    story = compute(*building())
+    about: dict[str, Any] = {"server_id": S, "project_id": P, "host": HOST, "generation": 1}
+    story.when(ReportBootFailed(**about, operation=1, reason="no disk"))
+    story.when(ReportRemovalFailed(**about, operation=2, reason="busy")).happened(f.BootFailed)
+    story.when(ReportRemovalFailed(**about, operation=2, reason="busy")).happened(f.ReportIgnored)
+    story.when(AGAIN).happened(f.StaleGuestFound)
+    (work,) = story.follows(RemoveGuest)
+    assert work.disks
+    story.when(removed(work.operation, work.generation)).happened(f.GuestRemovalConfirmed)
+    assert not release(story).unconfirmed
+
+
+def test_a_host_that_starts_is_asked_again_to_remove_what_was_deleted() -> None:
+    story = silent(compute(*active()).when(DeleteServer(server_id=S))).happened(f.ServerDeleted)
+    story.when(AGAIN).happened(f.StaleGuestFound)
+    (work,) = story.follows(RemoveGuest)
+    assert (work.operation, work.disks) == (2, True)
+
+
+@pytest.mark.parametrize("facts", [active(), building(), [created()], []])
+def test_what_may_be_needed_is_not_removed(facts: list[Event]) -> None:
+    compute(*facts).when(AGAIN).happened()
+    assert compute(*facts).when(AGAIN).follows(RemoveGuest) == []

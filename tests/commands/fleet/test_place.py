@@ -10,10 +10,17 @@ from commands.fleet.judges import judges
 from commands.fleet.place import ReleaseAllocation, place_servers
 from commands.fleet.policy import Policy
 from commands.fleet.service import DisableService, ForceDownService, ReportServiceDown
-from events.fleet.allocation import AllocationClaimed, AllocationReleased, AllocationWithheld
+from events.fleet.allocation import (
+    AllocationClaimed,
+    AllocationReleased,
+    AllocationWithheld,
+    RemovalAskedAgain,
+)
 from events.fleet.evidence import FilterCount
 from events.fleet.host import ServiceForcedDown
 from events.fleet.shard import REFUSALS_MAX, AllocationRefused, ShardState
+from handlers.reaction import Send
+from handlers.reactions.delete import remove_again
 from tests.commands.fleet.fleet import Fleet, place, register
 
 
@@ -221,6 +228,19 @@ def test_the_room_on_a_silent_host_is_withheld_until_it_is_confirmed() -> None:
     (released,) = f.last.events
     assert isinstance(released, AllocationReleased)
     assert (f.host("a").used_vcpus, f.host("a").servers) == (0, 0)
+
+
+def test_a_host_that_starts_is_asked_again_about_what_is_withheld_there() -> None:
+    f = Fleet().when(register("a"), place("s1"), place("s2"), SILENT)
+    f.when(register("a"))
+    (asked,) = f.last.events
+    assert isinstance(asked, RemovalAskedAgain)
+    assert (asked.server_id, asked.host, asked.generation) == ("s1", "a", 1)
+    (follow,) = remove_again(asked, None)
+    assert isinstance(follow, Send)
+    assert follow.key == asked.project_id
+    f.when(ReleaseAllocation(server_id="s1", host="a", generation=1))
+    f.when(register("a")).nothing()
 
 
 @pytest.mark.parametrize("batch", [1, 10])
