@@ -55,6 +55,7 @@ class Body:
         self._process = process
         self._left = [content[:7], content[7:]]
         self.received = 0
+        self.size_known = len(content)
 
     def read(self) -> bytes:
         rng = self._process.world.kernel.rng
