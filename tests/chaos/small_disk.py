@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+NO_ROOM_KEPT = {"CHRONOVA_IMAGE_ROOM_KEPT_MIB": "0"}
+"""Settings of a site there: uploads would be refused before the disk is full."""
+
 
 class NoSmallDisk(Exception):
     """None can be mounted here, and why."""

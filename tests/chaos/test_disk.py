@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from tests.chaos.check import check
 from tests.chaos.history.run import fill_up
 from tests.chaos.load import Load
 from tests.chaos.rounds import prepare
-from tests.chaos.small_disk import NoSmallDisk, small_disk
+from tests.chaos.small_disk import NO_ROOM_KEPT, NoSmallDisk, small_disk
 from tests.chaos.victim import Victim, wait_until
 
 SIZE_MIB = 300
@@ -46,8 +47,8 @@ def cramped(disk: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
         port = int(free.getsockname()[1])
     data = disk / "site"
     up = ("up", "--log", request.param, "--driver", "simulated", "--hosts", "2")
-    _chronova(data, *up, "--port", str(port))
     try:
+        _chronova(data, *up, "--port", str(port))
         yield Site(data)
     finally:
         _chronova(data, "reset")
@@ -91,4 +92,5 @@ def _upload_is_refused(site: Site) -> None:
 
 def _chronova(data: Path, *arguments: str) -> None:
     command = [sys.executable, "-m", "chronova", "--data", str(data), *arguments]
-    subprocess.run(command, check=True, capture_output=True, timeout=200)
+    environment = {**os.environ, **NO_ROOM_KEPT}
+    subprocess.run(command, check=True, capture_output=True, timeout=200, env=environment)

@@ -6,6 +6,7 @@ Paths and bodies are those of ``tests.conformance.samples``, about things that a
 from __future__ import annotations
 
 import json
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -113,13 +114,22 @@ class Stock:
         self.ids["node"] = str(
             admin.call("GET", f"{compute}/os-hypervisors")["hypervisors"][0]["id"]
         )
-        demo = admin.call("GET", "/image/v2/images?name=demo&visibility=public")["images"]
-        self.ours["public image"] = demo[0]["id"] if demo else ""
+        self.ours["public image"] = self._public_image()
         server = {"name": FLAVOR, "imageRef": self.ours["public image"], "flavorRef": "1"}
         made = admin.call(
             "POST", f"{compute}/servers", {"server": {**server, "metadata": {"k": "v"}}}
         )
         self.ours["server_id"] = made["server"]["id"]
+
+    def _public_image(self) -> str:
+        """One with data: that which a site begins with may have been removed."""
+        wanted = {"name": FLAVOR, "disk_format": "raw", "container_format": "bare"}
+        made = self._admin.call("POST", "/image/v2/images", wanted | {"visibility": "public"})
+        with tempfile.NamedTemporaryFile() as content:
+            content.write(b"x" * 512)
+            content.flush()
+            self._admin.upload(f"/image/v2/images/{made['id']}/file", Path(content.name))
+        return str(made["id"])
 
     def _services(self) -> list[dict[str, Any]]:
         found = self._admin.call("GET", "/compute/v2.1/os-services?binary=nova-compute")

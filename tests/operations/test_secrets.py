@@ -12,12 +12,13 @@ pytestmark = SDK_WARNS_OF_ITSELF
 
 
 def use_every_kind(site: Site) -> None:
-    """Whatever a user may hand over or be given that nobody else may know."""
+    """Whatever a user may hand over or be given that nobody else may know. More than once."""
+    name = f"secretive-{secrets.token_hex(4)}"
     with site.sdk() as cloud:
         site.secrets.add(cloud.auth_token)
         chosen = f"Admin-{secrets.token_hex(8)}"
         server = cloud.compute.create_server(
-            name="secretive",
+            name=name,
             image_id=site.image,
             flavor_id="1",
             networks="none",
@@ -26,22 +27,22 @@ def use_every_kind(site: Site) -> None:
         )
         assert server.admin_password == chosen
         generated = cloud.compute.create_server(
-            name="secretive-2", image_id=site.image, flavor_id="1", networks="none"
+            name=f"{name}-2", image_id=site.image, flavor_id="1", networks="none"
         )
         site.secrets |= {chosen, generated.admin_password}
-        pair = cloud.compute.create_keypair(name="secretive")
+        pair = cloud.compute.create_keypair(name=name)
         site.secrets.add("".join(pair.private_key.splitlines()[2:4]))
         user = cloud.identity.create_user(
-            name="secretive", password=f"First-{secrets.token_hex(8)}", domain_id="default"
+            name=name, password=f"First-{secrets.token_hex(8)}", domain_id="default"
         )
         second, third = (f"Next-{secrets.token_hex(8)}" for _ in range(2))
         cloud.identity.update_user(user, password=second)
         site.secrets |= {second, third}
         me = cloud.session.auth.get_access(cloud.session).user_id
-        credential = cloud.identity.create_application_credential(me, name="secretive")
+        credential = cloud.identity.create_application_credential(me, name=name)
         site.secrets.add(credential.secret)
         own = f"Own-{secrets.token_hex(8)}"
-        cloud.identity.create_application_credential(me, name="secretive-2", secret=own)
+        cloud.identity.create_application_credential(me, name=f"{name}-2", secret=own)
         site.secrets.add(own)
         for made in (server, generated):
             cloud.compute.wait_for_server(made, interval=0.1, wait=60)

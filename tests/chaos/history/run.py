@@ -19,10 +19,12 @@ from tests.chaos.history.ending import add_ending
 from tests.chaos.history.entries import Fault, Recorder, Wrong, now
 from tests.chaos.history.older_log import OlderLog
 from tests.chaos.history.operator import settle
+from tests.chaos.small_disk import NO_ROOM_KEPT
 from tests.chaos.victim import Victim, wait_until
 
 SETTINGS = {
     **BIG_HOSTS,
+    **NO_ROOM_KEPT,
     "CHRONOVA_SIMULATED_DELAYS": '{"ensure_disks": 0.1, "ensure_running": 0.1, "reboot_soft": 0.2,'
     ' "reboot_hard": 0.2, "ensure_stopped": 0.2, "ensure_absent": 0.1}',
 }
