@@ -14,6 +14,8 @@ import msgspec
 
 from commands.work import Order
 from events import topics
+from events.compute.server import facts as f
+from events.fleet.allocation import RemovalAskedAgain
 from events.log.contract import Record, TopicPartition, partition_of
 from events.log.records import Codec
 from events.message import Event
@@ -21,6 +23,12 @@ from handlers.decider.marks import follow_id, origin_of
 from handlers.performer.bookmark import Place
 from handlers.reaction import Send, follows_of
 from tests.simulation.line import Line
+
+AGAIN = (
+    *(f.ReportIgnored, f.GuestRemovalConfirmed, f.OperationProgressed, f.StaleGuestFound),
+    RemovalAskedAgain,
+)
+"""A removal is confirmed, more time given, a stray guest removed: twice is as good as once."""
 
 
 class Arrivals:

@@ -28,7 +28,7 @@ from events.log.terms import Terms, begins_term, is_control
 from events.message import Event
 from events.outcome import CommandFailed, Reply
 from handlers.decider.marks import Marks, marks_of
-from tests.simulation.arrivals import Arrivals
+from tests.simulation.arrivals import AGAIN, Arrivals
 from tests.simulation.forgeries import meant_to_fail
 from tests.simulation.line import REFUSED, Line
 from tests.simulation.transitions import TRANSITIONS, unlawful
@@ -43,9 +43,6 @@ Key = tuple[str, str]
 Complain = Callable[..., None]
 Unread = Callable[[tuple[str, int], int], Iterable[Record]]
 """``unread(source, offset)`` gives the records of a partition from there on."""
-
-AGAIN = (f.ReportIgnored, f.GuestRemovalConfirmed, f.OperationProgressed, f.StaleGuestFound)
-"""A removal is confirmed, more time given, a stray guest removed: twice is as good as once."""
 
 UNASKED = (
     f.GuestHalted,
