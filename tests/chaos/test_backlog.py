@@ -50,13 +50,14 @@ COUNT = int(os.environ.get("CHRONOVA_BACKLOG", "3000"))
 ROUNDS = (
     # One process decides all, or each domain has its own: the one that dies is the first.
     (("compute,fleet",), PLACES[0]),
-    (("compute", "fleet"), PLACES[2]),
-    (("fleet", "compute"), PLACES[0]),
-    (("compute,fleet",), PLACES[1]),
-    (("fleet,compute",), PLACES[2]),
     (("compute", "fleet"), PLACES[3]),
+    (("compute", "fleet"), PLACES[2]),
+    (("compute,fleet",), PLACES[1]),
+    (("fleet", "compute"), PLACES[0]),
+    (("fleet,compute",), PLACES[2]),
     (("compute,fleet",), PLACES[2]),
 )
+"""In the last ones a short backlog may be worked off before its owner comes to its place."""
 AGENT_RESTARTS_AT = 4
 """Before this round."""
 
@@ -187,16 +188,18 @@ class Play:
                 process.kill()
                 process.wait(10)
 
-    def until(self, owner: subprocess.Popen[bytes], *, rests: tuple[int, int] | None) -> None:
-        """Let the hosts work until the owner has died, or until ``Watch.at_rest(*rests)``."""
+    def until(self, owner: subprocess.Popen[bytes], rests: tuple[int, int]) -> bool:
+        """Let the hosts work until the owner has died, or until ``Watch.at_rest(*rests)``; whether
+        it has died."""
         moved_at = time.monotonic()
         while owner.poll() is None:
             if self.hosts.work() + self.watch.look():
                 moved_at = time.monotonic()
-            elif rests is not None and self.watch.at_rest(*rests):
-                return
+            elif self.watch.at_rest(*rests):
+                return False
             assert time.monotonic() - moved_at < SILENT_S, self.said()
-        assert rests is None and owner.returncode == -signal.SIGKILL, self.said()
+        assert owner.returncode == -signal.SIGKILL, self.said()
+        return True
 
     def said(self) -> str:
         """The last that owners have logged."""
@@ -215,18 +218,21 @@ def test_a_backlog_is_decided_once_whoever_is_killed(site: ServedSite, tmp_path:
         with play.owners(["compute,fleet"]) as owner:
             _until_registered(site.log)
             backlog.prepare(site.log)
-            play.until(owner, rests=(before, 1))
+            assert not play.until(owner, (before, 1)), play.said()
         backlog.send(site.log)
         end = site.log.ends([(topics.commands("compute"), 0)])[topics.commands("compute"), 0]
         began = time.monotonic()
+        killed_at = []
         after = max(2, COUNT // BATCH_MAX // (2 * len(ROUNDS)))
         for number, (domains, place) in enumerate(ROUNDS):
             if number == AGENT_RESTARTS_AT:
                 play.hosts.restart()
             with play.owners(domains, place, after) as owner:
-                play.until(owner, rests=None)
+                if play.until(owner, (2 * before, end)):
+                    killed_at.append(place)
+        assert set(killed_at) == set(PLACES)
         with play.owners(["compute,fleet"]) as owner:
-            play.until(owner, rests=(2 * before, end))
+            assert not play.until(owner, (2 * before, end)), play.said()
             owner.send_signal(signal.SIGTERM)
             assert owner.wait(30) == 0, play.said()
         took_s = time.monotonic() - began
@@ -239,7 +245,7 @@ def test_a_backlog_is_decided_once_whoever_is_killed(site: ServedSite, tmp_path:
     assert counts.repeated, "no order was delivered twice: the kills proved nothing"
     said = sum(one.total() for one in counts.answers.values())
     print(
-        f"\n{COUNT} commands, {len(ROUNDS)} kills, {took_s:.0f} s: {events};"
+        f"\n{COUNT} commands, {len(killed_at)} kills, {took_s:.0f} s: {events};"
         f" {said} answers, {counts.repeated} orders delivered once more"
     )
 
