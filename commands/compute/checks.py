@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from commands.decision import Decision, refuse
+from commands.decision import Decision, View, refuse
+from events.compute.departed import Departed, Departure
 from events.compute.server import Server
 
 NO_TASK: tuple[str | None, ...] = (None,)
@@ -17,6 +18,12 @@ NO_TASK: tuple[str | None, ...] = (None,)
 def not_found(server_id: str) -> Decision:
     """404: there is no such server (any more)."""
     return refuse(404, "itemNotFound", f"Instance {server_id} could not be found.")
+
+
+def departure_of(view: View, project_id: str, server_id: str) -> Departure | None:
+    """How a server ended that may have left something on a host; None when it is not known."""
+    departed: Departed | None = view.get("departed", project_id)
+    return departed.servers.get(server_id) if departed is not None else None
 
 
 def conflict(detail: str) -> Decision:

@@ -10,12 +10,11 @@ from typing import Annotated
 
 from commands.compute import limits
 from commands.compute.boot import BUILDING, build_failure, build_removed
-from commands.compute.checks import locked, not_found
+from commands.compute.checks import departure_of, locked, not_found
 from commands.compute.guest import GuestReport, GuestWork
 from commands.compute.power import Admin
 from commands.compute.reports import stale
 from commands.decision import Decision, View, accept, decides, decides_on_view
-from events.compute.departed import Departed
 from events.compute.server import Server
 from events.compute.server import facts as f
 from events.compute.unknown_guest import guest_id, settled
@@ -106,7 +105,8 @@ def removed(view: View, report: ReportGuestRemoved, at: int) -> Decision:
         return accept(settled(unknown, "removed", at), _confirmed(report, at))
     server: Server | None = view.get("server", report.server_id)
     if server is None:
-        return accept(_confirmed(report, at)) if _left_over(view, report) else accept()
+        departure = departure_of(view, report.project_id, report.server_id)
+        return accept(_confirmed(report, at)) if departure is not None else accept()
     if report.generation < server.generation:
         return accept()
     if server.host is None and report.host in server.failed_hosts:
@@ -117,11 +117,6 @@ def removed(view: View, report: ReportGuestRemoved, at: int) -> Decision:
         return accept()
     refused = stale(server, report, at, "deleting")
     return refused or accept(deleted(server, at))
-
-
-def _left_over(view: View, report: ReportGuestRemoved) -> bool:
-    departed: Departed | None = view.get("departed", report.project_id)
-    return departed is not None and report.server_id in departed.servers
 
 
 def _confirmed(report: ReportGuestRemoved, at: int) -> f.GuestRemovalConfirmed:
@@ -135,8 +130,7 @@ def remove_leftover(view: View, command: RemoveLeftover, at: int) -> Decision:
     """Ask for the removal again where it is known that nothing of the guest is needed."""
     server: Server | None = view.get("server", command.server_id)
     if server is None:
-        departed: Departed | None = view.get("departed", command.project_id)
-        departure = departed.servers.get(command.server_id) if departed is not None else None
+        departure = departure_of(view, command.project_id, command.server_id)
         operation = departure.operation if departure is not None else None
     else:
         over = command.generation < server.generation or server.host is None

@@ -13,10 +13,10 @@ from __future__ import annotations
 from typing import Annotated
 
 from commands.compute import limits
+from commands.compute.checks import departure_of
 from commands.compute.power import stop_requested
 from commands.decision import Decision, View, accept, decides_on_view
 from commands.lookup import lookup
-from events.compute.departed import Departed
 from events.compute.server import Server
 from events.compute.server import facts as f
 from events.compute.server.state import CRASHED, NOSTATE, SHUTDOWN, SUSPENDED
@@ -63,8 +63,7 @@ def observed(view: View, report: ReportPowerState, at: int) -> Decision:
     if report.power_state == NOSTATE and (server is None or server.host != report.host):
         return accept(*_settled(unknown, report, "removed", at))
     if server is None:
-        departed: Departed | None = view.get("departed", report.project_id)
-        departure = departed.servers.get(report.server_id) if departed is not None else None
+        departure = departure_of(view, report.project_id, report.server_id)
         if departure is None:
             return _unknown(view, unknown, report, "This log knows no such server.", at)
         return accept(_stale_guest(report, departure.operation, True, at))
