@@ -10,7 +10,7 @@ import msgspec
 from commands.work import Order, Wish
 from events.message import Command, Context
 from handlers.performer.mark import Marks
-from handlers.performer.piece import Task
+from handlers.performer.piece import Piece, Task
 
 Perform = Callable[[Any, Task], Command | None]
 """``perform(work, task)`` makes the work true and returns the report that ends it."""
@@ -53,6 +53,18 @@ class Lost(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     key: str = ""
     """The key of reports about it, where its record says one."""
+
+
+def lost(piece: Piece, reason: str) -> Lost:
+    """Return what a piece of work is, that cannot be done for this reason."""
+    return Lost(
+        host=piece.host,
+        type_name=piece.type_name,
+        subject=piece.work.subject,
+        version=piece.version,
+        context=piece.context,
+        reason=reason,
+    )
 
 
 Unable = Callable[[Lost], Command | None]

@@ -16,7 +16,7 @@ import structlog
 from commands.work import Order, Version
 from events.bounds import printable
 from events.message import Command
-from handlers.performer.kind import Kind, Lost, Unable
+from handlers.performer.kind import Kind, Unable, lost
 from handlers.performer.mark import Mark, Marks, ended, report_of
 from handlers.performer.piece import CalledOff, Outcome, Piece, WorkError
 
@@ -212,16 +212,7 @@ class Performance:
         self._logs.warning("work_failed", reason=reason)
         piece = self._piece
         with suppress(Exception):
-            report = self._unable(
-                Lost(
-                    host=piece.host,
-                    type_name=piece.type_name,
-                    subject=piece.work.subject,
-                    version=piece.version,
-                    context=piece.context,
-                    reason=reason,
-                )
-            )
+            report = self._unable(lost(piece, reason))
             if report is not None:
                 self._task.report(report)
 

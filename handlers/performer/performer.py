@@ -19,7 +19,7 @@ from events.log.contract import Log, LogError, Outgoing, Record
 from events.log.records import BadRecord, Codec, context_of
 from events.message import Command, Context, UnknownMessage
 from handlers.performer.bookmark import Bookmark, Keeper, KeptNowhere
-from handlers.performer.kind import Kinds, Lost, Unable, performable
+from handlers.performer.kind import Kinds, Lost, Unable, lost, performable
 from handlers.performer.lanes import Lanes
 from handlers.performer.outbox import Outbox
 from handlers.performer.perform import Performance, PieceTask
@@ -270,7 +270,7 @@ class Performer:
         logger.error("unknown_work", offset=record.offset, reason=reason)
         named = named_work(record.headers)
         type_name = record.headers.get("ce_type", "").removeprefix("chronova.")
-        lost = Lost(
+        unknown = Lost(
             host=host,
             type_name=type_name,
             subject=named.subject,
@@ -279,7 +279,7 @@ class Performer:
             reason=reason,
             key=named.key,
         )
-        report = self._unable(lost)
+        report = self._unable(unknown)
         if report is not None:
             id = f"{context.id}:{report.type_name}"
             self._outbox.put(self._records.following(report, context, id))
@@ -349,16 +349,7 @@ class Performer:
 
     def _too_large(self, piece: Piece) -> Outgoing | None:
         """What is written in place of a report that is larger than the log takes."""
-        smaller = self._unable(
-            Lost(
-                host=piece.host,
-                type_name=piece.type_name,
-                subject=piece.work.subject,
-                version=piece.version,
-                context=piece.context,
-                reason="The host's report is larger than the log takes.",
-            )
-        )
+        smaller = self._unable(lost(piece, "The host's report is larger than the log takes."))
         if smaller is None:
             return None
         id = f"{piece.context.id}:{smaller.type_name}"
