@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 
-import psycopg2
 import pytest
 import sqlalchemy
 
@@ -24,7 +23,7 @@ from events.log.records import headers as envelope
 from events.message import Context
 from handlers.decider import Decider
 from projections.fleet.heartbeats import SERVICE_HEARTBEATS, heartbeat_rows
-from tests.parts.fresh_database import fresh_database
+from tests.parts.heartbeats import heartbeat_table
 from tests.parts.postgres import PostgresServer
 
 CODEC = Codec()
@@ -37,13 +36,8 @@ load_projections()
 
 @pytest.fixture
 def engine(database: PostgresServer) -> Iterator[sqlalchemy.Engine]:
-    with fresh_database(database.url) as url:
-        made = sqlalchemy.create_engine(
-            "postgresql+psycopg2://", creator=lambda: psycopg2.connect(url)
-        )
-        SERVICE_HEARTBEATS.create(made)
+    with heartbeat_table(database.url) as made:
         yield made
-        made.dispose()
 
 
 def say(engine: sqlalchemy.Engine, troubles: list[str], at_s: float) -> None:

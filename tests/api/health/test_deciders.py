@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import psycopg2
 import pytest
 import sqlalchemy
 
@@ -18,7 +17,7 @@ from events.fleet.heartbeat import CONDUCTOR, Heartbeat
 from events.log.contract import Record
 from events.log.records import Codec
 from projections.fleet.heartbeats import SERVICE_HEARTBEATS, heartbeat_rows
-from tests.parts.fresh_database import fresh_database
+from tests.parts.heartbeats import heartbeat_table
 
 if TYPE_CHECKING:
     from tests.parts.postgres import PostgresServer
@@ -32,13 +31,8 @@ FOLDED = "compute.events/2 is folded before it decides, 5 of 9 records so far"
 
 @pytest.fixture
 def engine(database: PostgresServer) -> Iterator[sqlalchemy.Engine]:
-    with fresh_database(database.url) as url:
-        made = sqlalchemy.create_engine(
-            "postgresql+psycopg2://", creator=lambda: psycopg2.connect(url)
-        )
-        SERVICE_HEARTBEATS.create(made)
+    with heartbeat_table(database.url) as made:
         yield made
-        made.dispose()
 
 
 def say(engine: sqlalchemy.Engine, *troubles: str, ago_us: int = 0) -> None:
